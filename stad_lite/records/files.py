@@ -1,0 +1,138 @@
+"""The files of annotations and predictions: JSON, gzipped JSON and an ``.npz`` twin.
+
+Both twins hold the same; reading either and writing the other loses nothing (float64 in, float64
+out). Files are checked while they are read, and written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
+from stad_lite.records.document import from_document, to_document
+from stad_lite.records.types import Annotations, Predictions
+
+
+def atomic_write(path: str | PathLike[str], fill: Callable[[BinaryIO], object]) -> Path:
+    """Write a file whole or not at all: fill a neighbour, then rename it over the target.
+
+    path: the target; its folder is made where it is missing
+    fill: writes the content to the open binary file
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            fill(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)  # mkstemp makes private files
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _kind(path: Path) -> str:
+    for suffix in (".json", ".json.gz", ".npz"):
+        if path.name.endswith(suffix):
+            return suffix
+    raise FormatError(
+        "the name says nothing of the format", file=path, remedy="end it in .json, .json.gz or .npz"
+    )
+
+
+def read(path: str | PathLike[str]) -> Annotations | Predictions:
+    """Return the record that a .json, .json.gz or .npz file holds.
+
+    raises: MissingFileError, TruncatedFileError, FormatError and what ``records`` raises, each with
+        the file's name
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError("there is no such file", file=path, remedy="check the path")
+    try:
+        if _kind(path) == ".npz":
+            from stad_lite.records.columns import read_arrays
+
+            return read_arrays(path)
+        return from_document(_load_json(path))
+    except StadError as error:
+        raise error.at(file=path) from None
+
+
+def _load_json(path: Path) -> Any:
+    data = path.read_bytes()
+    if _kind(path) == ".json.gz":
+        try:
+            data = gzip.decompress(data)
+        except EOFError:
+            raise TruncatedFileError("the gzip stream ends too early", remedy="copy the file again") from None
+        except (OSError, zlib.error) as error:
+            raise FormatError(f"not a gzip file ({error})") from None
+    try:
+        return json.loads(data, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise FormatError(f"not UTF-8 ({error.reason} at byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        if error.pos >= len(error.doc.rstrip()):
+            raise TruncatedFileError("the JSON ends too early", remedy="copy the file again") from None
+        raise FormatError(f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise FormatError("not a record: the JSON is nested too deeply") from None
+
+
+def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        seen: set[str] = set()
+        double = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise FormatError(f"key {double!r} stands twice in one object", remedy="keep one of the two")
+    return table
+
+
+def _no_constant(name: str) -> float:
+    raise FormatError(f"{name} is no JSON number", remedy="leave out what has no value")
+
+
+def read_annotations(path: str | PathLike[str]) -> Annotations:
+    """Return the annotations that a file holds; FormatError where it holds predictions."""
+    record = read(path)
+    if not isinstance(record, Annotations):
+        raise FormatError("the file holds predictions, not annotations", file=path)
+    return record
+
+
+def read_predictions(path: str | PathLike[str]) -> Predictions:
+    """Return the predictions that a file holds; FormatError where it holds annotations."""
+    record = read(path)
+    if not isinstance(record, Predictions):
+        raise FormatError("the file holds annotations, not predictions", file=path)
+    return record
+
+
+def write(record: Annotations | Predictions, path: str | PathLike[str]) -> Path:
+    """Write a record to .json, .json.gz or .npz, whole or not at all; equal records give equal bytes."""
+    path = Path(path)
+    kind = _kind(path)
+    if kind == ".npz":
+        from stad_lite.records.columns import write_arrays
+
+        return atomic_write(path, lambda stream: write_arrays(record, stream))
+    text = json.dumps(to_document(record), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    data = text.encode("utf-8")
+    if kind == ".json.gz":
+        data = gzip.compress(data, mtime=0)
+    return atomic_write(path, lambda stream: stream.write(data))

@@ -1,0 +1,265 @@
+"""Annotations and predictions: the two records that every part of the library exchanges.
+
+Frames are 0-based, boxes float xyxy pixels (half-open), times seconds. ``stad_lite.records.files``
+reads and writes them; others' formats are converted at the border and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+
+from stad_lite.arrays import same
+from stad_lite.errors import (
+    FormatError,
+    FrameRangeError,
+    NotFiniteError,
+    StadError,
+    TubeTooLongError,
+    UnknownLabelError,
+)
+from stad_lite.tubes import Tube, checked_boxes
+
+
+class _ByValue:
+    """Equality of dataclasses that hold arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBoxes(_ByValue):
+    """Boxes on single frames, as columns; a box with several labels stands once for each.
+
+    frame: (n,) frame numbers
+    label: (n,) indices into the record's classes
+    box: (n, 4) xyxy pixels
+    score: (n,) confidences (predictions only)
+    person: (n,) identities of the actors (annotations, optional)
+    """
+
+    frame: np.ndarray
+    label: np.ndarray
+    box: np.ndarray
+    score: np.ndarray | None = None
+    person: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame", np.asarray(self.frame, dtype=np.int64).reshape(-1))
+        object.__setattr__(self, "label", np.asarray(self.label, dtype=np.int64).reshape(-1))
+        try:
+            object.__setattr__(self, "box", checked_boxes(self.box))
+        except StadError as error:
+            bad = np.asarray(self.box, dtype=np.float64)
+            if bad.ndim == 2 and len(bad) == len(self.frame):
+                wrong = ~np.isfinite(bad).all(1) | (bad[:, 2:] <= bad[:, :2]).any(1)
+                raise error.at(frame=int(self.frame[np.argmax(wrong)])) from None
+            raise
+        if self.score is not None:
+            object.__setattr__(self, "score", np.asarray(self.score, dtype=np.float64).reshape(-1))
+            finite = np.isfinite(self.score)
+            if not finite.all():
+                raise NotFiniteError("a box's score is not finite", frame=int(self.frame[np.argmin(finite)]))
+        if self.person is not None:
+            object.__setattr__(self, "person", np.asarray(self.person, dtype=np.int64).reshape(-1))
+        for name in ("label", "box", "score", "person"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.frame):
+                raise FormatError(f"frames has {len(self.frame)} frame entries but {len(column)} of {name}")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A span of time with a class.
+
+    start, end: seconds, start <= end (a few published segments have no length)
+    score: confidence, None for annotations
+    """
+
+    label: str
+    start: float
+    end: float
+    score: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end", "score"):
+            value = getattr(self, name)
+            if value is not None and not np.isfinite(value):
+                raise NotFiniteError(f"the segment's {name} is {value}", remedy="give a finite number")
+        if self.end < self.start:
+            raise FrameRangeError(f"the segment ends at {self.end} s, before its start at {self.start} s")
+
+
+@dataclass(frozen=True, eq=False)
+class VideoAnnotation(_ByValue):
+    """What is known of one video; None where the publisher or the set gives nothing.
+
+    num_frames, width, height: frames and pixels
+    fps: frames a second
+    duration: seconds
+    tubes, frames, segments: what is annotated; None means this set has none of the kind
+    ignore: (start, end) spans in seconds that count neither for nor against
+    evaluated_frames: (n,) frames that evaluation looks at, None for all
+    """
+
+    num_frames: int | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    duration: float | None = None
+    tubes: tuple[Tube, ...] | None = None
+    frames: FrameBoxes | None = None
+    segments: tuple[Segment, ...] | None = None
+    ignore: tuple[tuple[float, float], ...] = ()
+    evaluated_frames: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class VideoPredictions(_ByValue):
+    """What a detector says of one video; None where it says nothing of the kind."""
+
+    tubes: tuple[Tube, ...] | None = None
+    frames: FrameBoxes | None = None
+    segments: tuple[Segment, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations(_ByValue):
+    """The truth of a data set.
+
+    dataset: its name
+    classes: class names, in the order of their indices
+    videos: annotation by video id
+    raises: StadError (``check_record``)
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    videos: Mapping[str, VideoAnnotation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        check_record(self)
+
+    def subset(self, videos: Sequence[str]) -> Annotations:
+        """Return the same record with these videos only, in this order."""
+        return Annotations(self.dataset, self.classes, {video: self.videos[video] for video in videos})
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions(_ByValue):
+    """A detector's output on a data set.
+
+    classes: class names, in the order of their indices
+    videos: predictions by video id
+    raises: StadError (``check_record``)
+    """
+
+    classes: tuple[str, ...]
+    videos: Mapping[str, VideoPredictions] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classes", tuple(self.classes))
+        check_record(self)
+
+
+def check_record(record: Annotations | Predictions) -> None:
+    """Check what single tubes cannot know: labels, frame ranges, sizes, scores.
+
+    raises: UnknownLabelError, TubeTooLongError, FrameRangeError, NotFiniteError, FormatError, each
+        with the video and the tube
+    """
+    if len(set(record.classes)) != len(record.classes):
+        double = next(name for name in record.classes if record.classes.count(name) > 1)
+        raise FormatError(f"class {double!r} stands twice in the list", remedy="name every class once")
+    known = set(record.classes)
+    for name, video in record.videos.items():
+        try:
+            if isinstance(video, VideoAnnotation):
+                _check_numbers(video)
+            _check_tubes(video, known, scored=isinstance(record, Predictions))
+            _check_frames(video, len(record.classes), scored=isinstance(record, Predictions))
+            for segment in video.segments or ():
+                _check_label(segment.label, known)
+                if isinstance(record, Predictions) and segment.score is None:
+                    raise FormatError("a predicted segment has no score", remedy="give every segment a score")
+        except StadError as error:
+            raise error.at(video=name) from None
+
+
+def _check_label(label: str, known: set[str]) -> None:
+    if label not in known:
+        raise UnknownLabelError(
+            f"label {label!r} is not among the classes", remedy="add it to classes or correct it"
+        )
+
+
+def _check_numbers(video: VideoAnnotation) -> None:
+    for name in ("num_frames", "width", "height", "fps", "duration"):
+        value = getattr(video, name)
+        if value is not None and not (np.isfinite(value) and value > 0):
+            raise FormatError(
+                f"{name} is {value}", remedy="give a positive number, or null where it is unknown"
+            )
+    if (video.tubes or video.frames) and (video.width is None or video.height is None):
+        raise FormatError("there are boxes but no width and height", remedy="give the frame's size in pixels")
+    for start, end in video.ignore:
+        if not (np.isfinite(start) and np.isfinite(end) and start <= end):
+            raise FrameRangeError(f"the ignored span {start} to {end} is not a span of time")
+    if video.evaluated_frames is not None:
+        _check_inside(np.asarray(video.evaluated_frames), video.num_frames, "evaluated_frames")
+
+
+def _check_inside(frames: np.ndarray, num_frames: int | None, what: str) -> None:
+    bad = (frames < 0) | (frames >= (np.inf if num_frames is None else num_frames))
+    if bad.any():
+        raise FrameRangeError(
+            f"{what} names a frame outside the video's {num_frames} frames", frame=int(frames[np.argmax(bad)])
+        )
+
+
+def _check_tubes(video: VideoAnnotation | VideoPredictions, known: set[str], scored: bool) -> None:
+    num_frames = getattr(video, "num_frames", None)
+    for index, tube in enumerate(video.tubes or ()):
+        try:
+            _check_label(tube.label, known)
+            if scored and tube.score is None:
+                raise FormatError("a predicted tube has no score", remedy="give every tube a score")
+            if num_frames is not None and len(tube) > num_frames:
+                raise TubeTooLongError(
+                    f"the tube has {len(tube)} boxes but the video only {num_frames} frames",
+                    remedy="drop the boxes that have no frame",
+                )
+            if num_frames is not None and tube.end > num_frames:
+                raise FrameRangeError(
+                    f"the tube spans frames {tube.start} to {tube.end - 1} but the video ends at {num_frames - 1}",
+                    remedy="frames are counted from 0",
+                )
+        except StadError as error:
+            raise error.at(tube=index) from None
+
+
+def _check_frames(video: VideoAnnotation | VideoPredictions, num_classes: int, scored: bool) -> None:
+    boxes = video.frames
+    if boxes is None:
+        return
+    if scored and boxes.score is None:
+        raise FormatError("predicted boxes have no scores", remedy="give every box a score")
+    unknown = (boxes.label < 0) | (boxes.label >= num_classes)
+    if unknown.any():
+        first = int(np.argmax(unknown))
+        raise UnknownLabelError(
+            f"label {boxes.label[first]} is not among the {num_classes} classes",
+            frame=int(boxes.frame[first]),
+        )
+    _check_inside(boxes.frame, getattr(video, "num_frames", None), "a box")

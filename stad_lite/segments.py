@@ -1,0 +1,140 @@
+"""Segments in time: overlap, expansion, suppression.
+
+A segment is (start, end) in any one unit, half-open: length = end - start. Every function takes
+numpy arrays or torch tensors and returns the same kind.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stad_lite.arrays import Array, as_float, namespace, ratio, suppress
+
+
+def length(segments: Array) -> Array:
+    """Return the length of each segment (..., 2); 0 where it is inverted."""
+    segments = as_float(segments)
+    return (segments[..., 1] - segments[..., 0]).clip(0)
+
+
+def _intersection(a: Array, b: Array) -> Array:
+    xp = namespace(a, b)
+    return (xp.minimum(a[..., 1], b[..., 1]) - xp.maximum(a[..., 0], b[..., 0])).clip(0)
+
+
+def iou(a: Array, b: Array) -> Array:
+    """Return the temporal IoU pair by pair; 0 where both segments have no length.
+
+    a, b: (..., 2) start and end, broadcast against each other
+    returns: (...) in [0, 1]
+
+    >>> iou(np.array([0., 4.]), np.array([[2., 6.], [4., 5.]])).round(3)
+    array([0.333, 0.   ])
+    """
+    a, b = as_float(a), as_float(b)
+    shared = _intersection(a, b)
+    return ratio(shared, length(a) + length(b) - shared)
+
+
+def pairwise_iou(a: Array, b: Array) -> Array:
+    """Return the temporal IoU of every segment of ``a`` (n, 2) with every one of ``b`` (m, 2): (n, m)."""
+    return iou(a[..., :, None, :], b[..., None, :, :])
+
+
+def ioa(a: Array, b: Array) -> Array:
+    """Return the share of ``a`` that lies inside ``b`` (tIoA), pair by pair; 0 where ``a`` has no length.
+
+    a, b: (..., 2) start and end, broadcast against each other
+
+    >>> ioa(np.array([0., 4.]), np.array([3., 10.]))
+    np.float64(0.25)
+    """
+    a, b = as_float(a), as_float(b)
+    return ratio(_intersection(a, b), length(a))
+
+
+def pairwise_ioa(a: Array, b: Array) -> Array:
+    """Return the share of every segment of ``a`` (n, 2) inside every one of ``b`` (m, 2): (n, m)."""
+    return ioa(a[..., :, None, :], b[..., None, :, :])
+
+
+def giou(a: Array, b: Array) -> Array:
+    """Return the generalised IoU in one dimension: IoU minus the gap's share of the hull.
+
+    a, b: (..., 2) start and end, broadcast against each other
+    returns: (...) in [-1, 1]
+    Source: Rezatofighi et al., Generalized Intersection over Union, Eq. 1, for intervals.
+
+    >>> giou(np.array([0., 1.]), np.array([3., 4.]))
+    np.float64(-0.5)
+    """
+    a, b = as_float(a), as_float(b)
+    xp = namespace(a, b)
+    shared = _intersection(a, b)
+    union = length(a) + length(b) - shared
+    hull = (xp.maximum(a[..., 1], b[..., 1]) - xp.minimum(a[..., 0], b[..., 0])).clip(0)
+    return ratio(shared, union) - ratio(hull - union, hull)
+
+
+def pairwise_giou(a: Array, b: Array) -> Array:
+    """Return the generalised IoU of every segment of ``a`` (n, 2) with every one of ``b`` (m, 2): (n, m)."""
+    return giou(a[..., :, None, :], b[..., None, :, :])
+
+
+def expand(segments: Array, eta: float) -> Array:
+    """Return the segments (..., 2) lengthened by 1 / eta of their length on either side.
+
+    Source: SP-TAD Sec. 3.1.3 (eta = 5).
+
+    >>> expand(np.array([10., 20.]), eta=5)
+    array([ 8., 22.])
+    """
+    segments = as_float(segments)
+    margin = (segments[..., 1] - segments[..., 0]) / eta
+    return namespace(segments).stack([segments[..., 0] - margin, segments[..., 1] + margin], -1)
+
+
+def clip(segments: Array, start: float, end: float) -> Array:
+    """Return the segments (..., 2) cut to [start, end]."""
+    return as_float(segments).clip(start, end)
+
+
+def nms(segments: Array, scores: Array, threshold: float) -> Array:
+    """Return the indices of the segments that survive greedy suppression, best first.
+
+    segments: (n, 2) start and end
+    scores: (n,)
+    returns: (kept,) indices; a segment goes when its IoU with a better one that stays is above threshold
+    """
+    return suppress(segments, scores, threshold, iou)
+
+
+def soft_nms(
+    segments: np.ndarray, scores: np.ndarray, sigma: float, min_score: float = 0.001
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return indices and decayed scores after Gaussian soft-NMS, in the order of picking.
+
+    Each pick multiplies the scores of all that are left by exp(-IoU^2 / sigma); what falls below
+    ``min_score`` is dropped, and the last candidate is kept like any other.
+
+    segments: (n, 2) start and end
+    scores: (n,)
+    returns: (kept,) indices and (kept,) scores
+    Source: Bodla et al., Soft-NMS, Eq. 3.
+
+    >>> soft_nms(np.array([[0., 4.], [0., 4.]]), np.array([1., .5]), sigma=0.5)[1].round(3)
+    array([1.   , 0.068])
+    """
+    segments = as_float(np.asarray(segments))
+    remaining = np.arange(len(segments))
+    current = np.array(scores, dtype=np.float64)
+    kept, kept_scores = [], []
+    remaining = remaining[current >= min_score]
+    while remaining.size:
+        best = remaining[np.argmax(current[remaining])]
+        kept.append(best)
+        kept_scores.append(current[best])
+        remaining = remaining[remaining != best]
+        current[remaining] *= np.exp(-(iou(segments[best], segments[remaining]) ** 2) / sigma)
+        remaining = remaining[current[remaining] >= min_score]
+    return np.array(kept, dtype=np.int64), np.array(kept_scores)
