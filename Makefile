@@ -1,0 +1,102 @@
+# Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
+# Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
+# ARGS (passed on by reproduce, results, refresh, unit and bench).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+CHAPTERS ?= $(shell find book -name '*.ipynb' -not -path '*/_*' -not -path '*/.*' | sort)
+NOWHERE := runs/.no-data
+
+export OMP_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export PYTHONUNBUFFERED := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help env system reproduce results test lint types unit doctest chapters browser \
+        lab book refresh bench constraints clean
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+env: $(READY)  ## make .venv from pyproject.toml under constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (the first time takes some minutes)"
+	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[book,video,flow,data,cluster,dev]"
+	@touch $@
+
+system:  ## install chromium and npm where they are missing (Debian, as root)
+	@for tool in chromium npm; do \
+	  command -v $$tool >/dev/null && continue; \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing $$tool"; \
+	    apt-get update -qq >/dev/null && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$tool >/dev/null \
+	    || echo "$$tool could not be installed"; \
+	  else echo "$$tool is missing: install it with the system's package manager (apt-get install $$tool)"; fi; \
+	done
+
+reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies go to runs/
+	@$(BIN)/python book/_tools/run_chapters.py $(ARGS)
+
+results: $(READY)  ## the same, and keep the real-data figures in book/results/
+	@$(BIN)/python book/_tools/run_chapters.py --commit-results $(ARGS)
+
+test: lint types unit doctest chapters  ## everything but the browser
+
+lint: $(READY)  ## ruff: rules and layout
+	@$(BIN)/ruff check .
+
+types: $(READY)  ## mypy
+	@$(BIN)/mypy
+
+unit: $(READY)  ## the tests
+	@$(BIN)/python -m pytest tests -q -m "not browser and not slow" $(ARGS)
+
+doctest: $(READY)  ## the examples in docstrings
+	@$(BIN)/python -m pytest --doctest-modules stad_lite -q
+
+chapters: $(READY)  ## the chapters against their committed outputs, with the data (if present) and without
+ifeq ($(strip $(CHAPTERS)),)
+	@echo "there is no chapter yet"
+else
+	@STAD_PROGRESS=0 $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(CHAPTERS)
+	@mkdir -p $(NOWHERE)
+	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" \
+	  $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(CHAPTERS)
+endif
+
+browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
+	@$(BIN)/python -m pytest tests/browser -q -m browser
+
+lab: $(READY)  ## JupyterLab on the book
+	@$(BIN)/jupyter lab book
+
+book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
+	@$(BIN)/python book/_tools/site.py
+
+refresh: $(READY)  ## execute the chapters without real data and normalise them in place
+	@$(BIN)/python book/_tools/refresh.py $(ARGS)
+
+bench: $(READY)  ## the benchmarks (CPU time, ratios within one run)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+constraints: $(READY)  ## write constraints.txt from what is installed in .venv
+	@$(BIN)/python -m pip freeze --exclude-editable \
+	  | sed -E 's/^([A-Za-z0-9._-]+) @ .*\/\1-([^-+/]+).*/\1==\2/; s/\+[A-Za-z0-9.]+$$//' \
+	  | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' | LC_ALL=C sort -f -o constraints.txt
+	@touch $(READY)
+
+clean:  ## remove what was built (not .venv, not runs/)
+	@rm -rf book/_build book/_vendor build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
