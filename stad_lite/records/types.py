@@ -242,7 +242,7 @@ def _check_tubes(video: VideoAnnotation | VideoPredictions, known: set[str], sco
                 )
             if num_frames is not None and tube.end > num_frames:
                 raise FrameRangeError(
-                    f"the tube spans frames {tube.start} to {tube.end - 1} but the video ends at {num_frames - 1}",
+                    f"the tube spans frames {tube.start} to {tube.end - 1} of {num_frames}",
                     remedy="frames are counted from 0",
                 )
         except StadError as error:
