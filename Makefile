@@ -32,7 +32,7 @@ env: $(READY)  ## make .venv from pyproject.toml under constraints.txt
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (the first time takes some minutes)"
-	@$(BIN)/python -m pip install -q -c constraints.txt -e ".[book,video,flow,data,cluster,dev]"
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q -c constraints.txt -e ".[book,video,flow,data,cluster,dev]"
 	@touch $@
 
 system:  ## install chromium and npm where they are missing (Debian, as root)

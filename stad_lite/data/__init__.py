@@ -1,0 +1,1 @@
+"""Data sets: the synthetic benchmark and readers of the published ones."""

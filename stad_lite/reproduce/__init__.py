@@ -1,0 +1,1 @@
+"""Running chapters and keeping their figures: parameters, results, oracles."""
