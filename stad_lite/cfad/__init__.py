@@ -1,0 +1,1 @@
+"""CFAD: polynomial action tubes, key timestamps, local refinement (Li et al., ECCV 2020)."""
