@@ -106,9 +106,9 @@ def checked_boxes(boxes: np.ndarray, first_frame: int | None = None) -> np.ndarr
             remedy="cast to float64 before adding width to x",
         )
     boxes = boxes.astype(np.float64)
-    infinite = ~np.isfinite(boxes).all(axis=1)
-    _refuse(np.asarray(infinite), boxes, first_frame, NotFiniteError, "is not finite", "remove it")
-    inverted = (boxes[:, 2:] <= boxes[:, :2]).any(1)
+    infinite = ~np.all(np.isfinite(boxes), axis=1)
+    _refuse(infinite, boxes, first_frame, NotFiniteError, "is not finite", "remove it")
+    inverted = np.any(boxes[:, 2:] <= boxes[:, :2], axis=1)
     remedy = "boxes are x1, y1, x2, y2 with x1 < x2 and y1 < y2"
     _refuse(inverted, boxes, first_frame, InvertedBoxError, "is empty or inverted", remedy)
     return boxes

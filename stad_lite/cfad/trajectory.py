@@ -105,7 +105,7 @@ def fit_many(tubes: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, list[
     for length in np.unique(lengths):
         members = np.flatnonzero(lengths == length)
         q, r = _orthonormal(int(length), order)
-        projected = q.T @ np.stack([np.asarray(tubes[i], dtype=np.float64) for i in members])
+        projected = q.T @ np.stack([np.asarray(tubes[int(i)], dtype=np.float64) for i in members])
         thetas[members, : len(r)] = np.linalg.solve(r, projected)
         for member, curve in zip(members, q @ projected, strict=True):
             fitted[member] = curve

@@ -103,7 +103,11 @@ def read_list(path: str | PathLike[str]) -> tuple[str, ...]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    names = [line.split()[0] for line in path.read_text("utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise FormatError("the list is not UTF-8 text", file=path) from None
+    names = [line.split()[0] for line in lines if line.strip()]
     names = [name.removesuffix(".avi").removesuffix(".mp4") for name in names]
     if len(set(names)) != len(names) or not names:
         raise FormatError(f"the list has {len(names)} lines, {len(set(names))} of them distinct", file=path)

@@ -1,0 +1,51 @@
+"""The command line: ``stad-lite VERB ...``.
+
+Each verb is a module of this package with ``SUMMARY``, ``add_arguments(parser)`` and
+``run(arguments) -> exit code``; only the verb that is called is imported. Bad input ends with exit
+code 2 and one sentence on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from stad_lite import __version__
+from stad_lite.errors import StadError
+
+VERBS = {
+    "check": "say what a file is, and the first thing wrong with it",
+    "convert": "turn others' annotations and predictions into the record formats",
+    "oracles": "compute the figures that real annotations alone can give",
+}
+"""Verb -> one line; the verb's module has its name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code: 0 for success, 2 for bad input.
+
+    arguments: words of the command line, those of the process where None
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="stad-lite", description="Spatio-temporal action detection.")
+    parser.add_argument("--version", action="version", version=f"stad-lite {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb, summary in VERBS.items():
+        child = verbs.add_parser(verb, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        if verb in words[:1]:
+            import_module(f"{__name__}.{verb}").add_arguments(child)
+    chosen = parser.parse_args(words)
+    try:
+        return int(import_module(f"{__name__}.{chosen.verb}").run(chosen))
+    except StadError as error:
+        return _refuse(chosen.verb, str(error))
+    except OSError as error:
+        place = error.filename if error.filename is not None else ""
+        return _refuse(chosen.verb, f"{place}: {error.strerror or error}".lstrip(": "))
+
+
+def _refuse(verb: str, sentence: str) -> int:
+    print(f"stad-lite {verb}: {' '.join(sentence.split())}", file=sys.stderr)
+    return 2
