@@ -1,0 +1,78 @@
+"""Build the site into book/_build/html with every script served from the book itself.
+
+    python book/_tools/build_site.py [--book DIR]
+
+MathJax and the widget manager are unpacked from their npm packages into book/_vendor/ (once; not
+committed), so that no page asks another machine for anything. Warnings are errors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from notebooks import BOOK, ToolError
+
+VENDOR = {
+    "mathjax": ("mathjax@3.2.2", "es5", ("tex-svg.js", "input/tex/extensions")),
+    "html-manager": ("@jupyter-widgets/html-manager@1.0.15", "dist", ("embed.js",)),
+}
+"""Folder -> npm package, the folder inside it, what is taken from there."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the site and return the exit code."""
+    parser = argparse.ArgumentParser(description="Build the site; warnings are errors.")
+    parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
+    book = parser.parse_args(arguments).book.absolute()
+    try:
+        for folder in VENDOR:
+            vendor(folder, book / "_vendor")
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return build(book)
+
+
+def vendor(folder: str, target: Path) -> None:
+    """Unpack one npm package's scripts into ``target/folder`` unless they are there.
+
+    raises: ToolError without npm or without the package
+    """
+    if (target / folder).is_dir():
+        return
+    package, inside, wanted = VENDOR[folder]
+    npm = shutil.which("npm")
+    if npm is None:
+        raise ToolError(f"npm is missing, and {package} comes from it: apt-get install npm")
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target) as work:
+        run = subprocess.run([npm, "pack", package, "--silent"], cwd=work, capture_output=True, text=True)
+        archives = list(Path(work).glob("*.tgz"))
+        if run.returncode or not archives:
+            raise ToolError(f"npm pack {package} failed: {run.stderr.strip()}")
+        with tarfile.open(archives[0]) as archive:
+            archive.extractall(work, filter="data")
+        for name in wanted:
+            source, place = Path(work, "package", inside, name), Path(work, "out", name)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(place)
+        Path(work, "out").rename(target / folder)
+
+
+def build(book: Path) -> int:
+    """Run Jupyter Book with all warnings reported and counted as errors; return its exit code."""
+    command = [sys.executable, "-m", "jupyter_book", "build", str(book), "-n", "-W", "--keep-going", "-q"]
+    run = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=subprocess.DEVNULL)
+    print(f"{book / '_build' / 'html'}: {'built' if run.returncode == 0 else 'built with warnings'}")
+    return run.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

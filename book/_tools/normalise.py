@@ -1,0 +1,141 @@
+"""Make an executed notebook independent of when and where it was executed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from notebooks import tags
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}
+CELL_METADATA = ("tags", "mystnb", "jupyter", "slideshow", "editable")
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+RANDOM_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+INLINE_PNG = re.compile(r"(data:image/png;base64,)([A-Za-z0-9+/=\\\s]+)")
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
+
+
+def normalise(notebook: NotebookNode, stem: str) -> NotebookNode:
+    """Return the notebook with everything removed or renamed that another run would change.
+
+    Cell ids become ``stem-001`` and so on; execution counts, times and text in PNG files go; ids of
+    widgets and animations are numbered in the order of their making; cells tagged ``real-video``
+    lose their outputs.
+    """
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGETS)
+    notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info=LANGUAGE)
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell["id"] = f"{re.sub('[^A-Za-z0-9_-]', '-', stem)[:60]}-{number:03d}"
+        cell.metadata = NotebookNode({k: cell.metadata[k] for k in CELL_METADATA if k in cell.metadata})
+        if cell.cell_type == "code":
+            cell.execution_count = None
+            cell.outputs = [] if "real-video" in tags(cell) else _outputs(cell.outputs)
+    if widgets:
+        shown = {cell_id for cell in notebook.cells for cell_id in _views(cell)}
+        if shown:
+            notebook.metadata["widgets"] = {WIDGETS: _plain_state(widgets)}
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return _rename(notebook)
+
+
+def write_text(notebook: NotebookNode) -> str:
+    """Return the file's text."""
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def strip_png(data: bytes) -> bytes:
+    """Return a PNG file without its text and time chunks; the pixels stay as they are."""
+    if not data.startswith(PNG_SIGNATURE):
+        return data
+    kept, at = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while at < len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] not in PNG_TEXT:
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept)
+
+
+def _views(cell: NotebookNode) -> list[str]:
+    bundles = [o.get("data", {}) for o in cell.get("outputs", [])]
+    return [bundle[WIDGET_VIEW]["model_id"] for bundle in bundles if WIDGET_VIEW in bundle]
+
+
+def _outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return the outputs without counts, pieces of one stream joined, pictures without text."""
+    clean: list[NotebookNode] = []
+    for output in outputs:
+        if output.output_type == "stream":
+            if clean and clean[-1].output_type == "stream" and clean[-1].name == output.name:
+                clean[-1].text += output.text
+                continue
+        elif "data" in output:
+            output.metadata = NotebookNode()
+            output.data = NotebookNode({mime: _plain(mime, value) for mime, value in output.data.items()})
+        if "execution_count" in output:
+            output.execution_count = None
+        clean.append(output)
+    return clean
+
+
+def _plain(mime: str, value: Any) -> Any:
+    if mime == "image/png":
+        return _strip_base64(value)
+    if mime == "text/html":
+        return INLINE_PNG.sub(lambda found: found[1] + _strip_base64(found[2].replace("\\", "")), value)
+    return value
+
+
+def _strip_base64(text: str) -> str:
+    try:
+        return base64.b64encode(strip_png(base64.b64decode(text))).decode()
+    except (binascii.Error, ValueError):
+        return text
+
+
+def _plain_state(widgets: dict[str, Any]) -> dict[str, Any]:
+    for model in widgets["state"].values():
+        state = model["state"]
+        if model["model_name"] == "OutputModel":
+            state["msg_id"] = ""
+            outputs = [nbformat.from_dict(output) for output in state.get("outputs", [])]
+            state["outputs"] = _outputs(outputs)
+    return widgets
+
+
+def _rename(notebook: NotebookNode) -> NotebookNode:
+    """Number the random ids: widgets in the order of their making, then those in HTML."""
+    names: dict[str, str] = {}
+
+    def name(found: re.Match[str]) -> str:
+        return names.setdefault(found[0], f"{len(names) + 1:032x}")
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, str):
+            return RANDOM_ID.sub(name, node)
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        if isinstance(node, dict):
+            return NotebookNode({walk(key): walk(value) for key, value in node.items()})
+        return node
+
+    notebook.metadata = walk(notebook.metadata)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for mime in ("text/html", WIDGET_VIEW):
+                if mime in output.get("data", {}):
+                    output.data[mime] = walk(output.data[mime])
+    return notebook

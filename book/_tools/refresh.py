@@ -1,0 +1,88 @@
+"""Execute the chapters without real data at profile smoke and store them normalised, in place.
+
+    python book/_tools/refresh.py [--only CHAPTER] [--check]
+
+Two runs on one machine give the same bytes. A chapter that fails is named with its cell and stays
+as it was. With --check nothing is written and the exit code is 1 where something would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm import tqdm
+
+from normalise import normalise, write_text
+from notebooks import BOOK, Chapter, ToolError, chapters, sockets_in
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+SETTINGS = {
+    "STAD_PROGRESS": "0",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Refresh the chapters that the command line names and return the exit code."""
+    parser = argparse.ArgumentParser(description="Execute and normalise the chapters in place.")
+    parser.add_argument("--only", action="append", metavar="CHAPTER", help="may be given several times")
+    parser.add_argument("--check", action="store_true", help="write nothing; say what would change")
+    parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    failed = changed = 0
+    quiet = os.environ.get("STAD_PROGRESS") == "0"
+    try:
+        wanted = chapters(options.book.absolute(), options.only)
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as empty, tqdm(wanted, unit="chapter", disable=quiet) as bar:
+        for chapter in bar:
+            bar.set_description(chapter.name)
+            try:
+                changed += refresh(chapter, empty, write=not options.check)
+            except (ToolError, CellExecutionError) as error:
+                failed += 1
+                tqdm.write(f"FAILED {chapter.name}: {ANSI.sub('', str(error))}", file=sys.stderr)
+    print(f"{len(wanted)} chapters: {changed} changed, {failed} failed")
+    return 1 if failed or (options.check and changed) else 0
+
+
+def refresh(chapter: Chapter, empty: str, write: bool = True) -> bool:
+    """Execute one chapter, normalise it and write it where that changes it; return whether it did.
+
+    empty: an empty folder that stands for the data root
+    raises: CellExecutionError when a cell fails
+    """
+    notebook = chapter.read()
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    with tempfile.TemporaryDirectory() as sockets:
+        client = NotebookClient(
+            notebook, timeout=1200, kernel_name="python3", config=sockets_in(sockets),
+            resources={"metadata": {"path": str(chapter.path.parent)}},
+        )  # fmt: skip
+        client.execute(env={**os.environ, **SETTINGS, "STAD_DATA": empty})
+    text = write_text(normalise(notebook, chapter.path.stem))
+    if chapter.path.read_text(encoding="utf-8") == text:
+        return False
+    if write:
+        temporary = chapter.path.with_suffix(".part")
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, chapter.path)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

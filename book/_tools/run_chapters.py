@@ -1,0 +1,192 @@
+"""Run the chapters with papermill: executed copies, one results file a chapter, one summary.
+
+    python book/_tools/run_chapters.py [--profile smoke] [--only CHAPTER] [-p NAME VALUE] [--out DIR]
+
+A chapter that fails is named with its cell and traceback, the others still run; the exit code is
+then 1. With --commit-results the real-data figures are written to book/results/ as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from notebooks import BOOK, Chapter, ToolError, chapters, parameter_types, parse_value, sockets_in, tags
+from stad_lite.data.location import DATASETS, have_data, missing_message
+from stad_lite.errors import StadError
+from stad_lite.reproduce.parameters import PROFILES
+from stad_lite.reproduce.results import RECORDING, Results, read_results, show
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Outcome:
+    """What became of one chapter."""
+
+    chapter: Chapter
+    seconds: float = 0.0
+    results: Results | None = None
+    failure: str = ""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the chapters that the command line names and return the exit code."""
+    options = _options(arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop(RECORDING, None)
+    if options.commit_results:
+        os.environ[RECORDING] = "1"
+    try:
+        wanted = chapters(options.book, options.only)
+        values = {c.name: _values(c, options) for c in wanted}
+        _refuse_unknown(options.parameter, values)
+    except ToolError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for line in _missing_data(wanted):
+        print(line)
+    outcomes = []
+    quiet = os.environ.get("STAD_PROGRESS") == "0"
+    with tqdm(wanted, unit="chapter", disable=quiet, dynamic_ncols=True) as bar:
+        for chapter in bar:
+            bar.set_description(chapter.name)
+            outcomes.append(_run(chapter, values[chapter.name], options.out))
+            if outcomes[-1].failure:
+                tqdm.write(f"FAILED {outcomes[-1].failure}", file=sys.stderr)
+    _summarise(outcomes, options.out)
+    if options.commit_results:
+        _commit(outcomes, options.book / "results")
+    failed = [o.chapter.name for o in outcomes if o.failure]
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} chapters ran; see {options.out / 'summary.md'}")
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Run the chapters with papermill.")
+    parser.add_argument("--profile", choices=PROFILES, default="smoke")
+    parser.add_argument("--only", action="append", metavar="CHAPTER", help="may be given several times")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--out", type=Path, default=BOOK.parent / "runs" / "latest")
+    parser.add_argument("--commit-results", action="store_true", help="write book/results/ too")
+    parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    options.out, options.book = options.out.absolute(), options.book.absolute()
+    return options
+
+
+def _values(chapter: Chapter, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters for one chapter: those of the command line that it declares."""
+    try:
+        types = parameter_types(chapter.read())
+    except ToolError as error:
+        if chapter.path.is_file():
+            raise ToolError(f"{chapter.name}: {error}") from None
+        return {}  # reported when its turn comes
+    values = {name: parse_value(name, text, types[name]) for name, text in options.parameter if name in types}
+    if "profile" in types:
+        values.setdefault("profile", options.profile)
+    if "results" in types:
+        values["results"] = str(options.out / "results" / f"{chapter.name}.json")
+    return values
+
+
+def _refuse_unknown(given: list[list[str]], values: dict[str, dict[str, Any]]) -> None:
+    """papermill only warns of a name that no parameters cell has; here it is an error."""
+    known = {name for taken in values.values() for name in taken}
+    for name, _ in given:
+        if name not in known:
+            raise ToolError(f"no chosen chapter has a parameter {name!r}")
+        if name == "results":
+            raise ToolError("parameter 'results' is set by --out")
+
+
+def _missing_data(wanted: list[Chapter]) -> list[str]:
+    cells = [
+        cell.source
+        for chapter in wanted
+        if chapter.path.is_file()
+        for cell in chapter.read().cells
+        if "real-data" in tags(cell)
+    ]
+    needed = [name for name in DATASETS if any(name in source for source in cells)]
+    return [missing_message(name) for name in needed if not have_data(name)]
+
+
+def _run(chapter: Chapter, values: dict[str, Any], out: Path) -> Outcome:
+    from papermill import execute_notebook
+    from papermill.exceptions import PapermillExecutionError
+
+    outcome = Outcome(chapter)
+    copy = out / "chapters" / f"{chapter.name}.ipynb"
+    results = out / "results" / f"{chapter.name}.json"
+    for path in (copy, results):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+    start = time.perf_counter()
+    try:
+        chapter.read()
+        with tempfile.TemporaryDirectory() as sockets:
+            execute_notebook(
+                chapter.path, copy, values, kernel_name="python3", cwd=chapter.path.parent,
+                progress_bar=False, config=sockets_in(sockets),
+            )  # fmt: skip
+        if "results" in values:
+            outcome.results = read_results(results)
+    except PapermillExecutionError as error:
+        cell = error.cell_index + 1 - bool(values)  # without the injected cell, from 1
+        trace = ANSI.sub("", "\n".join(error.traceback))
+        outcome.failure = f"{chapter.name}, cell {cell}: {error.ename}: {error.evalue}\n{trace}"
+    except (ToolError, StadError) as error:
+        outcome.failure = f"{chapter.name}: {error}"
+    except Exception as error:  # a dead kernel, a full disk: the other chapters still run
+        outcome.failure = f"{chapter.name}: {type(error).__name__}: {error}"
+    outcome.seconds = time.perf_counter() - start
+    return outcome
+
+
+def _summarise(outcomes: list[Outcome], out: Path) -> None:
+    rows = [("chapter", "figure", "value", "unit", "data", "seconds")]
+    for o in outcomes:
+        seconds = f"{o.seconds:.1f}"
+        for f in o.results.figures if o.results else ():
+            rows.append((o.chapter.name, f.name, show(f.value), f.unit, f.data, seconds))
+        if o.failure:
+            rows.append((o.chapter.name, "FAILED", o.failure.splitlines()[0], "", "", seconds))
+        elif not o.results or not o.results.figures:
+            rows.append((o.chapter.name, "-", "", "", "", seconds))
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows(rows)
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "| " + " | ".join("---" for _ in rows[0]) + " |")
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "summary.csv").write_text(table.getvalue(), encoding="utf-8")
+    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _commit(outcomes: list[Outcome], folder: Path) -> None:
+    for outcome in outcomes:
+        if outcome.results and not outcome.failure and outcome.results.real().figures:
+            path = folder / f"{outcome.chapter.name}.json"
+            outcome.results.prepared_for_commit().write(path)
+            print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

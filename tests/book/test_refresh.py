@@ -1,0 +1,83 @@
+"""Refreshing: the same bytes twice, nothing of the run in the file, a failure leaves it as it was."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+
+import nbformat
+import pytest
+
+from tests.book.tiny import ANIMATION, LINKED, REAL, WIDGET, make_book
+
+import normalise  # isort: skip
+import refresh  # isort: skip
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("STAD_PROGRESS", "0")
+
+
+def test_two_refreshes_give_the_same_bytes(tmp_path, capsys):
+    ignored = ["nbval-ignore-output"]
+    book = make_book(
+        tmp_path,
+        all=[
+            ("print('a')\nprint('b')", []),
+            (WIDGET, ignored),
+            (LINKED, ignored),
+            (ANIMATION, ignored),
+            (REAL, ["real-data", *ignored]),
+            ("print('footage')", ["real-data", "real-video", *ignored]),
+            ("1 + 1", []),
+        ],
+    )
+    path = book / "part" / "all.ipynb"
+    assert refresh.main(["--book", str(book)]) == 0
+    first = path.read_bytes()
+    assert refresh.main(["--book", str(book)]) == 0
+    assert path.read_bytes() == first
+    assert "1 chapters: 0 changed, 0 failed" in capsys.readouterr().out
+    assert refresh.main(["--book", str(book), "--check"]) == 0
+
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in notebook.cells] == [f"all-{i:03d}" for i in range(1, 10)]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count is None for cell in code)
+    assert code[1].outputs[0].text == "a\nb\n"
+    assert "ucf101-24 is not here" in code[5].outputs[0].text
+    assert code[6].outputs == []
+    assert code[7].outputs[0].data["text/plain"] == "2"
+    state = notebook.metadata.widgets[normalise.WIDGETS]["state"]
+    shown = code[2].outputs[0].data[normalise.WIDGET_VIEW]["model_id"]
+    assert state[shown]["model_name"] == "VBoxModel"
+    for child in state[shown]["state"]["children"]:
+        assert child.removeprefix("IPY_MODEL_") in state
+    output = next(m["state"] for m in state.values() if m["model_name"] == "OutputModel")
+    picture = base64.b64decode(output["outputs"][0]["data"]["image/png"])
+    assert b"Software" not in picture and picture.startswith(normalise.PNG_SIGNATURE)
+    assert "matplotlib" not in json.dumps(code[4].outputs).lower().replace("matplotlib.animation", "")
+
+
+def test_a_failing_chapter_is_named_and_stays_as_it_was(tmp_path, capsys):
+    book = make_book(tmp_path, bad=[("1 / 0", [])])
+    path = book / "part" / "bad.ipynb"
+    before = path.read_bytes()
+    assert refresh.main(["--book", str(book)]) == 1
+    assert path.read_bytes() == before
+    told = capsys.readouterr().err
+    assert "part/bad" in told and "ZeroDivisionError" in told
+
+
+def test_png_text_goes_and_pixels_stay():
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head, pixels, end = chunk(b"IHDR", b"h" * 13), chunk(b"IDAT", b"p" * 40), chunk(b"IEND", b"")
+    text, time = chunk(b"tEXt", b"Software\0x"), chunk(b"tIME", b"1234567")
+    whole = normalise.PNG_SIGNATURE + head + text + pixels + time + end
+    assert normalise.strip_png(whole) == normalise.PNG_SIGNATURE + head + pixels + end
+    assert normalise.strip_png(b"no picture") == b"no picture"

@@ -1,0 +1,69 @@
+"""A tiny book made for a test: three chapters that take a second each."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "book" / "_tools"))
+
+PARAMETERS = """\
+profile: str = "smoke"  # smoke, lesson or paper
+results: str = ""  # where to write the results JSON
+order: int = 2  # a number"""
+
+FIGURES = """\
+from stad_lite.reproduce.results import Results
+figures = Results("{name}", profile)
+figures.add("twice the order", 2 * order)
+figures.add("a real one", 1 / 3, data="ucf101-24")
+figures.write(results)
+figures.table()"""
+
+WIDGET = """\
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+def show(order):
+    plt.figure(figsize=(1, 1))
+    plt.plot([0, order])
+    plt.show()
+dial = widgets.IntSlider(value=1, min=0, max=4, description="order")
+_ = widgets.interact(show, order=dial)"""
+
+LINKED = """\
+label = widgets.IntText()
+widgets.jslink((dial, "value"), (label, "value"))
+widgets.HBox([dial, label])"""
+
+ANIMATION = """\
+from IPython.display import HTML
+from matplotlib.animation import FuncAnimation
+figure, axes = plt.subplots(figsize=(1, 1))
+movie = FuncAnimation(figure, lambda i: axes.plot([0, i]), frames=2)
+page = movie.to_jshtml()
+plt.close(figure)
+HTML(page)"""
+
+REAL = """\
+from stad_lite.data.location import have_data, missing_message
+print("here" if have_data("ucf101-24") else missing_message("ucf101-24"))"""
+
+
+def make_book(folder: Path, **chapters: list[tuple[str, list[str]]]) -> Path:
+    """Write a book of chapters ``part/<name>``, each a list of (code, tags); return its folder."""
+    book = folder / "book"
+    (book / "part").mkdir(parents=True)
+    entries = "".join(f"  - file: part/{name}\n" for name in chapters)
+    (book / "_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n{entries}")
+    (book / "intro.md").write_text("# A book\n")
+    for name, cells in chapters.items():
+        made = [nbformat.v4.new_markdown_cell("# A chapter")]
+        for code, tags in [(PARAMETERS, ["parameters"]), *cells]:
+            made.append(nbformat.v4.new_code_cell(code, metadata={"tags": tags} if tags else {}))
+        notebook = nbformat.v4.new_notebook(cells=made)
+        notebook.metadata["kernelspec"] = {"display_name": "x", "language": "python", "name": "python3"}
+        nbformat.write(notebook, book / "part" / f"{name}.ipynb")
+    return book
