@@ -1,0 +1,92 @@
+"""Lines, tables and JSON of text files, plain or gzipped, with errors that name the line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, TruncatedFileError
+from stad_lite.records.files import atomic_write
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """Return the text of a file; one that is gzipped is unpacked, whatever its name.
+
+    raises: MissingFileError, TruncatedFileError, FormatError
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError("there is no such file", file=path, remedy="check the path")
+    data = path.read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except EOFError:
+            raise TruncatedFileError(
+                "the gzip stream ends too early", file=path, remedy="copy it again"
+            ) from None
+        except (OSError, zlib.error) as error:
+            raise FormatError(f"not a gzip file ({error})", file=path) from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FormatError(f"not UTF-8 ({error.reason} at byte {error.start})", file=path) from None
+
+
+def write_text(path: str | PathLike[str], text: str) -> Path:
+    """Write a text file whole or not at all; a name in .gz is gzipped (equal texts, equal bytes)."""
+    data = text.encode("utf-8")
+    if Path(path).suffix == ".gz":
+        data = gzip.compress(data, mtime=0)
+    return atomic_write(path, lambda stream: stream.write(data))
+
+
+def read_json(path: str | PathLike[str]) -> Any:
+    """Return what a JSON file holds.
+
+    raises: TruncatedFileError where it ends too early, FormatError and what ``read_text`` raises
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.pos >= len(text.rstrip()):
+            raise TruncatedFileError(
+                "the JSON ends too early", file=path, remedy="copy the file again"
+            ) from None
+        raise FormatError(
+            f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}", file=path
+        ) from None
+    except RecursionError:
+        raise FormatError("the JSON is nested too deeply", file=path) from None
+
+
+def rows(path: str | PathLike[str], comma: bool = True) -> Iterator[tuple[int, list[str]]]:
+    """Yield (line number, fields) of a table's non-empty lines.
+
+    comma: fields stand between commas; otherwise between blanks and tabs
+    """
+    lines = read_text(path).splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield number, [field.strip() for field in next(csv.reader([line]))] if comma else line.split()
+
+
+def numbers(fields: list[str], path: str | PathLike[str], line: int) -> list[float]:
+    """Return fields as finite numbers.
+
+    raises: FormatError, NotFiniteError with file and line
+    """
+    try:
+        values = [float(field) for field in fields]
+    except ValueError:
+        raise FormatError(f"line {line} has {fields!r} where numbers are expected", file=path) from None
+    if not all(abs(value) < float("inf") for value in values):
+        raise NotFiniteError(f"line {line} has a number that is not finite", file=path)
+    return values
