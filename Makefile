@@ -92,9 +92,9 @@ bench: $(READY)  ## the benchmarks (CPU time, ratios within one run)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 constraints: $(READY)  ## write constraints.txt from what is installed in .venv
-	@$(BIN)/python -m pip freeze --exclude-editable \
+	@$(BIN)/python -m pip freeze --all --exclude-editable \
 	  | sed -E 's/^([A-Za-z0-9._-]+) @ .*\/\1-([^-+/]+).*/\1==\2/; s/\+[A-Za-z0-9.]+$$//' \
-	  | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' | LC_ALL=C sort -f -o constraints.txt
+	  | grep -E '^[A-Za-z0-9._-]+==[^ ]+$$' | grep -v '^pip==' | LC_ALL=C sort -f -o constraints.txt
 	@touch $(READY)
 
 clean:  ## remove what was built (not .venv, not runs/)

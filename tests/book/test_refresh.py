@@ -9,10 +9,9 @@ import zlib
 import nbformat
 import pytest
 
+import normalise
+import refresh
 from tests.book.tiny import ANIMATION, LINKED, REAL, WIDGET, make_book
-
-import normalise  # isort: skip
-import refresh  # isort: skip
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,8 @@ import json
 import nbformat
 import pytest
 
+import run_chapters
 from tests.book.tiny import FIGURES, REAL, make_book
-
-import run_chapters  # isort: skip
 
 
 def figures(name: str) -> tuple[str, list[str]]:

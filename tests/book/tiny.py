@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import nbformat
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY / "book" / "_tools"))
 
 PARAMETERS = """\
 profile: str = "smoke"  # smoke, lesson or paper
