@@ -1,0 +1,13 @@
+"""Pictures: numpy arrays in, matplotlib figures out, the same bytes for the same input.
+
+Importing this package loads neither torch nor pyplot.
+
+>>> from stad_lite import plots
+>>> plots.style.class_colours(["run", "jump"])
+{'run': '#0072B2', 'jump': '#E69F00'}
+"""
+
+from stad_lite.plots import flow, style, tubes
+from stad_lite.plots.lines import curves, interval
+
+__all__ = ["curves", "flow", "interval", "style", "tubes"]

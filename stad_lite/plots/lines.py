@@ -1,0 +1,78 @@
+"""Lines with the interval of their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stad_lite.errors import FormatError
+from stad_lite.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def interval(runs: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean over runs and Student's interval of that mean.
+
+    runs: (runs, n) one row a run; NaN counts as missing
+    level: the share of such intervals that hold the true mean
+    returns: mean, low, high, each (n,); low = high = mean where there is one run
+
+    >>> mean, low, high = interval(np.array([[1., 5.], [3., 5.]]))
+    >>> mean.tolist(), low.round(1).tolist(), high.round(1).tolist()
+    ([2.0, 5.0], [-10.7, 5.0], [14.7, 5.0])
+    """
+    from scipy.stats import t
+
+    runs = np.asarray(runs, dtype=np.float64)
+    count = np.isfinite(runs).sum(axis=0)
+    mean = np.nansum(runs, axis=0) / np.maximum(count, 1)
+    spread = np.sqrt(np.nansum((runs - mean) ** 2, axis=0) / np.maximum(count - 1, 1))
+    factor = np.where(count > 1, t.ppf((1 + level) / 2, np.maximum(count - 1, 1)), 0.0)
+    half = factor * spread / np.sqrt(np.maximum(count, 1))
+    mean = np.where(count > 0, mean, np.nan)
+    return mean, mean - half, mean + half
+
+
+def curves(
+    x: np.ndarray,
+    series: Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+    level: float = 0.95,
+    bands: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+    colours: Mapping[str, str] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    **options: Any,
+) -> Axes:
+    """Draw one line a series with a pale band for the interval of its mean.
+
+    x: (n,) places
+    series: name -> (n,) values, or (runs, n): then the mean is drawn with Student's interval
+    bands: name -> (low, high), each (n,): drawn instead of Student's interval
+    colours: name -> colour, for names that other figures have too
+    options: go to ``ax.plot``
+    returns: the axes; each line has its name in the legend
+    raises: FormatError where a series does not have n values
+    """
+    if ax is None:
+        ax = style.figure(width=style.WIDTH * 0.6)[1]
+    x = np.asarray(x)
+    for index, (name, values) in enumerate(series.items()):
+        values = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        if values.shape[-1] != len(x):
+            raise FormatError(f"series {name!r} has {values.shape[-1]} values for {len(x)} places")
+        mean, low, high = interval(values, level)
+        if bands and name in bands:
+            low, high = (np.asarray(edge, dtype=np.float64) for edge in bands[name])
+        tone = (colours or {}).get(name, style.colour(index))
+        ax.plot(x, mean, **{"color": tone, "label": name, "marker": "o", **options})
+        if np.any(high > low):
+            ax.fill_between(x, low, high, color=tone, alpha=0.18, linewidth=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend()
+    return ax
