@@ -21,9 +21,9 @@ from notebooks import BOOK, ToolError
 
 VENDOR = {
     "mathjax": ("mathjax@3.2.2", "es5", ("tex-svg.js", "input/tex/extensions")),
-    "html-manager": ("@jupyter-widgets/html-manager@1.0.15", "dist", ("embed.js",)),
+    "html-manager": ("@jupyter-widgets/html-manager@1.0.15", "dist", ("embed.js", "*.woff2", "*.ttf")),
 }
-"""Folder -> npm package, the folder inside it, what is taken from there."""
+"""Folder -> npm package, the folder inside it, patterns of what is taken from there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,8 +59,9 @@ def vendor(folder: str, target: Path) -> None:
             raise ToolError(f"npm pack {package} failed: {run.stderr.strip()}")
         with tarfile.open(archives[0]) as archive:
             archive.extractall(work, filter="data")
-        for name in wanted:
-            source, place = Path(work, "package", inside, name), Path(work, "out", name)
+        root = Path(work, "package", inside)
+        for source in [path for pattern in wanted for path in sorted(root.glob(pattern))]:
+            place = Path(work, "out") / source.relative_to(root)
             place.parent.mkdir(parents=True, exist_ok=True)
             source.rename(place)
         Path(work, "out").rename(target / folder)
@@ -68,9 +69,13 @@ def vendor(folder: str, target: Path) -> None:
 
 def build(book: Path) -> int:
     """Run Jupyter Book with all warnings reported and counted as errors; return its exit code."""
-    command = [sys.executable, "-m", "jupyter_book", "build", str(book), "-n", "-W", "--keep-going", "-q"]
-    run = subprocess.run(command, env={**os.environ, "PYTHONWARNINGS": "ignore"}, stdout=subprocess.DEVNULL)
-    print(f"{book / '_build' / 'html'}: {'built' if run.returncode == 0 else 'built with warnings'}")
+    start = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", start, "build", str(book), "-n", "-W", "--keep-going", "-q"]
+    env = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    run = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if run.returncode:
+        print(run.stdout, file=sys.stderr)
+    print(f"{book / '_build' / 'html'}: {'with warnings' if run.returncode else 'built'}")
     return run.returncode
 
 
