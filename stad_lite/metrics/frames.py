@@ -1,0 +1,154 @@
+"""Frame-mAP: detections on single frames, matched within one video, frame and class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from stad_lite import boxes as box_ops
+from stad_lite.metrics.conventions import Rules
+from stad_lite.metrics.inputs import Boxes, Task, box_batches
+from stad_lite.metrics.precision import (
+    Candidates,
+    assign,
+    content_order,
+    ragged,
+    run_starts,
+)
+from stad_lite.metrics.scored import Scored
+
+BATCH = 400_000
+"""Predictions matched at a time; bounds the memory."""
+
+
+def score_frames(scored: Task, thresholds: Sequence[float], rules: Rules, source: str = "auto") -> Scored:
+    """Match predicted boxes to true ones, frame by frame.
+
+    thresholds: box overlaps
+    source: what predictions are taken from: ``auto`` (``frames``, else tubes), ``tubes`` or ``frames``
+    returns: every counted detection with its score and whether it is true at each threshold
+    """
+    parts: list[Scored] = []
+    for truth, boxes, limits in box_batches(scored, source, BATCH):
+        truth, boxes = counted(scored, truth, boxes, limits, rules)
+        hit = match_boxes(truth, boxes, thresholds, rules)
+        parts.append(Scored.columns(boxes, truth, hit))
+    return Scored.join(parts)
+
+
+def counted(
+    scored: Task, truth: Boxes, boxes: Boxes, limits: Mapping[int, np.ndarray], rules: Rules
+) -> tuple[Boxes, Boxes]:
+    """Return the boxes that count, after the rules on frames, classes and numbers a frame.
+
+    limits: evaluated frames by position of the video
+    """
+    span = _span(truth, boxes, *limits.values())
+    if limits or rules.frames == "annotated":
+        listed = [i * span + frames for i, frames in limits.items()]
+        restricted = np.full(len(scored.videos), rules.frames == "annotated")
+        restricted[list(limits)] = True
+        if rules.frames == "annotated":
+            free = ~np.isin(truth.video, list(limits))
+            listed.append((truth.video * span + truth.frame)[free])
+        keys = np.unique(np.concatenate(listed))
+        truth = _keep(scored, truth, _among(truth, keys, span, restricted), "truth on frames not evaluated")
+        boxes = _keep(
+            scored, boxes, _among(boxes, keys, span, restricted), "predictions on frames not evaluated"
+        )
+    truth = _keep(scored, truth, truth.label >= 0, "truth of classes not evaluated")
+    boxes = _keep(scored, boxes, boxes.label >= 0, "predictions of classes not evaluated")
+    if rules.duplicate_truth == "dropped":
+        truth = _keep(scored, truth, _first_of_each(truth, span), "truth given twice")
+    if rules.ties != "file":
+        place = boxes.video * span + boxes.frame
+        boxes = boxes.take(content_order(boxes.score, [place, *boxes.box.T, boxes.label]))
+    if rules.max_per_frame is not None:
+        best = _rank_in_frame(boxes, span) < rules.max_per_frame
+        boxes = _keep(scored, boxes, best, f"predictions beyond {rules.max_per_frame} a frame")
+    return truth, boxes
+
+
+def _span(*columns: Boxes | np.ndarray) -> int:
+    """Return one more than the largest frame: video * span + frame is then one number a frame."""
+    frames = [column.frame if isinstance(column, Boxes) else column for column in columns]
+    return 1 + max(int(one.max(initial=0)) for one in frames)
+
+
+def _among(boxes: Boxes, keys: np.ndarray, span: int, restricted: np.ndarray) -> np.ndarray:
+    return np.isin(boxes.video * span + boxes.frame, keys) | ~restricted[boxes.video]
+
+
+def _keep(scored: Task, boxes: Boxes, kept: np.ndarray, reason: str) -> Boxes:
+    if kept.all():
+        return boxes
+    scored.ignore(reason, int((~kept).sum()))
+    return boxes.take(kept)
+
+
+def _first_of_each(boxes: Boxes, span: int) -> np.ndarray:
+    place = np.column_stack([boxes.video * span + boxes.frame, boxes.label, boxes.box])
+    kept = np.zeros(len(boxes), dtype=bool)
+    kept[np.unique(place, axis=0, return_index=True)[1]] = True
+    return kept
+
+
+def _rank_in_frame(boxes: Boxes, span: int) -> np.ndarray:
+    """Return each box's rank by falling score among all of its frame, from 0."""
+    place = boxes.video * span + boxes.frame
+    order = np.lexsort((-boxes.score, place))
+    starts = run_starts(place[order])
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(starts, np.diff(np.append(starts, len(order))))
+    return rank
+
+
+def match_boxes(truth: Boxes, boxes: Boxes, thresholds: Sequence[float], rules: Rules) -> np.ndarray:
+    """Match boxes within each video, frame and class.
+
+    returns: (thresholds, n) whether each box is true
+    """
+    hit = np.zeros((len(thresholds), len(boxes)), dtype=bool)
+    span = _span(truth, boxes)
+    classes = 1 + int(max(truth.label.max(initial=0), boxes.label.max(initial=0)))
+    truth_group = (truth.video * span + truth.frame) * classes + truth.label
+    content = () if rules.ties == "file" else tuple(truth.box.T[::-1])
+    truth = truth.take(np.lexsort((*content, truth_group)))
+    truth_group = np.sort(truth_group)
+    starts = run_starts(truth_group)
+    groups = truth_group[starts]
+    group = (boxes.video * span + boxes.frame) * classes + boxes.label
+    at = np.searchsorted(groups, group)
+    if not len(groups):
+        return hit
+    rivals = np.flatnonzero(groups[np.minimum(at, len(groups) - 1)] == group)
+    rivals = rivals[np.argsort(-boxes.score[rivals], kind="stable")]
+    sizes = np.diff(np.append(starts, len(truth_group)))[at[rivals]]
+    first = np.repeat(np.arange(len(rivals)), sizes)
+    second = ragged(starts[at[rivals]], sizes)
+    overlap = box_overlap(boxes.box[rivals[first]], truth.box[second], rules)
+    lowest = min(thresholds) - 1e-9
+    near = np.flatnonzero(overlap >= lowest)
+    pairs = Candidates.sort(first[near], second[near], overlap[near])
+    for row, threshold in zip(hit, thresholds, strict=True):
+        matched, _ = assign(pairs.reaching(threshold, rules.strict), len(truth), rules.match == "best_of_all")
+        row[rivals[matched]] = True
+    return hit
+
+
+def box_overlap(boxes: np.ndarray, truth: np.ndarray, rules: Rules) -> np.ndarray:
+    """Return the overlap of each predicted with each true box under the rules, pair by pair.
+
+    boxes, truth: (n, 4) xyxy pixels
+    returns: (n,)
+
+    >>> box_overlap(np.array([[0., 0., 4., 4.]]), np.array([[0., 0., 4., 9.]]), Rules(pixel=1.0))
+    array([0.5])
+    """
+    if rules.detection_shift:
+        boxes = boxes + rules.detection_shift * np.array([1.0, 1.0, 2.0, 2.0])
+    if rules.pixel:
+        grow = rules.pixel * np.array([0.0, 0.0, 1.0, 1.0])
+        boxes, truth = boxes + grow, truth + grow
+    return np.asarray(box_ops.iou(boxes, truth))
