@@ -4,9 +4,12 @@ The same keys as ``keyframes.greedy_keys``, many times faster. What makes it fas
 
 - Tubes step together. In one round every unfinished tube has the same number of keys, so all spline
   systems of the round have one size and are solved in one batch.
-- Between two stamps the interpolant is one cubic, given by values and slopes at the stamps. So a
-  trial is solved on at most N stamps, and the native frames follow by one matrix product with a
-  Hermite basis that depends on the tube's length alone and is made once a tube.
+- Interpolation is linear in the boxes. A trial adds to the current curve one bump, which is 1 at the
+  new key and 0 at the old ones, times the box that the curve misses there: one scalar function a
+  trial in place of four coordinates.
+- Between two stamps a bump is one cubic, given by its values and slopes at the stamps. So it is
+  solved on at most N stamps, and the native frames follow by one matrix product with a Hermite
+  basis that depends on the tube's length alone and is made once a tube.
 """
 
 from __future__ import annotations
@@ -51,9 +54,9 @@ class _Batch:
 
     where: np.ndarray  # (b, m) stamp frames, the last one repeated as padding
     available: np.ndarray  # (b,) distinct stamps
-    values: np.ndarray  # (b, m, 4) boxes at the stamps
     basis: np.ndarray  # (b, 2 m, t) native frames from values and slopes at the stamps
     truth: np.ndarray  # (b, 4, t) boxes, zeros as padding
+    curve: np.ndarray  # (b, 4, t) the tube rebuilt from its keys so far, zeros as padding
     lengths: np.ndarray  # (b,)
 
     def take(self, rows: np.ndarray) -> _Batch:
@@ -99,8 +102,12 @@ def _prepare(tubes: list[np.ndarray], count: int, kind: str) -> _Batch:
     truth = np.zeros((len(tubes), 4, lengths.max()))
     for row, tube in zip(truth, tubes, strict=True):
         row[:, : len(tube)] = tube.T
-    values = truth[np.arange(len(tubes))[:, None], :, where]
-    return _Batch(where, available, values, _basis(where, available, lengths, kind), truth, lengths)
+    last = truth[np.arange(len(tubes)), :, lengths - 1, None]
+    time = np.minimum(np.arange(lengths.max()) / np.maximum(lengths - 1, 1)[:, None], 1)[:, None]
+    inside = np.arange(lengths.max()) < lengths[:, None, None]
+    line = (truth[:, :, :1] + (last - truth[:, :, :1]) * time) * inside
+    basis = _basis(where, available, lengths, kind)
+    return _Batch(where, available, basis, truth, line, lengths)
 
 
 def _basis(where: np.ndarray, available: np.ndarray, lengths: np.ndarray, kind: str) -> np.ndarray:
@@ -129,18 +136,18 @@ def _hermite(x0: np.ndarray, x1: np.ndarray, x: np.ndarray, kind: str) -> tuple[
 def _label_batch(batch: _Batch, epsilon: float, kind: str) -> tuple[list[np.ndarray], np.ndarray]:
     """Key frames in the order of their choice, and the overlap reached, of tubes in lockstep."""
     tubes, width = batch.where.shape
-    ends = np.stack([np.zeros(tubes, dtype=np.int64), np.maximum(batch.available - 1, 1)], -1)
-    overlap = _trial_overlaps(batch, ends[:, None], kind)[:, 0]
+    where = batch.where
+    overlap = _mean_iou(batch.curve[:, None], batch.truth, batch.lengths)[:, 0]
     chosen = np.zeros((tubes, width), dtype=np.int64)  # positions in ``where``
     chosen[:, 1] = batch.available - 1
     counts = np.minimum(batch.available, 2)
     active = np.flatnonzero((overlap <= epsilon + TIE) & (batch.available > 2))
-    keys = ends[active]
+    batch, keys = batch.take(active), chosen[active, :2]
     while active.size:
-        free = _free(keys, batch.available[active], width)
-        trials = np.concatenate([np.repeat(keys[:, None], free.shape[1], 1), free[..., None]], -1)
-        trials[free < 0] = trials[free >= 0][0]  # any valid trial: its result is masked below
-        gains = _trial_overlaps(batch.take(active), np.sort(trials, axis=-1), kind)
+        free = _free(keys, batch.available, width)
+        filled = np.where(free < 0, free[:, :1], free)  # padding repeats a trial; its gain is masked
+        bumps, missing = _bumps(batch, keys, filled, kind)
+        gains = _gains(batch, bumps, missing)
         gains[free < 0] = -1
         rows = np.arange(len(active))
         best = np.argmax(gains >= gains.max(1, keepdims=True) - TIE, axis=1)
@@ -148,9 +155,11 @@ def _label_batch(batch: _Batch, epsilon: float, kind: str) -> tuple[list[np.ndar
         chosen[active, counts[active]] = free[rows, best]
         counts[active] += 1
         keys = np.sort(np.concatenate([keys, free[rows, best][:, None]], -1), axis=-1)
-        going = (overlap[active] <= epsilon + TIE) & (batch.available[active] > keys.shape[1])
-        active, keys = active[going], keys[going]
-    return [w[c[:n]] for w, c, n in zip(batch.where, chosen, counts, strict=True)], overlap
+        bump = (bumps[rows, best][:, None] @ batch.basis)[:, 0]
+        batch.curve += missing[rows, best][:, :, None] * bump[:, None]
+        going = (overlap[active] <= epsilon + TIE) & (batch.available > keys.shape[1])
+        active, batch, keys = active[going], batch.take(going), keys[going]
+    return [w[c[:n]] for w, c, n in zip(where, chosen, counts, strict=True)], overlap
 
 
 def _free(keys: np.ndarray, available: np.ndarray, width: int) -> np.ndarray:
@@ -162,20 +171,18 @@ def _free(keys: np.ndarray, available: np.ndarray, width: int) -> np.ndarray:
     return np.where(np.take_along_axis(taken, order, axis=1), -1, order)
 
 
-def _trial_overlaps(batch: _Batch, trials: np.ndarray, kind: str) -> np.ndarray:
-    """Mean IoU of every tube rebuilt from each of its trials.
+def _gains(batch: _Batch, bumps: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """(b, c) mean IoU of every tube with the curve plus each of its bumps.
 
-    trials: (b, c, k) rising positions in ``batch.where``; padding trials are any valid positions
-    returns: (b, c)
+    bumps: (b, c, 2 m) values and slopes at the stamps
+    missing: (b, c, 4) what the curve lacks at the trial's stamp
     """
-    tubes, candidates, _ = trials.shape
-    state = _values_and_slopes(batch, trials, kind)  # (b, c, 2 m, 4)
-    state = state.swapaxes(2, 3).reshape(tubes, 4 * candidates, -1)
-    overlaps = np.empty((tubes, candidates))
-    for first in range(0, tubes, _AT_ONCE):
+    overlaps = np.empty(bumps.shape[:2])
+    for first in range(0, len(bumps), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
         longest = batch.lengths[part].max()
-        curves = (state[part] @ batch.basis[part, :, :longest]).reshape(-1, candidates, 4, longest)
+        curves = (bumps[part] @ batch.basis[part, :, :longest])[:, :, None] * missing[part][..., None]
+        curves += batch.curve[part, None, :, :longest]
         overlaps[part] = _mean_iou(curves, batch.truth[part, :, :longest], batch.lengths[part])
     return overlaps
 
@@ -184,8 +191,8 @@ def _mean_iou(curves: np.ndarray, truth: np.ndarray, lengths: np.ndarray) -> np.
     """(b, c) mean IoU of curves (b, c, 4, t) with boxes (b, 4, t); padded frames have no area."""
     target = truth[:, None]
     area = (target[:, :, 2] - target[:, :, 0]) * (target[:, :, 3] - target[:, :, 1])
+    # An inverted box shares nothing, so its area needs no care: 0 over anything is 0.
     sides = curves[:, :, 2:] - curves[:, :, :2]
-    np.maximum(sides, 0, out=sides)
     union = sides[:, :, 0] * sides[:, :, 1]
     union += area
     np.minimum(curves[:, :, 2:], target[:, :, 2:], out=sides)
@@ -198,63 +205,61 @@ def _mean_iou(curves: np.ndarray, truth: np.ndarray, lengths: np.ndarray) -> np.
     return shared.sum(-1) / lengths[:, None]
 
 
-def _values_and_slopes(batch: _Batch, trials: np.ndarray, kind: str) -> np.ndarray:
-    """(b, c, 2 m, 4): values, then slopes, at all stamps, of the interpolants through the trials."""
-    tube = np.arange(len(trials))[:, None, None]
-    x, y = batch.where[tube, trials].astype(np.float64), batch.values[tube, trials]
+def _bumps(batch: _Batch, keys: np.ndarray, free: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """The bump of every trial, and the box that the curve misses at its stamp.
+
+    keys: (b, k) rising positions in ``batch.where``
+    free: (b, c) positions to try
+    returns: (b, c, 2 m) values, then slopes, at all stamps; (b, c, 4)
+    """
+    tube = np.arange(len(keys))[:, None]
+    frame = batch.where[tube, free]
+    missing = batch.truth[tube, :, frame] - batch.curve[tube, :, frame]
+    trials = np.concatenate([np.repeat(keys[:, None], free.shape[1], 1), free[..., None]], -1)
+    trials = np.sort(trials, axis=-1)
+    x = batch.where[tube[..., None], trials].astype(np.float64)
+    y = (trials == free[..., None]).astype(np.float64)
     at = batch.where[:, None].astype(np.float64)  # (b, 1, m)
     piece = (at[..., None] >= x[:, :, None, 1:-1]).sum(-1)  # (b, c, m)
-    left = piece + trials.shape[2] * np.arange(piece[..., 0].size).reshape(*piece.shape[:2], 1)
-    x0, y0 = x.ravel()[left], y.reshape(-1, 4)[left]
-    x1, step = x.ravel()[left + 1], y.reshape(-1, 4)[left + 1] - y0
-    _, rise, slope0, slope1 = (weight[..., None] for weight in _hermite(x0, x1, at, kind))
+    left = piece + trials.shape[2] * np.arange(free.size).reshape(*free.shape, 1)
+    (x0, y0), (x1, y1) = ((x.ravel()[i], y.ravel()[i]) for i in (left, left + 1))
+    value0, value1, slope0, slope1 = _hermite(x0, x1, at, kind)
+    values = value0 * y0 + value1 * y1
     if kind == "linear":
-        values = y0 + rise * step
-        return np.concatenate([values, np.zeros_like(values)], axis=2)
-    slopes = _spline_slopes(x, y).reshape(-1, 4)
+        return np.concatenate([values, np.zeros_like(values)], -1), missing
+    slopes = _spline_slopes(x, y).ravel()
     d0, d1 = slopes[left], slopes[left + 1]
-    width = (x1 - x0)[..., None]
-    u = (at - x0)[..., None] / width
-    values = y0 + rise * step + slope0 * d0 + slope1 * d1
-    rates = (6 / width * u * (1 - u)) * step + ((1 - u) * (1 - 3 * u)) * d0 + (u * (3 * u - 2)) * d1
-    return np.concatenate([values, rates], axis=2)
+    width = np.maximum(x1 - x0, 1)  # 0 only beside padding stamps
+    u = (at - x0) / width
+    rates = 6 / width * u * (1 - u) * (y1 - y0) + (1 - u) * (1 - 3 * u) * d0 + u * (3 * u - 2) * d1
+    return np.concatenate([values + slope0 * d0 + slope1 * d1, rates], -1), missing
 
 
 def _spline_slopes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Slopes at the knots of the not-a-knot cubic spline; line and parabola through 2 and 3 knots.
+    """Slopes at the knots of the not-a-knot cubic spline; the parabola through 3 knots.
 
     x: (..., k) rising knots
-    y: (..., k, 4) values
+    y: (..., k) values
+    returns: (..., k)
     """
-    knots = x.shape[-1]
-    h = np.diff(x)
-    secant = np.diff(y, axis=-2) / h[..., None]
-    if knots == 2:
-        return np.repeat(secant, 2, axis=-2)
-    if knots == 3:
-        bend = (secant[..., 1:, :] - secant[..., :1, :]) / (h[..., 0] + h[..., 1])[..., None, None]
-        first = secant[..., :1, :] - bend * h[..., :1, None]
-        return np.concatenate(
-            [
-                first,
-                secant[..., :1, :] + bend * h[..., :1, None],
-                secant[..., 1:, :] + bend * h[..., 1:, None],
-            ],
-            axis=-2,
-        )
-    a, right = np.zeros((*x.shape, knots)), np.empty_like(y)
-    inner = np.arange(1, knots - 1)
+    h = np.maximum(np.diff(x), 1)  # 0 only in padding
+    secant = np.diff(y) / h
+    if x.shape[-1] == 3:
+        bend = (secant[..., 1] - secant[..., 0]) / (h[..., 0] + h[..., 1])
+        middle = secant[..., 0] + bend * h[..., 0]
+        ends = secant[..., 0] - bend * h[..., 0], secant[..., 1] + bend * h[..., 1]
+        return np.stack([ends[0], middle, ends[1]], -1)
+    a, right = np.zeros((*x.shape, x.shape[-1])), np.empty_like(y)
+    inner = np.arange(1, x.shape[-1] - 1)
     a[..., inner, inner - 1] = h[..., 1:]
     a[..., inner, inner] = 2 * (h[..., :-1] + h[..., 1:])
     a[..., inner, inner + 1] = h[..., :-1]
-    right[..., 1:-1, :] = 3 * (
-        h[..., 1:, None] * secant[..., :-1, :] + h[..., :-1, None] * secant[..., 1:, :]
-    )
-    for end, near, far in ((0, 0, 1), (-1, -1, -2)):  # no jump of the third derivative at the next knot
+    right[..., 1:-1] = 3 * (h[..., 1:] * secant[..., :-1] + h[..., :-1] * secant[..., 1:])
+    for end, near, far, beside in ((0, 0, 1, 1), (-1, -1, -2, -2)):
+        # Not a knot: the third derivative does not jump at the knot beside the end.
         span = h[..., near] + h[..., far]
         a[..., end, end] = h[..., far]
-        a[..., end, end + (1 if end == 0 else -1)] = span
-        weight = ((h[..., near] + 2 * span) * h[..., far])[..., None]
-        squared = (h[..., near] ** 2)[..., None]
-        right[..., end, :] = (weight * secant[..., near, :] + squared * secant[..., far, :]) / span[..., None]
-    return np.linalg.solve(a, right)
+        a[..., end, beside] = span
+        weighted = (h[..., near] + 2 * span) * h[..., far] * secant[..., near]
+        right[..., end] = (weighted + h[..., near] ** 2 * secant[..., far]) / span
+    return np.linalg.solve(a, right[..., None])[..., 0]
