@@ -160,8 +160,8 @@ def act(
         motion: Motion = MOTIONS[number]
         rises = rng.random() < motion.rise
         phase = motion.rise * place if rises else 1.0 - (1.0 - motion.rise) * place
-        turns = np.arange(end - start + 1) / uniform(rng, *motion.period)
-        arm[start : end + 1] = arm_law(phase + turns, motion.rise)
+        turns = np.arange(1, end - start + 1) / uniform(rng, *motion.period)
+        arm[start + 1 : end + 1] = arm_law(phase + turns, motion.rise)
         place = float(arm[end])
         arm[end:] = place
         actions.append(Action(start, end, CLASSES[look * len(MOTIONS) + number]))
@@ -231,7 +231,7 @@ def draw_look(
     dark = 255.0 * hsv_to_rgb(hue, uniform(rng, 0.7, 0.95), uniform(rng, 0.2, 0.35))
     trousers = 255.0 * hsv_to_rgb(uniform(rng, 0.0, 1.0), 0.25, uniform(rng, 0.15, 0.45))
     skin = 255.0 * hsv_to_rgb(0.07, uniform(rng, 0.25, 0.55), uniform(rng, 0.5, 0.95))
-    hidden = uniform(rng, 0.45, 0.7) * (rng.random() < settings.camouflage)
+    hidden = uniform(rng, 0.6, 0.85) * (rng.random() < settings.camouflage)
     colours = [colour + hidden * (background - colour) for colour in (bright, dark, trousers, skin)]
     bright, dark, trousers, skin = colours
     return look, {

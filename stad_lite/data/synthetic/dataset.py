@@ -89,13 +89,15 @@ def split_seeds(split: str, clips: int | Iterable[int]) -> tuple[int, ...]:
     """
     if split not in SPLITS:
         raise StadError(f"no split is called {split!r}", remedy=f"choose from {', '.join(SPLITS)}")
-    numbers = range(clips) if isinstance(clips, int) else [int(clip) for clip in clips]
-    for number in (0, clips - 1) if isinstance(clips, int) else numbers:
+    remedy = f"a split has {SEEDS_PER_SPLIT} clips, numbered from 0"
+    if isinstance(clips, int):
+        if not 0 <= clips <= SEEDS_PER_SPLIT:
+            raise StadError(f"{clips} clips are wanted of the split {split}", remedy=remedy)
+        clips = range(clips)
+    numbers = [int(clip) for clip in clips]
+    for number in numbers:
         if not 0 <= number < SEEDS_PER_SPLIT:
-            raise StadError(
-                f"clip {number} is not in the split {split}",
-                remedy=f"a split has {SEEDS_PER_SPLIT} clips, numbered from 0",
-            )
+            raise StadError(f"clip {number} is not in the split {split}", remedy=remedy)
     return tuple(SPLITS[split] + number for number in numbers)
 
 

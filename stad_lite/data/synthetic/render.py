@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,7 +82,7 @@ def render(settings: Settings, seed: int, masks: bool = False) -> Clip:
     >>> clip.frames.shape, clip.flow.shape
     ((16, 48, 48, 3), (16, 48, 48, 2))
     """
-    if not hasattr(seed, "__index__") or seed < 0:
+    if not isinstance(seed, numbers.Integral) or seed < 0:
         raise StadError(f"the seed is {seed!r}", remedy="give a whole number >= 0")
     seed = int(seed)
     scene = build_scene(settings, seed)

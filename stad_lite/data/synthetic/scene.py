@@ -206,15 +206,16 @@ def _place(
     height = (walk.height * camera.zoom)[:, None]
     margin = np.minimum(height * np.array([0.25, 0.45]), 0.4 * size)
     offset = walk.offset
-    while True:
+    for _ in range(20):
         ahead = (margin - camera.centre) / camera.zoom[:, None] + camera.place - offset
         behind = (size - margin - camera.centre) / camera.zoom[:, None] + camera.place - offset
         low, high = np.max(ahead, axis=0), np.min(behind, axis=0)
-        if (low <= high).all() or np.max(np.abs(offset)) < 1.0:
+        if (low <= high).all():
             break
         offset = np.where(low <= high, offset, 0.8 * offset)
     places = low + rng.random((6, 2)) * (high - low)
     ways = [camera.zoom[:, None] * (place + offset - camera.place) + camera.centre for place in places]
+    ways = [np.clip(way, margin, size - margin) for way in ways]  # where the camera moves too much
     return max(ways, key=lambda way: _nearest(way, taken)) if taken else ways[0]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import numbers
 from dataclasses import asdict, dataclass, fields
 from typing import NamedTuple
 
@@ -199,9 +200,9 @@ def _number(name: str, value: object, like: object) -> int | float | bool:
         if isinstance(like, bool) and isinstance(value, bool):
             return value
         raise _refusal(name, value, "True or False stands for flow and nothing else")
-    if not hasattr(value, "__index__") and (isinstance(like, int) or not hasattr(value, "__float__")):
+    if not isinstance(value, numbers.Integral if isinstance(like, int) else numbers.Real):
         raise _refusal(name, value, f"give a number of type {type(like).__name__}")
-    number = float(value)  # type: ignore[arg-type]
+    number = float(value)
     if not math.isfinite(number):
         raise _refusal(name, value, "give a finite number")
     return int(number) if isinstance(like, int) else number
