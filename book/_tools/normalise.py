@@ -31,18 +31,20 @@ PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
 def normalise(notebook: NotebookNode, stem: str) -> NotebookNode:
     """Return the notebook with everything removed or renamed that another run would change.
 
-    Cell ids become ``stem-001`` and so on; execution counts, times and text in PNG files go; ids of
-    widgets and animations are numbered in the order of their making; cells tagged ``real-video``
-    lose their outputs.
+    Cell ids become ``stem-001`` and so on; code cells are counted from 1 (nbval compares nothing in
+    a cell without a count); times and text in PNG files go; ids of widgets and animations are
+    numbered in the order of their making; cells tagged ``real-video`` lose their outputs.
     """
     widgets = notebook.metadata.get("widgets", {}).get(WIDGETS)
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info=LANGUAGE)
+    counted = 0
     for number, cell in enumerate(notebook.cells, start=1):
         cell["id"] = f"{re.sub('[^A-Za-z0-9_-]', '-', stem)[:60]}-{number:03d}"
         cell.metadata = NotebookNode({k: cell.metadata[k] for k in CELL_METADATA if k in cell.metadata})
         if cell.cell_type == "code":
-            cell.execution_count = None
-            cell.outputs = [] if "real-video" in tags(cell) else _outputs(cell.outputs)
+            counted += 1
+            cell.execution_count = counted
+            cell.outputs = [] if "real-video" in tags(cell) else _outputs(cell.outputs, counted)
     if widgets:
         shown = {cell_id for cell in notebook.cells for cell_id in _views(cell)}
         if shown:
@@ -74,8 +76,8 @@ def _views(cell: NotebookNode) -> list[str]:
     return [bundle[WIDGET_VIEW]["model_id"] for bundle in bundles if WIDGET_VIEW in bundle]
 
 
-def _outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Return the outputs without counts, pieces of one stream joined, pictures without text."""
+def _outputs(outputs: list[NotebookNode], count: int | None = None) -> list[NotebookNode]:
+    """Return the outputs with the cell's count, pieces of one stream joined, pictures without text."""
     clean: list[NotebookNode] = []
     for output in outputs:
         if output.output_type == "stream":
@@ -86,7 +88,7 @@ def _outputs(outputs: list[NotebookNode]) -> list[NotebookNode]:
             output.metadata = NotebookNode()
             output.data = NotebookNode({mime: _plain(mime, value) for mime, value in output.data.items()})
         if "execution_count" in output:
-            output.execution_count = None
+            output.execution_count = count
         clean.append(output)
     return clean
 
