@@ -1,0 +1,69 @@
+"""The parameters cell becomes a checked dataclass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from stad_lite.errors import FormatError
+from stad_lite.reproduce.parameters import pick, read_parameters
+
+
+@dataclass(frozen=True)
+class Parameters:
+    profile: str
+    results: str
+    order: int
+    epsilon: float
+    spline: bool = True
+
+
+GOOD = {"profile": "smoke", "results": "", "order": 3, "epsilon": 0.8, "spline": False, "other": object()}
+
+
+def test_fields_are_filled_and_nothing_else_is_looked_at():
+    assert read_parameters(Parameters, GOOD) == Parameters("smoke", "", 3, 0.8, False)
+
+
+def test_a_whole_number_serves_as_float():
+    parameters = read_parameters(Parameters, GOOD | {"epsilon": 1})
+    assert parameters.epsilon == 1.0 and isinstance(parameters.epsilon, float)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("order", "3", "order is '3' of type str; give a value of type int"),
+        ("order", True, "order is True of type bool"),
+        ("order", 3.0, "order is 3.0 of type float"),
+        ("spline", 1, "spline is 1 of type int"),
+        ("results", None, "results is None"),
+        ("profile", "quick", "no profile 'quick'; use one of smoke, lesson, paper"),
+    ],
+)
+def test_wrong_values_are_named(name, value, told):
+    with pytest.raises(FormatError, match=told.replace("(", r"\(")):
+        read_parameters(Parameters, GOOD | {name: value})
+
+
+def test_a_missing_name_is_named():
+    with pytest.raises(FormatError, match="epsilon is not set; set it in the cell tagged parameters"):
+        read_parameters(Parameters, {k: v for k, v in GOOD.items() if k != "epsilon"})
+
+
+def test_only_flat_types_and_dataclasses():
+    @dataclass(frozen=True)
+    class Nested:
+        sizes: list
+
+    with pytest.raises(FormatError, match="use str, int, float or bool"):
+        read_parameters(Nested, {"sizes": [1]})
+    with pytest.raises(FormatError, match="no dataclass"):
+        read_parameters(dict, {})
+
+
+def test_pick():
+    assert [pick(p, smoke=1, lesson=2, paper=3) for p in ("smoke", "lesson", "paper")] == [1, 2, 3]
+    with pytest.raises(FormatError):
+        pick("full", smoke=1, lesson=2, paper=3)
