@@ -274,7 +274,7 @@ def test_ava_ground_truth(tmp_path: Path) -> None:
     assert (a.width, a.height, a.fps) == (1, 1, 1.0) and a.evaluated_frames.tolist() == [906]
     assert report == [
         "key frames without boxes: 1 (a)",
-        "rows of action 2, which is not in the list, dropped: 1",
+        "rows of actions that are not in the list, dropped: 1 (action 2)",
         "boxes without area, dropped: 1 (b)",
         "key frames excluded from evaluation: 1 (a)",
     ]

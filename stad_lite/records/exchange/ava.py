@@ -207,8 +207,8 @@ def _read(path: str | PathLike[str], tally: Tally) -> tuple[_Table, bool]:
 def _known(table: _Table, actions: Mapping[int, str], tally: Tally) -> np.ndarray:
     known = np.isin(table.action, list(actions))
     for number in np.unique(table.action[~known]):
-        what = f"rows of action {number:g}, which is not in the list, dropped"
-        tally.note(what, "", int((table.action == number).sum()))
+        what = "rows of actions that are not in the list, dropped"
+        tally.note(what, f"action {number:g}", int((table.action == number).sum()))
     return known
 
 

@@ -1,0 +1,85 @@
+"""AVA on tiny files of the published layouts, and on the real ones where they are."""
+
+from pathlib import Path
+
+import pytest
+
+from stad_lite.data import ava, statistics
+from stad_lite.errors import FormatError, MissingFileError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    names = [f"action {i}" for i in range(1, 81)]
+    labels = [f'label {{\n  name: "{n}"\n  label_id: {i}\n}}\n' for i, n in enumerate(names, 1)]
+    items = [f'item {{\n  name: "{n}"\n  id: {i}\n}}\n' for i, n in enumerate(names, 1) if i <= 61 and i != 2]
+    (tmp_path / "ava_action_list_v2.1.pbtxt").write_text("".join(labels))
+    (tmp_path / "ava_action_list_v2.1_for_activitynet_2018.pbtxt").write_text("".join(items))
+    (tmp_path / "ava_val_v2.1_pose_only.csv").write_text(
+        "a,902,0,0,1,1,1\na,903,0,0,1,1,2\nb,902,0,0,1,1,14\n"
+    )
+    (tmp_path / "ava_val_excluded_timestamps_v2.1.csv").write_text("a,0903\n")
+    (tmp_path / "ava_file_names_trainval_v2.1.txt").write_text("a.b.mkv\nc.mp4\n")
+    (tmp_path / "ava_test_v2.1.txt").write_text("--x\n")
+    return tmp_path
+
+
+def test_load(folder: Path) -> None:
+    record, report = ava.load(folder)
+    assert len(record.classes) == 60 and record.videos["a"].evaluated_frames.tolist() == [902]
+    assert [len(video.frames) for video in record.videos.values()] == [1, 1]
+    assert report == [
+        "rows without a person id: 3",
+        "rows of actions that are not in the list, dropped: 1 (action 2)",
+        "key frames excluded from evaluation: 1 (a)",
+        "classes that the csv cannot hold (it has poses only): 47",
+    ]
+    everything, _ = ava.load(folder, evaluated_only=False)
+    assert len(everything.classes) == 80 and len(everything.videos["a"].frames) == 2
+
+
+def test_the_complete_csv_goes_first(folder: Path) -> None:
+    (folder / "ava_val_v2.1.csv").write_text("a,0902,0,0,1,1,1,5\n")
+    record, report = ava.load(folder)
+    assert record.videos["a"].frames.person.tolist() == [5]
+    assert report == []
+    with pytest.raises(MissingFileError, match="no csv of train"):
+        ava.load(folder, "train")
+
+
+def test_lists(folder: Path) -> None:
+    assert ava.read_videos(folder, "trainval") == ("a.b", "c") and ava.read_videos(folder, "test") == ("--x",)
+    with pytest.raises(FormatError, match="trainval or test"):
+        ava.read_videos(folder, "val")
+    (folder / "ava_action_list_v2.1_for_activitynet_2018.pbtxt").write_text(
+        'item {\n  name: "x"\n  id: 1\n}\n'
+    )
+    with pytest.raises(FormatError, match="80 actions and 1 evaluated"):
+        ava.read_action_lists(folder)
+
+
+def test_real_files(stad_data: Path) -> None:
+    folder = stad_data / "ava"
+    record, report = ava.load(folder)
+    assert len(record.videos) == ava.VAL_VIDEOS
+    assert sum(len(video.frames) for video in record.videos.values()) == 93400 - 19
+    assert "rows of actions that are not in the list, dropped: 19 (action 2)" in report
+    seconds = [frame for video in record.videos.values() for frame in video.evaluated_frames]
+    assert len(seconds) == 50029
+    assert (min(seconds), max(seconds)) == (ava.FIRST_SECOND, ava.LAST_SECOND)
+    assert len(ava.read_videos(folder, "trainval")) == ava.TRAINVAL_VIDEOS
+    assert len(ava.read_videos(folder, "test")) == ava.TEST_VIDEOS
+
+
+def test_real_step_ava_60(stad_data: Path) -> None:
+    """60 of 80 classes have 25 validation examples (STEP Sec. 4.1): true for the 14 that can be checked."""
+    lists = ava.read_action_lists(stad_data / "ava")
+    path = ava.find_csv(stad_data / "ava", "val")
+    counts = ava.examples(path, lists.annotated)
+    checkable = ava.POSES if "pose_only" in path.name else None
+    found = statistics.evaluated_classes(counts, lists.evaluated, checkable, ava.MIN_EXAMPLES)
+    assert found.listed == 60 and found.disagree == ()
+    if checkable is not None:
+        kept = [found.counted[number] for number in found.agree if number in lists.evaluated]
+        assert (len(found.agree), len(kept), min(kept), max(kept)) == (14, 13, 34, 43400)
+        assert found.counted[2] == 19 and len(found.unchecked) == 66
