@@ -54,14 +54,14 @@ results: $(READY)  ## the same, and keep the real-data figures in book/results/
 
 test: lint types unit doctest chapters  ## everything but the browser
 
-lint: $(READY)  ## ruff: rules and layout
+lint: $(READY)  ## ruff
 	@$(BIN)/ruff check .
 
 types: $(READY)  ## mypy
 	@$(BIN)/mypy
 
 unit: $(READY)  ## the tests
-	@$(BIN)/python -m pytest tests -q -m "not browser and not slow" $(ARGS)
+	@$(BIN)/python -m pytest tests -m "not browser and not slow" $(ARGS)
 
 doctest: $(READY)  ## the examples in docstrings
 	@$(BIN)/python -m pytest --doctest-modules stad_lite -q
@@ -77,7 +77,7 @@ else
 endif
 
 browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
-	@$(BIN)/python -m pytest tests/browser -q -m browser
+	@$(BIN)/python -m pytest tests/browser -m browser
 
 lab: $(READY)  ## JupyterLab on the book
 	@$(BIN)/jupyter lab book
@@ -89,7 +89,8 @@ refresh: $(READY)  ## execute the chapters without real data and normalise them 
 	@$(BIN)/python book/_tools/refresh.py $(ARGS)
 
 bench: $(READY)  ## the benchmarks (CPU time, ratios within one run)
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@for file in benchmarks/bench_*.py; do \
+	  echo "== $$file"; $(BIN)/python -m "benchmarks.$$(basename "$$file" .py)" $(ARGS); done
 
 constraints: $(READY)  ## write constraints.txt from what is installed in .venv
 	@$(BIN)/python -m pip freeze --all --exclude-editable \

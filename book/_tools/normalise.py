@@ -24,6 +24,7 @@ WIDGETS = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 RANDOM_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 INLINE_PNG = re.compile(r"(data:image/png;base64,)([A-Za-z0-9+/=\\\s]+)")
+OUTSIDE_STYLE = re.compile(r'<link rel="stylesheet"\s+href="http[^"]*">\s*')  # in matplotlib's animations
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
 
@@ -97,6 +98,7 @@ def _plain(mime: str, value: Any) -> Any:
     if mime == "image/png":
         return _strip_base64(value)
     if mime == "text/html":
+        value = OUTSIDE_STYLE.sub("", value)
         return INLINE_PNG.sub(lambda found: found[1] + _strip_base64(found[2].replace("\\", "")), value)
     return value
 
