@@ -1,0 +1,80 @@
+"""Checks and reference answers of the chapter on key timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from stad_lite.cfad import keyframes
+from stad_lite.exercises.checks import check_function, check_that, check_value
+
+
+def is_half(i: int, length: int, count: int) -> bool:
+    """Tell whether stamp i of a tube lies half-way between two frames.
+
+    >>> is_half(1, 7, 5), is_half(1, 7, 16)
+    (True, False)
+    """
+    return Fraction(i * (length - 1), count - 1) % 1 == Fraction(1, 2)
+
+
+def prune(boxes: np.ndarray, keys: list[int], epsilon: float) -> list[int]:
+    """Drop inner keys, the least missed first, while the overlap stays larger than epsilon.
+
+    boxes: (n, 4) xyxy pixels
+    keys: frames, in any order
+    returns: the keys that are left, rising
+    """
+    kept = sorted(int(key) for key in keys)
+    while len(kept) > 2:
+        rests = [kept[:i] + kept[i + 1 :] for i in range(1, len(kept) - 1)]
+        values = [keyframes.overlap(boxes, np.array(rest), "linear") for rest in rests]
+        if max(values) <= epsilon:
+            break
+        kept = rests[int(np.argmax(values))]
+    return kept
+
+
+def turning_tube() -> np.ndarray:
+    """A walk that turns back half-way: (31, 4) boxes, 20 pixels wide and 40 high."""
+    x = 40 + 4.0 * np.minimum(np.arange(31), 30 - np.arange(31))
+    return np.stack([x, 0 * x, x + 20, 0 * x + 40], -1)
+
+
+def _bent_walk(length: int, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    x = 100 + np.cumsum(np.repeat(generator.integers(-5, 6, length // 5 + 1), 5)[:length])
+    return np.stack([x, 0 * x, x + 30, 0 * x + 60], -1).astype(np.float64)
+
+
+def check_is_half(answer: Callable[[int, int, int], Any]) -> None:
+    """Exercise 1."""
+    cases = [(i, n, count) for i in range(5) for n in (4, 7, 11) for count in (5, 16)]
+    check_function("is_half", answer, is_half, cases, hint="compare 2 i (n - 1) with N - 1")
+
+
+def check_walk_keys(answer: Any) -> None:
+    """Exercise 2, first part."""
+    check_value("keys of a straight walk", answer, 2)
+
+
+def check_turning_tube(answer: Any) -> None:
+    """Exercise 2, second part."""
+
+    def holds(boxes: Any) -> bool:
+        boxes = np.asarray(boxes, dtype=np.float64)
+        sides = boxes[:, 2:] - boxes[:, :2]
+        right_form = boxes.shape == (31, 4) and bool(np.allclose(sides, [20, 40]))
+        return right_form and len(keyframes.greedy_keys(boxes, 16, 0.9, "linear")) == 3
+
+    check_that("a tube with three keys", answer, holds, hint="let the actor turn back")
+
+
+def check_prune(answer: Callable[..., Any]) -> None:
+    """Exercise 3."""
+    walks = [_bent_walk(length, seed) for seed, length in enumerate((20, 45, 61))]
+    cases = [(walk, keyframes.greedy_keys(walk, 16, 0.8, "linear"), 0.8) for walk in walks]
+    check_function("prune", answer, prune, cases)
