@@ -43,6 +43,8 @@ class Rules:
         boxes as half-open (the library's own), 1 as inclusive pixel numbers
     match: a detection tries the truth of highest overlap among those still free
         (``best_remaining``), or among all, and is false when that one is taken (``best_of_all``)
+    digits: decimals to which overlaps and thresholds are rounded before they are compared, so that an
+        overlap of exactly 1/2 reaches .5 however float arithmetic falls; None: as computed
     strict: the overlap must exceed the threshold instead of reaching it
     ap: area under the precision envelope (all points), trapezoids under the raw curve, or the mean
         envelope at 11 or 101 recalls
@@ -74,6 +76,7 @@ class Rules:
 
     pixel: float = 0.0
     match: str = "best_remaining"
+    digits: int | None = 12
     strict: bool = False
     ap: str = "envelope"
     ties: str = "content"
@@ -157,16 +160,16 @@ MULTISPORTS_SKIPPED = (
 )
 """Classes that the MultiSports evaluator passes over by name."""
 
-_LISTED: dict[str, Any] = {"unknown_videos": "ignored", "unknown_classes": "ignored"}
+_FIELD: dict[str, Any] = {"ties": "file", "digits": None}
+_LISTED: dict[str, Any] = {**_FIELD, "unknown_videos": "ignored", "unknown_classes": "ignored"}
 _ACT: dict[str, Any] = {
     "pixel": 1.0,
     "ap": "trapezoid",
-    "ties": "file",
     "single_precision": True,
     "classes_without_truth": "zero",
     **_LISTED,
 }
-_ANET: dict[str, Any] = {"ties": "file", "ignored_share": None, "zero_length": "always"}
+_ANET: dict[str, Any] = {"ignored_share": None, "zero_length": "always"}
 
 CONVENTIONS: dict[str, Convention] = {
     "sound": Convention("sound", "the library's own", Rules(), Rules(), Rules()),
@@ -179,10 +182,9 @@ CONVENTIONS: dict[str, Convention] = {
     "road": Convention(
         "road",
         "gurkirt/realtime-action-detection: utils/evaluation.py and get_PR_curve.m (Singh et al.)",
-        frames=Rules(ties="file", frames="annotated", classes_without_truth="zero", **_LISTED),
+        frames=Rules(frames="annotated", classes_without_truth="zero", **_LISTED),
         tubes=Rules(
             strict=True,
-            ties="file",
             one_frame_overlap=False,
             detection_shift=1.0,
             classes_without_truth="zero",
@@ -192,10 +194,9 @@ CONVENTIONS: dict[str, Convention] = {
     "yowo": Convention(
         "yowo",
         "wei-tim/YOWO: evaluation_ucf24_jhmdb (Padilla) and core/eval_results.py (Koepueklue et al.)",
-        frames=Rules(pixel=1.0, match="best_of_all", ties="file", frames="annotated", **_LISTED),
+        frames=Rules(pixel=1.0, match="best_of_all", frames="annotated", **_LISTED),
         tubes=Rules(
             pixel=1.0,
-            ties="file",
             recall_epsilon=1e-5,
             single_precision=True,
             one_frame_overlap=False,
@@ -207,10 +208,9 @@ CONVENTIONS: dict[str, Convention] = {
     "multisports": Convention(
         "multisports",
         "open-mmlab/mmaction2: multisports_utils.py (Li et al.)",
-        frames=Rules(match="best_of_all", ties="file", skipped_classes=MULTISPORTS_SKIPPED, **_LISTED),
+        frames=Rules(match="best_of_all", skipped_classes=MULTISPORTS_SKIPPED, **_LISTED),
         tubes=Rules(
             match="best_of_all",
-            ties="file",
             extent_minus_one=True,
             skipped_classes=MULTISPORTS_SKIPPED,
             **_LISTED,
@@ -219,12 +219,12 @@ CONVENTIONS: dict[str, Convention] = {
     "ava": Convention(
         "ava",
         "activitynet/ActivityNet: get_ava_performance.py (Gu et al.)",
-        frames=Rules(match="best_of_all", ties="file", frames="annotated", max_per_frame=50, **_LISTED),
+        frames=Rules(match="best_of_all", frames="annotated", max_per_frame=50, **_LISTED),
     ),
     "activitynet": Convention(
         "activitynet",
         "activitynet/ActivityNet: eval_detection.py (Caba Heilbron et al.)",
-        segments=Rules(**_ANET, unknown_videos="false_positives"),
+        segments=Rules(**_ANET, **_FIELD, unknown_videos="false_positives"),
         default_iou={"temporal-map": RANGE_50_95},
     ),
     "thumos14": Convention(
@@ -237,12 +237,12 @@ CONVENTIONS: dict[str, Convention] = {
 """Every convention by name."""
 
 
-def convention(name: str | Convention | Rules) -> Convention:
+def get_convention(name: str | Convention | Rules) -> Convention:
     """Return the convention of that name; a ``Rules`` becomes a convention called ``custom``.
 
     raises: StadError for an unknown name
 
-    >>> convention("act").rules("frames").pixel
+    >>> get_convention("act").rules("frames").pixel
     1.0
     """
     if isinstance(name, Convention):

@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from stad_lite.errors import StadError
-from stad_lite.metrics.conventions import KINDS, Convention, Rules, convention
-from stad_lite.metrics.frames import score_frames
-from stad_lite.metrics.inputs import Task, task
+from stad_lite.metrics.conventions import KINDS, Convention, Rules, get_convention
+from stad_lite.metrics.errors import find_errors, gains
+from stad_lite.metrics.inputs import HOLDS, Task, task
+from stad_lite.metrics.intervals import bootstrap as bootstrap_intervals
+from stad_lite.metrics.matching import score, thresholds
+from stad_lite.metrics.overlap import best_overlaps, class_means
 from stad_lite.metrics.result import Result
-from stad_lite.metrics.scored import Scored, class_curves, class_precisions, mean_over_classes
-from stad_lite.metrics.temporal import score_segments
-from stad_lite.metrics.videos import score_tubes
+from stad_lite.metrics.scored import class_curves, class_precisions, mean_over_classes
 from stad_lite.records.types import Annotations, Predictions
 
 METRICS = ("frame-map", "video-map", "temporal-map", "v-mabo", "errors")
 """Names that ``evaluate`` takes."""
-
-
-def thresholds(iou: float | str | Sequence[float]) -> tuple[float, ...]:
-    """Return overlap thresholds from a number, a list, or text such as ``0.5:0.95`` or ``0.3:0.7:0.1``.
-
-    raises: StadError for thresholds outside (0, 1], repeated, or none
-
-    >>> thresholds("0.2,0.5:0.6")
-    (0.2, 0.5, 0.55, 0.6)
-    """
-    if isinstance(iou, str):
-        values = [value for part in iou.split(",") for value in _span(part)]
-    else:
-        values = [float(value) for value in (iou if isinstance(iou, Sequence | np.ndarray) else [iou])]
-    if not values or not all(0 < value <= 1 for value in values) or len(set(values)) < len(values):
-        raise StadError(f"the overlap thresholds are {iou!r}", remedy="give different numbers in (0, 1]")
-    return tuple(values)
-
-
-def _span(text: str) -> list[float]:
-    try:
-        parts = [float(part) for part in text.split(":")]
-    except ValueError:
-        parts = []
-    if not 1 <= len(parts) <= 3 or (len(parts) == 3 and parts[2] <= 0):
-        raise StadError(f"{text!r} is no overlap threshold", remedy="write 0.5, 0.5:0.95 or 0.3:0.7:0.1")
-    if len(parts) == 1:
-        return parts
-    step = parts[2] if len(parts) == 3 else 0.05
-    return [round(parts[0] + step * i, 10) for i in range(int((parts[1] - parts[0]) / step + 1e-6) + 1)]
-
-
-def score(scored: Task, kind: str, iou: Sequence[float], rules: Rules, source: str = "auto") -> Scored:
-    """Match the predictions of a task: ``frames``, ``tubes`` or ``segments``."""
-    if kind == "frames":
-        return score_frames(scored, iou, rules, source)
-    return score_tubes(scored, iou, rules) if kind == "tubes" else score_segments(scored, iou, rules)
 
 
 def evaluate(
@@ -83,9 +48,11 @@ def evaluate(
     """
     if metric not in METRICS:
         raise StadError(f"no metric is called {metric!r}", remedy=f"choose from {', '.join(METRICS)}")
-    chosen = _convention(convention)
-    if metric in ("v-mabo", "errors"):
-        raise StadError("later")
+    chosen = get_convention(convention)
+    if metric == "v-mabo":
+        return _mabo(truth, predictions, chosen, per_class, classes)
+    if metric == "errors":
+        return _errors(truth, predictions, chosen, iou, per_class, source, classes)
     kind = KINDS[metric]
     rules = chosen.rules(kind)
     levels = chosen.thresholds(metric) if iou is None else thresholds(iou)
@@ -93,25 +60,89 @@ def evaluate(
     matched = score(scored, kind, levels, rules, source)
     curves = class_curves(matched, len(scored.classes), rules)
     values = 100 * np.array([class_precisions(row, rules) for row in curves])
-    return summary(metric, chosen.name, scored, matched, levels, values, per_class)
+    result = summary(
+        metric, chosen.name, scored, (matched.truth_label, matched.label), levels, values, per_class
+    )
+    if not bootstrap:
+        return result
+    spread = bootstrap_intervals(
+        truth, predictions, metric, levels, chosen, bootstrap, seed=seed, source=source, classes=classes
+    )
+    return replace(result, interval={level: (one.low, one.high) for level, one in spread.items()})
 
 
-_convention = convention
+def _mabo(
+    truth: Annotations,
+    predictions: Predictions,
+    chosen: Convention,
+    per_class: bool,
+    classes: Sequence[str] | None,
+) -> Result:
+    """Return v-MABO: the mean over classes of each true tube's best overlap (CFAD, section 4.1).
+
+    Proposals of any class count, since it measures where tubes lie, not what they are called.
+    """
+    rules = chosen.rules("tubes")
+    scored = task(truth, predictions, rules, "tubes", classes)
+    rows, ours, best = best_overlaps(scored, rules)
+    values = 100 * class_means(best, rows.label, len(scored.classes))
+    result = summary("v-mabo", chosen.name, scored, (rows.label, ours.label), (0.0,), values[None], per_class)
+    return replace(result, value=mean_over_classes(values), iou={})
+
+
+def _errors(
+    truth: Annotations,
+    predictions: Predictions,
+    chosen: Convention,
+    iou: float | str | Sequence[float] | None,
+    per_class: bool,
+    source: str,
+    classes: Sequence[str] | None,
+) -> Result:
+    levels = chosen.thresholds("errors") if iou is None else thresholds(iou)
+    if len(levels) != 1:
+        raise StadError(f"errors are told at one threshold, not at {len(levels)}", remedy="give one")
+    kind = _kind_of(truth, predictions, source)
+    rules = chosen.rules(kind)
+    scored = task(truth, predictions, rules, kind, classes, source if kind == "frames" else "auto")
+    errors = find_errors(scored, kind, levels[0], rules, source)
+    values, gain = gains(errors, len(scored.classes), rules)
+    result = summary(
+        "errors", chosen.name, scored, (errors.truth_label, errors.label), levels, values[None], per_class
+    )
+    return replace(result, counts=errors.counts(), gain=gain)
+
+
+def _kind_of(truth: Annotations, predictions: Predictions, source: str) -> str:
+    """Return what errors are told of: tubes where both sides have them, else frames, else segments."""
+    if source == "frames":
+        return "frames"
+
+    def holds(record: Annotations | Predictions, names: Sequence[str]) -> bool:
+        return any(getattr(video, name) is not None for video in record.videos.values() for name in names)
+
+    for kind in ("tubes", "frames", "segments"):
+        if holds(truth, HOLDS[kind]) and holds(predictions, (kind,)):
+            return kind
+    return "tubes"
 
 
 def summary(
     metric: str,
     name: str,
     scored: Task,
-    matched: Scored,
+    labels: tuple[np.ndarray, np.ndarray],
     levels: Sequence[float],
     values: np.ndarray,
     per_class: bool,
 ) -> Result:
-    """Return the result of (thresholds, classes) values, NaN where a class is left out."""
-    have_truth = np.isin(np.arange(len(scored.classes)), matched.truth_label)
-    stray = int((~have_truth)[matched.label].sum()) if len(have_truth) else 0
-    scored.ignore("predictions of classes without truth", stray)
+    """Return the result of (thresholds, classes) values, NaN where a class is left out.
+
+    labels: classes of the counted truths and of the counted predictions
+    """
+    truth, ours = labels
+    have_truth = np.isin(np.arange(len(scored.classes)), truth)
+    scored.ignore("predictions of classes without truth", int((~have_truth[ours]).sum()))
     out = np.isnan(values).all(0)
     table = {
         cls: {level: float(value) for level, value in zip(levels, values[:, c], strict=True)}
@@ -124,8 +155,8 @@ def summary(
         {level: mean_over_classes(row) for level, row in zip(levels, values, strict=True)},
         table,
         scored.num_videos,
-        len(matched.truth_label),
-        len(matched.label),
+        len(truth),
+        len(ours),
         dict(scored.ignored),
         tuple(cls for c, cls in enumerate(scored.classes) if out[c]),
     )

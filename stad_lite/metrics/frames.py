@@ -110,31 +110,45 @@ def match_boxes(truth: Boxes, boxes: Boxes, thresholds: Sequence[float], rules: 
     returns: (thresholds, n) whether each box is true
     """
     hit = np.zeros((len(thresholds), len(boxes)), dtype=bool)
-    span = _span(truth, boxes)
-    classes = 1 + int(max(truth.label.max(initial=0), boxes.label.max(initial=0)))
-    truth_group = (truth.video * span + truth.frame) * classes + truth.label
-    content = () if rules.ties == "file" else tuple(truth.box.T[::-1])
-    truth = truth.take(np.lexsort((*content, truth_group)))
-    truth_group = np.sort(truth_group)
-    starts = run_starts(truth_group)
-    groups = truth_group[starts]
-    group = (boxes.video * span + boxes.frame) * classes + boxes.label
-    at = np.searchsorted(groups, group)
-    if not len(groups):
-        return hit
-    rivals = np.flatnonzero(groups[np.minimum(at, len(groups) - 1)] == group)
-    rivals = rivals[np.argsort(-boxes.score[rivals], kind="stable")]
-    sizes = np.diff(np.append(starts, len(truth_group)))[at[rivals]]
-    first = np.repeat(np.arange(len(rivals)), sizes)
-    second = ragged(starts[at[rivals]], sizes)
-    overlap = box_overlap(boxes.box[rivals[first]], truth.box[second], rules)
-    lowest = min(thresholds) - 1e-9
-    near = np.flatnonzero(overlap >= lowest)
-    pairs = Candidates.sort(first[near], second[near], overlap[near])
+    pairs, ranked = box_candidates(truth, boxes, rules, lowest=min(thresholds))
     for row, threshold in zip(hit, thresholds, strict=True):
         matched, _ = assign(pairs.reaching(threshold, rules.strict), len(truth), rules.match == "best_of_all")
-        row[rivals[matched]] = True
+        row[ranked[matched]] = True
     return hit
+
+
+def box_candidates(
+    truth: Boxes, boxes: Boxes, rules: Rules, by_class: bool = True, lowest: float = 0.0
+) -> tuple[Candidates, np.ndarray]:
+    """Return the pairs of one frame (and class), in the order in which they are tried.
+
+    lowest: pairs of clearly smaller overlap are left out
+    returns: the pairs, whose detections count ranks, and the position in ``boxes`` of each rank
+    """
+    span = _span(truth, boxes)
+    truth_keys, keys = (_keys(columns, span, by_class) for columns in (truth, boxes))
+    content = () if rules.ties == "file" else tuple(truth.box.T[::-1])
+    order = np.lexsort((*content, truth_keys))
+    truth_keys = truth_keys[order]
+    starts = run_starts(truth_keys)
+    sizes = np.diff(np.append(starts, len(order)))
+    groups = truth_keys[starts]
+    if not len(groups):
+        return Candidates.sort(*np.zeros((3, 0), dtype=np.int64)), np.zeros(0, dtype=np.int64)
+    at = np.minimum(np.searchsorted(groups, keys), len(groups) - 1)
+    rivals = np.flatnonzero(groups[at] == keys)
+    rivals = rivals[np.argsort(-boxes.score[rivals], kind="stable")]
+    at = at[rivals]
+    rank = np.repeat(np.arange(len(rivals)), sizes[at])
+    true = order[ragged(starts[at], sizes[at])]
+    overlap = box_overlap(boxes.box[rivals[rank]], truth.box[true], rules)
+    near = np.flatnonzero(overlap >= lowest - 1e-9)
+    return Candidates.sort(rank[near], true[near], overlap[near], rules.digits), rivals
+
+
+def _keys(boxes: Boxes, span: int, by_class: bool) -> np.ndarray:
+    frame = boxes.video * span + boxes.frame
+    return frame * 65536 + boxes.label if by_class else frame
 
 
 def box_overlap(boxes: np.ndarray, truth: np.ndarray, rules: Rules) -> np.ndarray:

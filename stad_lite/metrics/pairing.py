@@ -44,7 +44,7 @@ def candidates(
     """
     ranked = np.argsort(-ours.score, kind="stable")
     rank, j = pairs_in_groups(group_keys(ours, by_class)[ranked], group_keys(truth, by_class))
-    return Candidates.sort(rank, j, overlaps(ours, truth, ranked[rank], j, rules)), ranked
+    return Candidates.sort(rank, j, overlaps(ours, truth, ranked[rank], j, rules), rules.digits), ranked
 
 
 def match(

@@ -15,9 +15,6 @@ import numpy as np
 
 from stad_lite.metrics.conventions import Rules
 
-DIGITS = 12
-"""Overlaps and thresholds are compared after rounding to so many decimals, so 3/5 reaches 0.6."""
-
 
 @dataclass(frozen=True)
 class Candidates:
@@ -25,25 +22,30 @@ class Candidates:
 
     detection: (p,) index of the detection in rank order (0 = tried first); not falling
     truth: (p,) index of the truth; for one detection, by falling overlap
-    overlap: (p,) rounded to ``DIGITS`` decimals
+    overlap: (p,)
+    digits: decimals of the overlaps, None where they are as computed
     """
 
     detection: np.ndarray
     truth: np.ndarray
     overlap: np.ndarray
+    digits: int | None = None
 
     @classmethod
-    def sort(cls, detection: np.ndarray, truth: np.ndarray, overlap: np.ndarray) -> Candidates:
+    def sort(
+        cls, detection: np.ndarray, truth: np.ndarray, overlap: np.ndarray, digits: int | None = None
+    ) -> Candidates:
         """Return the pairs in order; equal overlaps keep the order in which the truths came."""
-        overlap = np.round(overlap, DIGITS)
+        if digits is not None:
+            overlap = np.round(overlap, digits)
         order = np.lexsort((-overlap, detection))
-        return cls(detection[order], truth[order], overlap[order])
+        return cls(detection[order], truth[order], overlap[order], digits)
 
     def reaching(self, threshold: float, strict: bool) -> Candidates:
         """Return the pairs whose overlap reaches (or, strict, exceeds) the threshold."""
-        limit = np.round(threshold, DIGITS)
+        limit = threshold if self.digits is None else np.round(threshold, self.digits)
         good = self.overlap > limit if strict else self.overlap >= limit
-        return Candidates(self.detection[good], self.truth[good], self.overlap[good])
+        return Candidates(self.detection[good], self.truth[good], self.overlap[good], self.digits)
 
 
 def assign(candidates: Candidates, num_truth: int, once: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -160,7 +162,7 @@ def average_precision_sorted(
     if rules.ap == "envelope":
         return float(np.sum(np.diff(recall, prepend=0) * envelope, dtype=np.float64))
     points = np.linspace(0, 1, 11 if rules.ap == "eleven_points" else 101)
-    at = np.searchsorted(np.round(recall, DIGITS), np.round(points, DIGITS))
+    at = np.searchsorted(np.round(recall, 12), np.round(points, 12))
     return float(np.append(envelope, 0.0)[at].mean())
 
 

@@ -50,18 +50,23 @@ def inside_ignored(scored: Task, ours: Items, share: float) -> np.ndarray | None
     Spans that meet are joined first; a segment without length counts by its point.
     returns: (n,) or None where no video has ignored spans
     """
-    spans = {p: scored.truth[name].ignore for p, name in enumerate(scored.videos) if name in scored.truth}
-    if not any(spans.values()):
+    spans = [
+        (position, *span)
+        for position, name in enumerate(scored.videos)
+        if name in scored.truth
+        for span in _joined(scored.truth[name].ignore)
+    ]
+    if not spans:
         return None
-    times = numbers(ours)
-    result = np.zeros(len(ours), dtype=bool)
-    for row, video in enumerate(ours.video.tolist()):
-        start, end = times[row]
-        merged = _joined(spans.get(video, ()))
-        covered = sum(max(0.0, min(end, high) - max(start, low)) for low, high in merged)
-        point = start == end and any(low <= start <= high for low, high in merged)
-        result[row] = point or (end > start and covered >= share * (end - start) and covered > 0)
-    return result
+    video, low, high = np.array(spans).T
+    start, end = numbers(ours).T
+    i, j = pairing.pairs_in_groups(ours.video, video.astype(np.int64))
+    inside = np.minimum(end[i], high[j]) - np.maximum(start[i], low[j])
+    covered, touched = np.zeros(len(ours)), np.zeros(len(ours), dtype=bool)
+    np.add.at(covered, i, inside.clip(0))
+    np.logical_or.at(touched, i, inside >= 0)
+    length = end - start
+    return np.where(length > 0, (covered > 0) & (covered >= share * length), touched)
 
 
 def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
