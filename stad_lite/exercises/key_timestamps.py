@@ -76,5 +76,8 @@ def check_turning_tube(answer: Any) -> None:
 def check_prune(answer: Callable[..., Any]) -> None:
     """Exercise 3."""
     walks = [_bent_walk(length, seed) for seed, length in enumerate((20, 45, 61))]
-    cases = [(walk, keyframes.greedy_keys(walk, 16, 0.8, "linear"), 0.8) for walk in walks]
+    cases: list[tuple[Any, ...]] = []
+    for walk in walks:
+        cases.append((walk, keyframes.greedy_keys(walk, 16, 0.8, "linear"), 0.8))
+        cases.append((walk, keyframes.stamps(len(walk), 16).tolist(), 0.8))
     check_function("prune", answer, prune, cases)
