@@ -17,6 +17,7 @@ from stad_lite.errors import StadError
 
 VERBS = {
     "check": "say what a file is, and the first thing wrong with it",
+    "evaluate": "score predictions against annotations",
     "convert": "turn others' annotations and predictions into the record formats",
     "oracles": "compute the figures that real annotations alone can give",
 }

@@ -1,19 +1,63 @@
-"""``stad-lite convert SRC DST --from FORMAT``."""
+"""``stad-lite convert SRC DST --from FORMAT [--to FORMAT]``."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from stad_lite import records
 from stad_lite.errors import FormatError, StadError
-from stad_lite.records import Annotations, Predictions
+from stad_lite.records import Annotations, Predictions, exchange
+
+OWN = "records"
+"""The house's formats: .json, .json.gz, .npz."""
+
+KINDS = ("annotations", "predictions")
 
 
-def read_records(path: Path) -> Annotations | Predictions:
-    """Return what a file in the house's own formats holds."""
-    return records.read(path)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    readable = sorted({name for name, _ in exchange.READERS} | {OWN, "ucf101-24"})
+    writable = sorted({name for name, _ in exchange.WRITERS} | {OWN})
+    parser.add_argument("source", metavar="SRC", type=Path, help="file or folder to read")
+    parser.add_argument("target", metavar="DST", type=Path, help="file or folder to write")
+    parser.add_argument("--from", dest="source_format", required=True, choices=readable, help="format of SRC")
+    parser.add_argument("--to", dest="target_format", default=OWN, choices=writable, help="format of DST")
+    parser.add_argument("--kind", choices=KINDS, help="what SRC holds; needed where its format has both")
+    parser.add_argument(
+        "--truth", type=Path, metavar="T", help="annotations that give classes, videos and frame sizes"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, check and write; a record file is written whole or not at all."""
+    truth = records.read_annotations(arguments.truth) if arguments.truth else None
+    if arguments.target_format == OWN and arguments.target.is_dir():
+        raise FormatError("the target is a folder", file=arguments.target, remedy="name a file")
+    record = _read(arguments, truth)
+    if arguments.target_format == OWN:
+        records.write(record, arguments.target)
+    else:
+        like = truth or (record if isinstance(record, Annotations) else None)
+        exchange.write(record, arguments.target, arguments.target_format, like)
+    print(f"{arguments.target}: {len(record.videos)} videos, {len(record.classes)} classes")
+    return 0
+
+
+def _read(arguments: argparse.Namespace, truth: Annotations | None) -> Annotations | Predictions:
+    name, source = arguments.source_format, arguments.source
+    if name == OWN:
+        return records.read(source)
+    if name == "ucf101-24":
+        return read_ucf101_24(source)
+    kinds = [kind for kind in KINDS if (name, kind) in exchange.READERS]
+    if arguments.kind is None and len(kinds) > 1:
+        raise StadError(f"{name} files hold {' or '.join(kinds)}", remedy="say which with --kind")
+    reading = exchange.read(source, name, arguments.kind or kinds[0], truth)
+    for sentence in reading.report:
+        print(f"note: {sentence}")
+    record: Annotations | Predictions = reading.record
+    return record
 
 
 def read_ucf101_24(path: Path) -> Annotations:
@@ -26,29 +70,3 @@ def read_ucf101_24(path: Path) -> Annotations:
             raise StadError("the folder holds neither pyannot.pkl nor finalAnnots.mat", file=path)
         path = found[0]
     return ucf101_24.read_mat(path) if path.suffix == ".mat" else ucf101_24.read_pickle(path)
-
-
-READERS: dict[str, Callable[[Path], Annotations | Predictions]] = {
-    "records": read_records,
-    "ucf101-24": read_ucf101_24,
-}
-"""Format name -> function from a file or folder to a record."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the verb's arguments."""
-    parser.add_argument("source", metavar="SRC", type=Path, help="file or folder to read")
-    parser.add_argument("target", metavar="DST", type=Path, help="file to write: .json, .json.gz or .npz")
-    parser.add_argument(
-        "--from", dest="source_format", required=True, choices=sorted(READERS), help="format of SRC"
-    )
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Read, check and write; the target is written whole or not at all."""
-    if arguments.target.is_dir():
-        raise FormatError("the target is a folder", file=arguments.target, remedy="name a file")
-    record = READERS[arguments.source_format](arguments.source)
-    records.write(record, arguments.target)
-    print(f"{arguments.target}: {len(record.videos)} videos, {len(record.classes)} classes")
-    return 0

@@ -1,0 +1,73 @@
+"""``stad-lite evaluate --truth T --predictions P --metric M``."""
+
+from __future__ import annotations
+
+import argparse
+
+from stad_lite.cli.output import write_json
+from stad_lite.metrics import CONVENTIONS, METRICS, Result, evaluate
+from stad_lite.records import read_annotations, read_predictions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("--truth", required=True, metavar="T", help="annotations file")
+    parser.add_argument("--predictions", required=True, metavar="P", help="predictions file")
+    parser.add_argument("--metric", required=True, choices=METRICS)
+    parser.add_argument("--iou", nargs="+", metavar="IOU", help="thresholds, such as 0.5, or 0.5:0.95")
+    parser.add_argument("--convention", default="sound", choices=sorted(CONVENTIONS), help="whose rules")
+    parser.add_argument("--per-class", action="store_true", help="print every class")
+    parser.add_argument("--bootstrap", type=int, default=0, metavar="N", help="resamples for an interval")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="auto",
+        choices=("auto", "tubes", "frames"),
+        help="what frame boxes are taken from; auto: frames, else tubes taken apart",
+    )
+    parser.add_argument("--json", metavar="OUT", help="write one JSON object, - for standard output")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, score, and print a table or write JSON."""
+    levels = arguments.iou
+    result = evaluate(
+        read_annotations(arguments.truth),
+        read_predictions(arguments.predictions),
+        arguments.metric,
+        iou=None if levels is None else levels[0] if len(levels) == 1 else [float(x) for x in levels],
+        convention=arguments.convention,
+        source=arguments.source,
+        bootstrap=arguments.bootstrap,
+    )
+    if arguments.json:
+        write_json(result.to_dict(), arguments.json)
+    if arguments.json != "-":
+        print(table(result, arguments.per_class))
+    return 0
+
+
+def table(result: Result, per_class: bool) -> str:
+    """Return the result as lines of text."""
+    counted = f"{result.num_videos} videos, {result.num_truth} truths, {result.num_predictions} predictions"
+    lines = [f"{result.metric}, convention {result.convention}: {counted}"]
+    if result.value is not None:
+        lines.append(f"value  {result.value:.2f}")
+    for level, value in result.iou.items():
+        spread = (result.interval or {}).get(level)
+        interval = f"  95 % interval {spread[0]:.2f} to {spread[1]:.2f}" if spread else ""
+        lines.append(f"IoU {level:<5g} {value:6.2f}{interval}")
+    if len(result.iou) > 1:
+        lines.append(f"mean      {result.mean:6.2f}")
+    for name, count in (result.counts or {}).items():
+        gain = (result.gain or {}).get(name)
+        lines.append(
+            f"{name:<18} {count:7d}" + ("" if gain is None else f"  fixing it gains {gain:6.2f} points")
+        )
+    if per_class:
+        for name, row in result.per_class.items():
+            lines.append(f"{name:<24} " + " ".join(f"{value:6.2f}" for value in row.values()))
+    lines += [f"note: {count} {reason}" for reason, count in result.ignored.items() if count]
+    if result.left_out:
+        lines.append(f"note: classes left out of the mean: {', '.join(result.left_out)}")
+    return "\n".join(lines)
