@@ -103,7 +103,7 @@ class Pose:
     hips: (frames + 1, 2) xy pixels of the frame
     height: (frames + 1,) pixels of the frame
     lean: (frames + 1,) radians
-    swing: (frames + 1,) radians between a leg and its place in standing
+    swing: (frames + 1,) radians by which both legs stand further apart than in standing
     arm: (frames + 1,) in [0, 1]
     skew: constant difference of the two arms, radians
     """
@@ -204,7 +204,7 @@ def draw_walk(rng: np.random.Generator, settings: Settings) -> Walk:
     step = sine(2.0 * np.pi * (times / uniform(rng, 9.0, 14.0) + rng.random()))
     walking = rng.random(count // 8 + 2) < 0.5  # some of the time, whatever the arms do
     effort = between_knots(walking.astype(np.float64), 8, count)
-    return Walk(offset, height * exponential(settings.scale_drift * drift), lean, 0.45 * effort * step)
+    return Walk(offset, height * exponential(settings.scale_drift * drift), lean, 0.4 * effort * step)
 
 
 def _pace(rng: np.random.Generator, settings: Settings) -> np.ndarray:
@@ -250,7 +250,7 @@ def build_parts(pose: Pose, paint: dict[str, Paint]) -> tuple[Part, ...]:
     stance = 0.10
     return (
         _limb(pose, (-0.065, 0.02), stance + pose.swing, -1.0, 0.36, 0.062, paint["leg"]),
-        _limb(pose, (0.065, 0.02), stance - pose.swing, 1.0, 0.36, 0.062, paint["leg"]),
+        _limb(pose, (0.065, 0.02), stance + pose.swing, 1.0, 0.36, 0.062, paint["leg"]),
         _limb(pose, (0.0, -0.03), upright + np.pi, 1.0, 0.26, 0.115, paint["torso"]),
         _limb(pose, (0.0, -0.465), upright + np.pi, 1.0, 0.03, 0.085, paint["head"]),
         _limb(pose, (-0.125, -0.31), lift - pose.skew, -1.0, 0.27, 0.052, paint["arm"]),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from stad_lite.errors import StadError
 
-RENDER_VERSION = 1
+RENDER_VERSION = 2
 """Part of the cache key; to be raised by whoever changes a pixel, a box or a flow vector."""
 
 FPS = 25.0

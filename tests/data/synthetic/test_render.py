@@ -16,9 +16,9 @@ from stad_lite.errors import StadError
 
 PRESETS = {"smoke": Settings.smoke(), "lesson": Settings.lesson(), "large": Settings.large()}
 GOLDEN = {
-    "smoke": ["683a1829047f36f8", "e8e721e3ff5c9ecc", "c2d1828da7b37d13", "52515c7ef978c5f5"],
-    "lesson": ["646ebaab80a7b8c9", "937894baca674003", "b84b289937e9af33", "3f49a79e2451e1fc"],
-    "large": ["4b7cb5cfa18c2c53", "4545f9700330b9f4", "ecd4cd19a7eeabd1", "52779e346c5fe167"],
+    "smoke": ["58f0e6edad30070f", "611038bf8a07fbf4", "afc7d44822768931", "83a9de35ea78161e"],
+    "lesson": ["8e67f22cf17e9b0d", "53f1bb8d07cbb7de", "9ce9d16e4477b7cb", "9ef0bca3a4cd7614"],
+    "large": ["9914fd780aba64ca", "0ef35b80df65e3aa", "3b5fd6e6f4d894ac", "627d3c696ed6e9d2"],
 }
 """Hashes of clips 0 to 3 of each preset, as printed by
 ``PYTHONPATH=. python tests/data/synthetic/test_render.py``."""

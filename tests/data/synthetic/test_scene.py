@@ -101,7 +101,7 @@ def test_a_body_in_the_mirror_is_a_body_with_the_same_arms() -> None:
     paint = {name: Paint(np.zeros(3), np.zeros(3), 1.0, True) for name in ("leg", "torso", "head", "arm")}
     hips, lean, swing, arm = rng.random((5, 2)) * 40, *(rng.random((3, 5)) - 0.5)
     pose = Pose(hips, 20 + rng.random(5), lean, swing, arm + 0.5, 0.1)
-    mirrored = replace(pose, hips=hips * [-1, 1], lean=-lean, swing=-swing, skew=-0.1)
+    mirrored = replace(pose, hips=hips * [-1, 1], lean=-lean, skew=-0.1)
     for left, right in ((0, 1), (1, 0), (2, 2), (3, 3), (4, 5), (5, 4)):
         here, there = build_parts(pose, paint)[left], build_parts(mirrored, paint)[right]
         np.testing.assert_allclose(here.joint * [-1, 1], there.joint, atol=1e-6)
