@@ -94,5 +94,5 @@ def test_environment_yml_agrees():
 def test_environment_yml_installs_the_package_itself():
     document = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
     pip = [line for line in document["dependencies"] if isinstance(line, dict)]
-    assert pip == [{"pip": ["--no-deps", "-e ."]}]
+    assert pip == [{"pip": ["-e ."]}]
     assert document["channels"] == ["conda-forge", "nodefaults"]
