@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from stad_lite.errors import FormatError
+
 Array = Any
 """A numpy array or a torch tensor; functions return the kind they were given."""
 
@@ -70,13 +72,74 @@ def suppress(
         kept = suppress(items.detach().cpu().numpy(), scores.detach().cpu().numpy(), threshold, overlap)
         return xp.as_tensor(kept, device=items.device)
     items = as_float(items)
-    order = np.argsort(-np.asarray(scores), kind="stable")
+    order = np.argsort(-as_float(scores), kind="stable")  # -1 of an unsigned type would be its largest
     kept = []
     while order.size:
         best, order = order[0], order[1:]
         kept.append(best)
         order = order[overlap(items[best], items[order]) <= threshold]
     return np.array(kept, dtype=np.int64)
+
+
+def number(value: Any, what: str) -> float:
+    """Return a Python float; FormatError for what is no number (True is none).
+
+    >>> number(np.float32(0.5), "score")
+    0.5
+    """
+    try:
+        if isinstance(value, (bool, np.bool_, str, bytes)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise FormatError(f"{what} is {value!r}", remedy=f"{what} is a number") from None
+
+
+def whole(value: Any, what: str) -> int:
+    """Return a Python int; FormatError for what is no whole number (True is none).
+
+    >>> whole(np.int64(3), "start"), whole(3.0, "start")
+    (3, 3)
+    """
+    try:
+        if isinstance(value, (bool, np.bool_, str, bytes)) or int(value) != value:
+            raise TypeError
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise FormatError(f"{what} is {value!r}", remedy=f"{what} is a whole number") from None
+
+
+def column(values: Any, what: str) -> np.ndarray:
+    """Return numbers as (n,) float64; FormatError for what is no list of numbers.
+
+    >>> column([1, 0.5], "scores")
+    array([1. , 0.5])
+    """
+    try:
+        array = np.asarray(values)
+        if array.ndim == 1 and (array.dtype.kind in "iuf" or array.size == 0):
+            return array.astype(np.float64)
+    except ValueError:  # rows of different lengths
+        pass
+    raise FormatError(f"{what} is no column of numbers", remedy=f"{what} is a list of numbers")
+
+
+def whole_column(values: Any, what: str) -> np.ndarray:
+    """Return whole numbers as (n,) int64; FormatError for what is no list of them.
+
+    >>> whole_column([1.0, 2.0], "frame")
+    array([1, 2])
+    """
+    try:
+        array = np.asarray(values)
+        if array.ndim == 1 and (array.dtype.kind in "iuf" or array.size == 0):
+            with np.errstate(invalid="ignore"):
+                integers = array.astype(np.int64)
+            if np.array_equal(integers, array):
+                return integers
+    except ValueError:  # rows of different lengths
+        pass
+    raise FormatError(f"{what} is no column of whole numbers", remedy=f"{what} is a list of whole numbers")
 
 
 def same(a: Any, b: Any) -> bool:

@@ -9,7 +9,8 @@ class StadError(ValueError):
     """Bad input, told in one sentence.
 
     problem: what is wrong, without the place
-    file, video, tube, frame: where it is, as far as known (tube: its position in the video's list)
+    file, video, tube, segment, frame: where it is, as far as known (tube, segment: the position in the
+        video's list)
     remedy: what the user can do
 
     >>> str(StadError("the box is inverted", video="a", tube=0, frame=7, remedy="swap x1 and x2"))
@@ -23,17 +24,19 @@ class StadError(ValueError):
         file: str | PathLike[str] | None = None,
         video: str | None = None,
         tube: int | None = None,
+        segment: int | None = None,
         frame: int | None = None,
         remedy: str | None = None,
     ) -> None:
         self.problem = problem
         self.file = None if file is None else str(file)
-        self.video, self.tube, self.frame, self.remedy = video, tube, frame, remedy
+        self.video, self.tube, self.segment, self.frame = video, tube, segment, frame
+        self.remedy = remedy
         super().__init__(problem)
 
     def __str__(self) -> str:
         places = [] if self.file is None else [self.file]
-        for name in ("video", "tube", "frame"):
+        for name in ("video", "tube", "segment", "frame"):
             value = getattr(self, name)
             if value is not None:
                 places.append(f"{name} {value}")

@@ -109,9 +109,7 @@ def nms(segments: Array, scores: Array, threshold: float) -> Array:
     return suppress(segments, scores, threshold, iou)
 
 
-def soft_nms(
-    segments: np.ndarray, scores: np.ndarray, sigma: float, min_score: float = 0.001
-) -> tuple[np.ndarray, np.ndarray]:
+def soft_nms(segments: Array, scores: Array, sigma: float, min_score: float = 0.001) -> tuple[Array, Array]:
     """Return indices and decayed scores after Gaussian soft-NMS, in the order of picking.
 
     Each pick multiplies the scores of all that are left by exp(-IoU^2 / sigma); what falls below
@@ -125,16 +123,23 @@ def soft_nms(
     >>> soft_nms(np.array([[0., 4.], [0., 4.]]), np.array([1., .5]), sigma=0.5)[1].round(3)
     array([1.   , 0.068])
     """
-    segments = as_float(np.asarray(segments))
+    xp = namespace(segments, scores)
+    if xp is not np:
+        kept = soft_nms(segments.detach().cpu().numpy(), scores.detach().cpu().numpy(), sigma, min_score)
+        return (
+            xp.as_tensor(kept[0], device=segments.device),
+            xp.as_tensor(kept[1], device=scores.device, dtype=as_float(scores).dtype),
+        )
+    segments = as_float(segments)
     remaining = np.arange(len(segments))
     current = np.array(scores, dtype=np.float64)
-    kept, kept_scores = [], []
+    picked, picked_scores = [], []
     remaining = remaining[current >= min_score]
     while remaining.size:
         best = remaining[np.argmax(current[remaining])]
-        kept.append(best)
-        kept_scores.append(current[best])
+        picked.append(best)
+        picked_scores.append(current[best])
         remaining = remaining[remaining != best]
         current[remaining] *= np.exp(-(iou(segments[best], segments[remaining]) ** 2) / sigma)
         remaining = remaining[current[remaining] >= min_score]
-    return np.array(kept, dtype=np.int64), np.array(kept_scores)
+    return np.array(picked, dtype=np.int64), np.array(picked_scores, dtype=np.float64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import same
+from stad_lite.arrays import column, number, same, whole
 from stad_lite.errors import (
     FormatError,
     FrameRangeError,
@@ -45,20 +45,31 @@ class Tube:
     box_scores: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "start", whole(self.start, "start"))
         object.__setattr__(self, "boxes", checked_boxes(self.boxes, first_frame=self.start))
         if len(self.boxes) == 0:
             raise FormatError("the tube has no boxes", remedy="leave the tube out")
         if self.start < 0:
-            raise FrameRangeError(f"the tube starts at frame {self.start}, before the video")
-        if self.score is not None and not np.isfinite(self.score):
-            raise NotFiniteError(f"the tube's score is {self.score}", remedy="give a finite score")
+            raise FrameRangeError(
+                f"the tube starts at frame {self.start}, before the video",
+                frame=self.start,
+                remedy="frames are counted from 0",
+            )
+        if self.score is not None:
+            object.__setattr__(self, "score", number(self.score, "score"))
+            if not np.isfinite(self.score):
+                raise NotFiniteError(f"the tube's score is {self.score}", remedy="give a finite score")
         if self.box_scores is not None:
-            scores = np.asarray(self.box_scores, dtype=np.float64)
-            if scores.shape != (len(self.boxes),):
-                raise FormatError(f"{scores.size} box scores for {len(self.boxes)} boxes")
+            scores = column(self.box_scores, "box_scores")
+            if len(scores) != len(self.boxes):
+                raise FormatError(
+                    f"{len(scores)} box scores for {len(self.boxes)} boxes", remedy="give one score a box"
+                )
             if not np.isfinite(scores).all():
                 frame = self.start + int(np.argmin(np.isfinite(scores)))
-                raise NotFiniteError("the box's score is not finite", frame=frame)
+                raise NotFiniteError(
+                    "the box's score is not finite", frame=frame, remedy="give a finite score"
+                )
             object.__setattr__(self, "box_scores", scores)
 
     def __len__(self) -> int:
@@ -93,7 +104,10 @@ def checked_boxes(boxes: np.ndarray, first_frame: int | None = None) -> np.ndarr
     first_frame: frame of the first box, where the boxes are consecutive
     raises: FormatError, UnsignedBoxError, NotFiniteError, InvertedBoxError
     """
-    boxes = np.asarray(boxes)
+    try:
+        boxes = np.asarray(boxes)
+    except ValueError:
+        raise FormatError("boxes are rows of different lengths", remedy="give (n, 4) numbers") from None
     if boxes.dtype == object or boxes.dtype.kind not in "iuf" or boxes.ndim != 2 or boxes.shape[1] != 4:
         if boxes.size:
             raise FormatError(
@@ -160,7 +174,8 @@ def volume(a: Tube, b: Tube) -> float:
     overlap = box_ops.iou(ours, theirs)
     total = box_ops.area(ours) + box_ops.area(theirs)
     shared = float((total * overlap / (1 + overlap)).sum())  # i = iou (a + b) / (1 + iou)
-    return shared / (float(box_ops.area(a.boxes).sum() + box_ops.area(b.boxes).sum()) - shared)
+    union = float(box_ops.area(a.boxes).sum() + box_ops.area(b.boxes).sum()) - shared
+    return shared / union if union > 0 else 0.0
 
 
 OVERLAPS: dict[str, Callable[[Tube, Tube], float]] = {
@@ -204,11 +219,17 @@ def interpolate(frames: np.ndarray, boxes: np.ndarray, at: np.ndarray, kind: str
     kind: ``linear``, or ``spline``: the cubic spline through all points (with 3 points the parabola,
         with 2 the line), which may overshoot
     returns: (m, 4)
+    raises: FormatError where frames do not rise or do not match the boxes; StadError for an unknown kind
 
     >>> interpolate(np.array([0, 4]), np.array([[0., 0, 2, 2], [4., 0, 6, 2]]), np.array([1, 9]))[:, 0]
     array([1., 4.])
     """
     frames, boxes = np.asarray(frames, dtype=np.float64), np.asarray(boxes, dtype=np.float64)
+    if not len(frames) or len(frames) != len(boxes) or not (np.diff(frames) > 0).all():
+        raise FormatError(
+            f"{len(boxes)} boxes at {len(frames)} frames that do not all rise",
+            remedy="give every frame once, in rising order, with one box each",
+        )
     at = np.clip(np.asarray(at, dtype=np.float64), frames[0], frames[-1])
     if len(frames) == 1:
         return np.repeat(boxes, len(at), axis=0)
