@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from stad_lite.errors import FormatError, StadError, TruncatedFileError
-from stad_lite.records.document import from_document, to_document
+from stad_lite.errors import FormatError, StadError, TruncatedFileError, UnsignedBoxError
+from stad_lite.records.document import from_document, parse, to_document
 from stad_lite.records.types import Annotations, Predictions
 
 _LISTS = {
@@ -46,9 +47,9 @@ def write_arrays(record: Annotations | Predictions, stream: BinaryIO) -> None:
                     part[key] = [filled[pool], filled[pool] + len(rows)]
                     filled[pool] += len(rows)
                     pools[pool].append(rows)
-    empty = {"boxes": np.zeros((0, 4)), "floats": np.zeros(0), "integers": np.zeros(0)}
     arrays = {
-        name: np.concatenate([empty[name], *rows]).astype(_DTYPES[name]) for name, rows in pools.items()
+        name: np.concatenate([np.zeros((0, 4) if name == "boxes" else 0, _DTYPES[name]), *rows])
+        for name, rows in pools.items()
     }
     header = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     arrays["header"] = np.frombuffer(header.encode("utf-8"), dtype=np.uint8)
@@ -66,30 +67,54 @@ def read_arrays(path: Path) -> Annotations | Predictions:
 
     raises: TruncatedFileError, FormatError and what ``document.from_document`` raises
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
-        raise TruncatedFileError(
-            f"the archive cannot be read ({error})", remedy="copy the file again"
-        ) from None
-    except ValueError as error:
-        raise FormatError(f"not an .npz of plain arrays ({error})") from None
+    arrays = _load(path)
     if set(arrays) != {"header", *_DTYPES}:
         raise FormatError(
             f"the archive holds {sorted(arrays)}", remedy=f"expected header, {', '.join(_DTYPES)}"
         )
-    for name, dtype in _DTYPES.items():
-        if arrays[name].dtype != dtype or arrays[name].ndim != (2 if name == "boxes" else 1):
-            raise FormatError(f"array {name} is {arrays[name].dtype} with {arrays[name].ndim} dimensions")
+    for name, dtype in {**_DTYPES, "header": np.uint8}.items():
+        array, columns = arrays[name], 2 if name == "boxes" else 1
+        if name == "boxes" and array.dtype.kind == "u":
+            raise UnsignedBoxError(
+                f"array boxes is {array.dtype}, in which a sum of corners wraps around",
+                remedy="write the boxes as float64",
+            )
+        if array.dtype != dtype or array.ndim != columns or (columns == 2 and array.shape[1] != 4):
+            raise FormatError(
+                f"array {name} is {array.dtype} of shape {array.shape}",
+                remedy=f"write {np.dtype(dtype)} of {columns} dimension{'s' * (columns - 1)}",
+            )
+    document = parse(arrays["header"].tobytes())
     try:
-        document = json.loads(arrays["header"].tobytes().decode("utf-8"))
         _fill(document, arrays)
     except StadError:
         raise
     except (ValueError, AttributeError, KeyError, TypeError, IndexError) as error:
-        raise FormatError(f"the header is damaged ({error})") from None
+        raise FormatError(
+            f"the header is damaged ({type(error).__name__}: {error})", remedy="write the file again"
+        ) from None
     return from_document(document)
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an archive; nothing in it is ever unpickled."""
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise FormatError("not an .npz archive but a single array", remedy="write the file again")
+        with archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except StadError:
+        raise
+    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise TruncatedFileError(
+            f"the archive cannot be read ({error})", remedy="copy the file again"
+        ) from None
+    except Exception as error:  # a damaged archive can make its readers raise nearly anything
+        raise FormatError(f"not an .npz of plain arrays ({error})", remedy="write the file again") from None
+    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise FormatError("the archive holds something else than arrays", remedy="write the file again")
+    return arrays
 
 
 def _fill(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -99,8 +124,17 @@ def _fill(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
             for key, pool in _LISTS.items():
                 if isinstance(part.get(key), list):
                     start, stop = part[key]
-                    if not 0 <= start <= stop <= len(arrays[pool]):
-                        raise FormatError(f"the header points past the end of array {pool}", video=name)
+                    if (
+                        type(start) is not int
+                        or type(stop) is not int
+                        or not 0 <= start <= stop <= len(arrays[pool])
+                    ):
+                        raise FormatError(
+                            f"the header points to rows {start!r} to {stop!r} of array {pool}, which has "
+                            f"{len(arrays[pool])}",
+                            video=name,
+                            remedy="write the file again",
+                        )
                     part[key] = arrays[pool][start:stop]
 
 

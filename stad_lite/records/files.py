@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
-from stad_lite.records.document import from_document, to_document
+from stad_lite.records.document import from_document, parse, to_document
 from stad_lite.records.types import Annotations, Predictions
 
 
@@ -81,37 +81,17 @@ def _load_json(path: Path) -> Any:
         except EOFError:
             raise TruncatedFileError("the gzip stream ends too early", remedy="copy the file again") from None
         except (OSError, zlib.error) as error:
-            raise FormatError(f"not a gzip file ({error})") from None
-    try:
-        return json.loads(data, object_pairs_hook=_no_doubles, parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise FormatError(f"not UTF-8 ({error.reason} at byte {error.start})") from None
-    except json.JSONDecodeError as error:
-        if error.pos >= len(error.doc.rstrip()):
-            raise TruncatedFileError("the JSON ends too early", remedy="copy the file again") from None
-        raise FormatError(f"not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise FormatError("not a record: the JSON is nested too deeply") from None
-
-
-def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        seen: set[str] = set()
-        double = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise FormatError(f"key {double!r} stands twice in one object", remedy="keep one of the two")
-    return table
-
-
-def _no_constant(name: str) -> float:
-    raise FormatError(f"{name} is no JSON number", remedy="leave out what has no value")
+            raise FormatError(f"not a gzip file ({error})", remedy="check what kind of file it is") from None
+    return parse(data)
 
 
 def read_annotations(path: str | PathLike[str]) -> Annotations:
     """Return the annotations that a file holds; FormatError where it holds predictions."""
     record = read(path)
     if not isinstance(record, Annotations):
-        raise FormatError("the file holds predictions, not annotations", file=path)
+        raise FormatError(
+            "the file holds predictions, not annotations", file=path, remedy="give the annotations' file"
+        )
     return record
 
 
@@ -119,12 +99,17 @@ def read_predictions(path: str | PathLike[str]) -> Predictions:
     """Return the predictions that a file holds; FormatError where it holds annotations."""
     record = read(path)
     if not isinstance(record, Predictions):
-        raise FormatError("the file holds annotations, not predictions", file=path)
+        raise FormatError(
+            "the file holds annotations, not predictions", file=path, remedy="give the predictions' file"
+        )
     return record
 
 
 def write(record: Annotations | Predictions, path: str | PathLike[str]) -> Path:
-    """Write a record to .json, .json.gz or .npz, whole or not at all; equal records give equal bytes."""
+    """Write a record to .json, .json.gz or .npz, whole or not at all.
+
+    Equal records (with their videos in the same order) give equal bytes.
+    """
     path = Path(path)
     kind = _kind(path)
     if kind == ".npz":

@@ -11,16 +11,23 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from stad_lite.arrays import same
+from stad_lite.arrays import column, number, same, whole, whole_column
 from stad_lite.errors import (
     FormatError,
     FrameRangeError,
+    InvertedBoxError,
     NotFiniteError,
     StadError,
     TubeTooLongError,
     UnknownLabelError,
 )
 from stad_lite.tubes import Tube, checked_boxes
+
+
+def _set(record: object, **values: object) -> None:
+    """Give fields of a frozen dataclass their settled form, while it is being made."""
+    for name, value in values.items():
+        object.__setattr__(record, name, value)
 
 
 class _ByValue:
@@ -43,6 +50,7 @@ class FrameBoxes(_ByValue):
     box: (n, 4) xyxy pixels
     score: (n,) confidences (predictions only)
     person: (n,) identities of the actors (annotations, optional)
+    raises: FormatError, UnsignedBoxError, NotFiniteError, InvertedBoxError, with the frame
     """
 
     frame: np.ndarray
@@ -52,30 +60,34 @@ class FrameBoxes(_ByValue):
     person: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "frame", np.asarray(self.frame, dtype=np.int64).reshape(-1))
-        object.__setattr__(self, "label", np.asarray(self.label, dtype=np.int64).reshape(-1))
-        try:
-            object.__setattr__(self, "box", checked_boxes(self.box))
-        except StadError as error:
-            bad = np.asarray(self.box, dtype=np.float64)
-            if bad.ndim == 2 and len(bad) == len(self.frame):
-                wrong = ~np.isfinite(bad).all(1) | (bad[:, 2:] <= bad[:, :2]).any(1)
-                raise error.at(frame=int(self.frame[np.argmax(wrong)])) from None
-            raise
+        for name in ("frame", "label", "person"):
+            if getattr(self, name) is not None:
+                _set(self, **{name: whole_column(getattr(self, name), name)})
         if self.score is not None:
-            object.__setattr__(self, "score", np.asarray(self.score, dtype=np.float64).reshape(-1))
-            finite = np.isfinite(self.score)
-            if not finite.all():
-                raise NotFiniteError("a box's score is not finite", frame=int(self.frame[np.argmin(finite)]))
-        if self.person is not None:
-            object.__setattr__(self, "person", np.asarray(self.person, dtype=np.int64).reshape(-1))
+            _set(self, score=column(self.score, "score"))
         for name in ("label", "box", "score", "person"):
-            column = getattr(self, name)
-            if column is not None and len(column) != len(self.frame):
-                raise FormatError(f"frames has {len(self.frame)} frame entries but {len(column)} of {name}")
+            entries = getattr(self, name)
+            if entries is not None and len(entries) != len(self.frame):
+                raise FormatError(
+                    f"frames has {len(self.frame)} frame entries but {len(entries)} of {name}",
+                    remedy="give every box one entry in each column",
+                )
+        try:
+            _set(self, box=checked_boxes(self.box))
+        except (NotFiniteError, InvertedBoxError) as error:
+            bad = np.asarray(self.box, dtype=np.float64)
+            wrong = ~np.isfinite(bad).all(1) if isinstance(error, NotFiniteError) else _inverted(bad)
+            raise error.at(frame=int(self.frame[np.argmax(wrong)])) from None
+        if self.score is not None and not np.isfinite(self.score).all():
+            frame = int(self.frame[np.argmin(np.isfinite(self.score))])
+            raise NotFiniteError("a box's score is not finite", frame=frame, remedy="give a finite score")
 
     def __len__(self) -> int:
         return len(self.frame)
+
+
+def _inverted(boxes: np.ndarray) -> np.ndarray:
+    return np.asarray((boxes[:, 2:] <= boxes[:, :2]).any(1))
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,7 @@ class Segment:
 
     start, end: seconds, start <= end (a few published segments have no length)
     score: confidence, None for annotations
+    raises: FormatError, NotFiniteError, FrameRangeError
     """
 
     label: str
@@ -94,10 +107,17 @@ class Segment:
     def __post_init__(self) -> None:
         for name in ("start", "end", "score"):
             value = getattr(self, name)
-            if value is not None and not np.isfinite(value):
+            if value is None and name == "score":
+                continue
+            value = number(value, name)
+            _set(self, **{name: value})
+            if not np.isfinite(value):
                 raise NotFiniteError(f"the segment's {name} is {value}", remedy="give a finite number")
         if self.end < self.start:
-            raise FrameRangeError(f"the segment ends at {self.end} s, before its start at {self.start} s")
+            raise FrameRangeError(
+                f"the segment ends at {self.end} s, before its start at {self.start} s",
+                remedy="give start <= end",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +130,7 @@ class VideoAnnotation(_ByValue):
     tubes, frames, segments: what is annotated; None means this set has none of the kind
     ignore: (start, end) spans in seconds that count neither for nor against
     evaluated_frames: (n,) frames that evaluation looks at, None for all
+    raises: FormatError for what is no number
     """
 
     num_frames: int | None = None
@@ -123,6 +144,17 @@ class VideoAnnotation(_ByValue):
     ignore: tuple[tuple[float, float], ...] = ()
     evaluated_frames: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        for name, settle in (
+            *((name, whole) for name in ("num_frames", "width", "height")),
+            *((name, number) for name in ("fps", "duration")),
+            ("evaluated_frames", whole_column),
+        ):
+            if getattr(self, name) is not None:
+                _set(self, **{name: settle(getattr(self, name), name)})
+        _set(self, ignore=tuple((number(a, "start"), number(b, "end")) for a, b in self.ignore))
+        _settle_tuples(self)
+
 
 @dataclass(frozen=True, eq=False)
 class VideoPredictions(_ByValue):
@@ -131,6 +163,15 @@ class VideoPredictions(_ByValue):
     tubes: tuple[Tube, ...] | None = None
     frames: FrameBoxes | None = None
     segments: tuple[Segment, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _settle_tuples(self)
+
+
+def _settle_tuples(video: VideoAnnotation | VideoPredictions) -> None:
+    for name in ("tubes", "segments"):
+        if getattr(video, name) is not None:
+            _set(video, **{name: tuple(getattr(video, name))})
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +223,8 @@ def check_record(record: Annotations | Predictions) -> None:
     if len(set(record.classes)) != len(record.classes):
         double = next(name for name in record.classes if record.classes.count(name) > 1)
         raise FormatError(f"class {double!r} stands twice in the list", remedy="name every class once")
+    for text in (getattr(record, "dataset", ""), *record.classes, *record.videos):
+        _check_text(text)
     known = set(record.classes)
     for name, video in record.videos.items():
         try:
@@ -189,12 +232,31 @@ def check_record(record: Annotations | Predictions) -> None:
                 _check_numbers(video)
             _check_tubes(video, known, scored=isinstance(record, Predictions))
             _check_frames(video, len(record.classes), scored=isinstance(record, Predictions))
-            for segment in video.segments or ():
-                _check_label(segment.label, known)
-                if isinstance(record, Predictions) and segment.score is None:
-                    raise FormatError("a predicted segment has no score", remedy="give every segment a score")
+            for index, segment in enumerate(video.segments or ()):
+                _check_segment(segment, index, known, scored=isinstance(record, Predictions))
         except StadError as error:
             raise error.at(video=name) from None
+
+
+def _check_text(text: object) -> None:
+    """Names must be strings that UTF-8 can hold (half a surrogate pair cannot be written)."""
+    if not isinstance(text, str):
+        raise FormatError(
+            f"the name {text!r} is no string", remedy="name data set, classes and videos by strings"
+        )
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise FormatError(f"the name {text!r} holds half a character", remedy="correct its encoding")
+
+
+def _check_segment(segment: Segment, index: int, known: set[str], scored: bool) -> None:
+    try:
+        _check_label(segment.label, known)
+    except StadError as error:
+        raise error.at(segment=index) from None
+    if scored and segment.score is None:
+        raise FormatError(
+            "a predicted segment has no score", segment=index, remedy="give every segment a score"
+        )
 
 
 def _check_label(label: str, known: set[str]) -> None:
@@ -215,7 +277,10 @@ def _check_numbers(video: VideoAnnotation) -> None:
         raise FormatError("there are boxes but no width and height", remedy="give the frame's size in pixels")
     for start, end in video.ignore:
         if not (np.isfinite(start) and np.isfinite(end) and start <= end):
-            raise FrameRangeError(f"the ignored span {start} to {end} is not a span of time")
+            raise FrameRangeError(
+                f"the ignored span {start} to {end} is not a span of time",
+                remedy="give finite seconds with start <= end",
+            )
     if video.evaluated_frames is not None:
         _check_inside(np.asarray(video.evaluated_frames), video.num_frames, "evaluated_frames")
 
@@ -223,8 +288,11 @@ def _check_numbers(video: VideoAnnotation) -> None:
 def _check_inside(frames: np.ndarray, num_frames: int | None, what: str) -> None:
     bad = (frames < 0) | (frames >= (np.inf if num_frames is None else num_frames))
     if bad.any():
+        extent = "" if num_frames is None else f"'s {num_frames} frames"
         raise FrameRangeError(
-            f"{what} names a frame outside the video's {num_frames} frames", frame=int(frames[np.argmax(bad)])
+            f"{what} names a frame outside the video{extent}",
+            frame=int(frames[np.argmax(bad)]),
+            remedy="frames are counted from 0",
         )
 
 
@@ -238,11 +306,13 @@ def _check_tubes(video: VideoAnnotation | VideoPredictions, known: set[str], sco
             if num_frames is not None and len(tube) > num_frames:
                 raise TubeTooLongError(
                     f"the tube has {len(tube)} boxes but the video only {num_frames} frames",
+                    frame=max(tube.start, num_frames),
                     remedy="drop the boxes that have no frame",
                 )
             if num_frames is not None and tube.end > num_frames:
                 raise FrameRangeError(
                     f"the tube spans frames {tube.start} to {tube.end - 1} of {num_frames}",
+                    frame=max(tube.start, num_frames),
                     remedy="frames are counted from 0",
                 )
         except StadError as error:
@@ -261,5 +331,6 @@ def _check_frames(video: VideoAnnotation | VideoPredictions, num_classes: int, s
         raise UnknownLabelError(
             f"label {boxes.label[first]} is not among the {num_classes} classes",
             frame=int(boxes.frame[first]),
+            remedy="labels are indices into classes",
         )
     _check_inside(boxes.frame, getattr(video, "num_frames", None), "a box")

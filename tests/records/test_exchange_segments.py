@@ -64,7 +64,7 @@ def test_activitynet_subsets_and_doubles(tmp_path: Path) -> None:
     double = dump(tmp_path / "d.json", {"v_abcdefghijk": ENTRY, "abcdefghijk": ENTRY})
     with pytest.raises(FormatError, match="stands twice, with and without v_"):
         activitynet.read_ground_truth(double)
-    with pytest.raises(UnknownLabelError, match="video a: label 'Ski'"):
+    with pytest.raises(UnknownLabelError, match="video a, segment 0: label 'Ski'"):
         activitynet.read_ground_truth(path, classes=["Golf"])
 
 
