@@ -232,7 +232,7 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, mp4: Path) 
 
 
 def test_import_needs_neither_torch_nor_av() -> None:
-    names = "video, frame_cache"
+    names = "video, frame_cache, clips, transforms, flow"
     code = (
         f"import sys; from stad_lite.data import {names}; print({{'torch', 'av', 'cv2'}} & set(sys.modules))"
     )
