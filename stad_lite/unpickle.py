@@ -118,20 +118,17 @@ def load(
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
+    data = _content(path)
+    stream = io.BytesIO(data)
     try:
-        return _Restricted(io.BytesIO(_content(path)), allowed, encoding).load()
-    except (TruncatedFileError, FormatError):
-        raise
+        return _Restricted(stream, allowed, encoding).load()
     except UnsafePickleError as error:
         remedy = "get the file from its publisher again and compare its checksum"
         raise error.at(file=path, remedy=remedy) from None
-    except EOFError:
-        raise _truncated(path) from None
     except Exception as error:  # a damaged pickle can make the machine raise nearly anything
-        if isinstance(error, pickle.UnpicklingError) and (
-            "truncated" in str(error) or "exhausted" in str(error)
-        ):
-            raise _truncated(path) from None
+        at_the_end = stream.tell() == len(data) and not data.endswith(pickle.STOP)
+        if at_the_end or isinstance(error, EOFError):
+            raise _truncated("pickle", path) from None
         raise UnsafePickleError(
             f"not a readable pickle ({type(error).__name__}: {error})",
             file=path,
@@ -146,11 +143,13 @@ def _content(path: Path) -> bytes:
         return data
     try:
         return gzip.decompress(data)
+    except EOFError:
+        raise _truncated("gzip stream", path) from None
     except (OSError, zlib.error) as error:
         raise FormatError(f"not a gzip file ({error})", file=path, remedy="copy the file again") from None
 
 
-def _truncated(path: Path) -> TruncatedFileError:
+def _truncated(what: str, path: Path) -> TruncatedFileError:
     return TruncatedFileError(
-        "the pickle ends too early", file=path, remedy="download or copy the file again"
+        f"the {what} ends too early", file=path, remedy="download or copy the file again"
     )
