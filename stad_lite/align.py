@@ -1,0 +1,148 @@
+"""RoIAlign on maps and segment-of-interest align on sequences, as products with interpolation weights.
+
+Linear interpolation along one axis is a matrix: row i holds what each cell of the axis contributes to
+bin i. RoIAlign is one such matrix along y and one along x, and segment-of-interest align is one along
+time, so both are plain matrix products, differentiable in the maps and in the boxes.
+"""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from stad_lite.errors import FormatError
+
+BOXES_AT_A_TIME = 96
+"""How many boxes are cut out in one product: few enough for the cache (see benchmarks/bench_nets.py)."""
+
+
+def interpolation_weights(
+    start: Tensor, end: Tensor, bins: int, size: int, samples: int = 0, aligned: bool = False
+) -> Tensor:
+    """Return the weights with which the cells of one axis enter the bins of an interval.
+
+    Each bin is the mean of ``samples`` evenly spaced linear interpolations. A point further than one
+    cell outside the axis counts 0; one closer is moved onto it.
+
+    start, end: (n,) in cells
+    samples: per bin; 0 takes one for each cell that a bin covers (rounded up)
+    aligned: cell i has its centre at i + 0.5 (else at i, and an interval is at least one cell long)
+    returns: (n, bins, size)
+    Source: Mask R-CNN, Sec. 3 (RoIAlign).
+
+    >>> interpolation_weights(torch.tensor([1.0]), torch.tensor([3.0]), 2, 4, samples=1)
+    tensor([[[0.0000, 0.5000, 0.5000, 0.0000],
+             [0.0000, 0.0000, 0.5000, 0.5000]]])
+    """
+    if start.dtype not in (torch.float32, torch.float64):
+        start, end = start.float(), end.float()
+    length = (end - start).clamp(min=0 if aligned else 1)
+    start = start - 0.5 if aligned else start
+    count = torch.full_like(length, samples) if samples else (length.detach() / bins).ceil()
+    step = torch.arange(int(count.max()) if len(count) else 0, device=start.device)
+    part = (step + 0.5) / count[:, None, None].clamp(min=1)
+    place = torch.arange(bins, device=start.device)[:, None] + part
+    points = start[:, None, None] + length[:, None, None] / bins * place  # (n, bins, samples)
+    taken = (step < count[:, None, None]) & (points >= -1) & (points <= size)
+    cells = torch.arange(size, device=start.device)
+    tents = (1 - (points.clamp(0, size - 1)[..., None] - cells).abs()).clamp(min=0)
+    return (tents * taken[..., None]).sum(2) / count[:, None, None].clamp(min=1)
+
+
+def roi_align(
+    maps: Tensor,
+    boxes: Tensor,
+    index: Tensor,
+    size: int | tuple[int, int],
+    scale: float = 1.0,
+    samples: int = 0,
+    aligned: bool = True,
+) -> Tensor:
+    """Cut boxes out of maps and resample each to one size.
+
+    maps: (b, c, h, w)
+    boxes: (n, 4) xyxy pixels
+    index: (n,) which of the b maps each box is cut from
+    size: bins along y and x, or one number for both
+    scale: cells of the map per pixel of the boxes (1 / stride)
+    samples: interpolations per bin and axis; 0 takes one for each cell that a bin covers
+    aligned: the corrected half-cell position; False gives the original (STEP's code), in which a box is
+        at least one cell wide and high
+    returns: (n, c, *size)
+    raises: FormatError for shapes that do not fit or an index without a map
+    Source: Mask R-CNN, Sec. 3; STEP Sec. 3.2 and PCSC Sec. 3.3 pool their regions with it.
+
+    >>> maps = torch.arange(25.0).reshape(1, 1, 5, 5)
+    >>> roi_align(maps, torch.tensor([[1.0, 1.0, 3.0, 3.0]]), torch.tensor([0]), 2)[0, 0]
+    tensor([[ 6.,  7.],
+            [11., 12.]])
+    """
+    if maps.ndim != 4 or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise FormatError(
+            f"maps of shape {tuple(maps.shape)} with boxes of shape {tuple(boxes.shape)}",
+            remedy="give maps (b, c, h, w) and boxes (n, 4)",
+        )
+    rows, columns = (size, size) if isinstance(size, int) else size
+    x1, y1, x2, y2 = (boxes * scale).unbind(1)
+    down = interpolation_weights(y1, y2, rows, maps.shape[2], samples, aligned).to(maps.dtype)
+    across = interpolation_weights(x1, x2, columns, maps.shape[3], samples, aligned).to(maps.dtype)
+    order, counts = _by_map(index, len(boxes), len(maps))
+    pieces = [maps.new_zeros(0, rows, columns, maps.shape[1])]
+    for image, chosen in zip(maps, order.split(counts), strict=True):
+        flat = rearrange(image, "c h w -> h (w c)") if len(chosen) else image
+        for some in chosen.split(BOXES_AT_A_TIME) if len(chosen) else ():
+            strips = rearrange(down[some], "n i h -> (n i) h") @ flat
+            strips = rearrange(strips, "(n i) (w c) -> n i w c", i=rows, w=maps.shape[3])
+            pieces.append(across[some][:, None] @ strips)
+    return rearrange(torch.cat(pieces)[order.argsort()], "n i j c -> n c i j")
+
+
+def segment_align(
+    sequences: Tensor,
+    segments: Tensor,
+    index: Tensor,
+    bins: int,
+    scale: float = 1.0,
+    samples: int = 0,
+    aligned: bool = False,
+) -> Tensor:
+    """Cut segments out of sequences and resample each to one length: RoIAlign along time.
+
+    sequences: (b, c, t)
+    segments: (n, 2) start and end
+    index: (n,) which of the b sequences each segment is cut from
+    scale: steps of the sequence per unit of the segments
+    samples, aligned: as in ``roi_align``; the default is G-TAD's Align1D
+    returns: (n, c, bins)
+    raises: FormatError for shapes that do not fit or an index without a sequence
+    Source: G-TAD, Sec. 3.3 (SGAlign), as SP-TAD Sec. 3.1.3 uses it.
+
+    >>> ramp = torch.arange(10.0).reshape(1, 1, 10)
+    >>> segment_align(ramp, torch.tensor([[2.0, 6.0]]), torch.tensor([0]), 2)
+    tensor([[[3., 5.]]])
+    """
+    if sequences.ndim != 3 or segments.ndim != 2 or segments.shape[1] != 2:
+        raise FormatError(
+            f"sequences of shape {tuple(sequences.shape)} with segments of shape {tuple(segments.shape)}",
+            remedy="give sequences (b, c, t) and segments (n, 2)",
+        )
+    start, end = (segments * scale).unbind(1)
+    weights = interpolation_weights(start, end, bins, sequences.shape[2], samples, aligned)
+    weights = weights.to(sequences.dtype)
+    order, counts = _by_map(index, len(segments), len(sequences))
+    pieces = [sequences.new_zeros(0, sequences.shape[1], bins)]
+    for sequence, chosen in zip(sequences, order.split(counts), strict=True):
+        pieces.append(torch.einsum("nit,ct->nci", weights[chosen], sequence))
+    return torch.cat(pieces)[order.argsort()]
+
+
+def _by_map(index: Tensor, n: int, maps: int) -> tuple[Tensor, list[int]]:
+    """Return the boxes' order by map, and how many each map has."""
+    if index.shape != (n,) or (n and not 0 <= int(index.min()) <= int(index.max()) < maps):
+        raise FormatError(
+            f"the index of shape {tuple(index.shape)} does not say for each of {n} boxes "
+            f"which of {maps} maps it is cut from",
+            remedy=f"give {n} whole numbers from 0 to {maps - 1}",
+        )
+    return index.argsort(stable=True), torch.bincount(index.long(), minlength=maps).tolist()
