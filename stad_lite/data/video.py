@@ -82,6 +82,15 @@ def probe(path: str | PathLike[str]) -> VideoInfo:
     return VideoInfo(count, width, height, fps, codec, decoder_name())
 
 
+def frame_rate(path: str | PathLike[str]) -> float | None:
+    """Return frames a second as the header says, None where it does not; nothing is decoded.
+
+    raises: MissingFileError, FormatError, TruncatedFileError
+    """
+    with _opened(path) as (_, stream):
+        return float(stream.average_rate) if stream.average_rate else None
+
+
 def read(
     path: str | PathLike[str],
     frames: Sequence[int] | np.ndarray | None = None,

@@ -85,7 +85,7 @@ def colour(index: int) -> str:
     ('#0072B2', '#004A74')
     """
     base, turn = PALETTE[index % len(PALETTE)], (index // len(PALETTE)) % 4
-    channels = [int(base[i : i + 2], 16) for i in (1, 3, 5)]
+    channels = list(rgb(base))
     if turn in (1, 3):
         channels = [
             round(c * (0.65 if turn == 1 else 0.4) + (40 if base == PALETTE[-1] else 0)) for c in channels
@@ -102,6 +102,20 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
     '#E69F00'
     """
     return {name: colour(index) for index, name in enumerate(classes)}
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return a hex colour as three numbers.
+
+    >>> rgb("#E69F00")
+    (230, 159, 0)
+    """
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def is_light(colour: tuple[int, int, int]) -> bool:
+    """Return whether black text reads better on a colour than white text."""
+    return sum(share * part for share, part in zip((0.299, 0.587, 0.114), colour, strict=True)) > 140
 
 
 def figure(
