@@ -63,7 +63,7 @@ class Rules:
     zero_length: what the 0 / 0 of two segments without length is: 1 if they are the ``same_point``
         and else 0, 0 (``never``) or a match wherever they lie (``always``)
     classes_without_truth: ``left_out`` of the mean and named, or a ``zero`` in it
-    classes_without_predictions: a ``zero`` in the mean, or ``left_out``
+    classes_without_predictions: a ``zero`` in the mean, or ``left_out`` (which decides first)
     skipped_classes: never evaluated
     duplicate_truth: truths equal in every number are ``kept`` or ``dropped`` to one
     unknown_videos: predictions in videos that the truth does not have
@@ -190,6 +190,12 @@ CONVENTIONS: dict[str, Convention] = {
             classes_without_truth="zero",
             **_LISTED,
         ),
+    ),
+    "3d-retinanet": Convention(
+        "3d-retinanet",
+        "gurkirt/3D-RetinaNet: modules/evaluation.py (Singh et al.)",
+        frames=Rules(**{**_ACT, "pixel": 0.0}),
+        tubes=Rules(**_ACT),
     ),
     "yowo": Convention(
         "yowo",

@@ -80,7 +80,8 @@ def suppress(ours: Items, overlaps: Overlaps, threshold: float, rules: Rules) ->
     close = overlaps(ours, ours, ranked[better], ranked[worse], rules) > threshold
     stays = np.ones(len(ours), dtype=bool)
     better, worse = better[close], worse[close]
-    for start, end in zip(run_starts(better), np.append(run_starts(better)[1:], len(better)), strict=True):
+    starts = run_starts(better)
+    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(better)], strict=False):
         if stays[better[start]]:
             stays[worse[start:end]] = False
     return np.sort(ranked[stays])
