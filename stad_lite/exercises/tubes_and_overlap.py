@@ -1,0 +1,45 @@
+"""Checks and reference answers of the chapter on tubes and their overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from stad_lite import tubes
+from stad_lite.exercises.checks import check_function, check_that, check_value
+
+
+def temporal(a_start: int, a_end: int, b_start: int, b_end: int) -> float:
+    """Return the frames in common over the frames in the union of two spans [start, end).
+
+    >>> temporal(0, 24, 8, 32)
+    0.5
+    """
+    common = len(set(range(a_start, a_end)) & set(range(b_start, b_end)))
+    return common / len(set(range(a_start, a_end)) | set(range(b_start, b_end)))
+
+
+def check_half_box(iou: Any, giou: Any) -> None:
+    """Exercise 1."""
+    check_value("IoU of half a box", iou, 0.5, hint="shared over union")
+    check_value("GIoU of half a box", giou, 0.5, hint="how much of the hull is uncovered?")
+
+
+def check_temporal(answer: Callable[..., Any]) -> None:
+    """Exercise 2."""
+    cases = [(0, 24, 8, 32), (8, 32, 0, 24), (0, 5, 5, 9), (0, 5, 7, 9), (3, 9, 3, 9), (0, 10, 4, 6)]
+    check_function("temporal", answer, temporal, cases, hint="spans that do not meet share 0 frames")
+
+
+def check_judges(answer: Any) -> None:
+    """Exercise 3."""
+
+    def disagree(judged: Any) -> bool:
+        truth, first, second = judged
+        product, volume = (
+            [tubes.tube_iou(truth, found, kind) for found in (first, second)]
+            for kind in ("temporal_times_spatial", "volume")
+        )
+        return bool(product[0] > product[1] and volume[0] < volume[1])
+
+    check_that("two judges that disagree", answer, disagree, hint="let the actor grow")
