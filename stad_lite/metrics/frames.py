@@ -13,6 +13,7 @@ from stad_lite.metrics.precision import (
     Candidates,
     assign,
     content_order,
+    falling,
     ragged,
     run_starts,
 )
@@ -62,12 +63,16 @@ def counted(
     if rules.duplicate_truth == "dropped":
         truth = _keep(scored, truth, _first_of_each(truth, span), "truth given twice")
     if rules.ties != "file":
-        place = boxes.video * span + boxes.frame
-        boxes = boxes.take(content_order(boxes.score, [place, *boxes.box.T, boxes.label]))
+        order = content_order(boxes.score, lambda at: _content(boxes.take(at), span))
+        boxes = boxes if order is None else boxes.take(order)
     if rules.max_per_frame is not None:
         best = _rank_in_frame(boxes, span) < rules.max_per_frame
         boxes = _keep(scored, boxes, best, f"predictions beyond {rules.max_per_frame} a frame")
     return truth, boxes
+
+
+def _content(boxes: Boxes, span: int) -> list[np.ndarray]:
+    return [boxes.video * span + boxes.frame, *boxes.box.T, boxes.label]
 
 
 def _span(*columns: Boxes | np.ndarray) -> int:
@@ -137,7 +142,7 @@ def box_candidates(
         return Candidates.sort(*np.zeros((3, 0), dtype=np.int64)), np.zeros(0, dtype=np.int64)
     at = np.minimum(np.searchsorted(groups, keys), len(groups) - 1)
     rivals = np.flatnonzero(groups[at] == keys)
-    rivals = rivals[np.argsort(-boxes.score[rivals], kind="stable")]
+    rivals = rivals[falling(boxes.score[rivals])]
     at = at[rivals]
     rank = np.repeat(np.arange(len(rivals)), sizes[at])
     true = order[ragged(starts[at], sizes[at])]

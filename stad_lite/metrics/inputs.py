@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -183,10 +183,23 @@ class Boxes:
         return Boxes(*(getattr(self, name)[index] for name in ("video", "frame", "label", "box", "score")))
 
 
-_NO_BOXES = FrameBoxes(np.zeros(0), np.zeros(0), np.zeros((0, 4)), np.zeros(0))
+@dataclass(frozen=True)
+class _Rows:
+    """The columns of one video's boxes, checked elsewhere."""
+
+    frame: np.ndarray
+    label: np.ndarray
+    box: np.ndarray
+    score: np.ndarray | None
+
+    def __len__(self) -> int:
+        return len(self.frame)
 
 
-def frame_boxes(video: Video, classes: Sequence[str], source: str) -> FrameBoxes:
+_NO_BOXES = _Rows(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))
+
+
+def frame_boxes(video: Video, classes: Sequence[str], source: str) -> FrameBoxes | _Rows:
     """Return a video's boxes frame by frame: its ``frames``, else its tubes taken apart.
 
     A tube's boxes take its ``box_scores``, else all the tube's score (CFAD, frame-mAP).
@@ -206,8 +219,7 @@ def frame_boxes(video: Video, classes: Sequence[str], source: str) -> FrameBoxes
         else tube.box_scores
         for tube in video.tubes
     ]
-    return replace(  # the tubes were checked when they were made
-        _NO_BOXES,
+    return _Rows(
         frame=np.concatenate([tube.frames for tube in video.tubes]),
         label=np.repeat([index[tube.label] for tube in video.tubes], lengths),
         box=np.concatenate([tube.boxes for tube in video.tubes]),
@@ -221,7 +233,7 @@ def box_batches(scored: Task, source: str, size: int) -> Iterator[tuple[Boxes, B
     size: predictions after which a batch is closed
     returns: truth, predictions, and ``evaluated_frames`` of the batch's videos that have them
     """
-    batch: list[tuple[int, FrameBoxes, FrameBoxes]] = []
+    batch: list[tuple[int, FrameBoxes | _Rows, FrameBoxes | _Rows]] = []
     limits: dict[int, np.ndarray] = {}
     count = 0
     for position, name in enumerate(scored.videos):
@@ -238,7 +250,7 @@ def box_batches(scored: Task, source: str, size: int) -> Iterator[tuple[Boxes, B
             batch, limits, count = [], {}, 0
 
 
-def _columns(parts: list[tuple[int, FrameBoxes]], lookup: np.ndarray) -> Boxes:
+def _columns(parts: list[tuple[int, FrameBoxes | _Rows]], lookup: np.ndarray) -> Boxes:
     parts = [(i, boxes) for i, boxes in parts if len(boxes)] or parts[:1]
     label = np.concatenate([boxes.label for _, boxes in parts])
     return Boxes(
@@ -290,7 +302,8 @@ def items(scored: Task, kind: str, rules: Rules) -> tuple[Items, Items]:
         truth = truth.take(kept)
     if rules.ties != "file":
         truth = truth.take(np.lexsort((*numbers(truth).T[::-1], truth.video)))
-        ours = ours.take(content_order(ours.score, [ours.video, *numbers(ours).T]))
+        order = content_order(ours.score, lambda at: [ours.video[at], *numbers(ours.take(at)).T])
+        ours = ours if order is None else ours.take(order)
     return truth, ours
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from stad_lite.metrics.conventions import Rules
 from stad_lite.metrics.inputs import Items
-from stad_lite.metrics.precision import Candidates, assign, ragged, run_starts
+from stad_lite.metrics.precision import Candidates, assign, falling, ragged, run_starts
 
 Overlaps = Callable[[Items, Items, np.ndarray, np.ndarray, Rules], np.ndarray]
 """(predictions, truth, i, j, rules) -> (pairs,) overlaps of predictions[i] and truth[j]."""
@@ -42,7 +42,7 @@ def candidates(
 
     returns: the pairs, whose detections count ranks, and (n,) the prediction that has each rank
     """
-    ranked = np.argsort(-ours.score, kind="stable")
+    ranked = falling(ours.score)
     rank, j = pairs_in_groups(group_keys(ours, by_class)[ranked], group_keys(truth, by_class))
     return Candidates.sort(rank, j, overlaps(ours, truth, ranked[rank], j, rules), rules.digits), ranked
 
@@ -72,7 +72,7 @@ def suppress(ours: Items, overlaps: Overlaps, threshold: float, rules: Rules) ->
 
     threshold: an item goes when its overlap with a better one that stays is above it
     """
-    ranked = np.argsort(-ours.score, kind="stable")
+    ranked = falling(ours.score)
     keys = group_keys(ours)[ranked]
     better, worse = pairs_in_groups(keys, keys)
     ahead = better < worse

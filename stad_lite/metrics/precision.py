@@ -8,7 +8,7 @@ takes one step a detection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,25 +95,37 @@ def ragged(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths)
 
 
-def content_order(score: np.ndarray, keys: Sequence[np.ndarray]) -> np.ndarray:
+def falling(score: np.ndarray) -> np.ndarray:
+    """Return the order by falling score; equal scores keep their order."""
+    order = np.argsort(-score)
+    sorted_score = score[order]
+    tied = (sorted_score[1:] == sorted_score[:-1]).any()
+    return np.argsort(-score, kind="stable") if tied else order
+
+
+def content_order(score: np.ndarray, keys: Callable[[np.ndarray], Sequence[np.ndarray]]) -> np.ndarray | None:
     """Return an order in which equal scores stand by content; a stable sort by score then keeps it.
 
     Detections whose score is theirs alone stay where they are.
 
     score: (n,)
-    keys: (n,) arrays that say which is which, the most important first
+    keys: positions -> arrays that say which is which, the most important first
+    returns: (n,) or None where no scores are equal
 
-    >>> content_order(np.array([.5, .9, .5]), [np.array([7, 1, 3])])
+    >>> numbers = np.array([7, 1, 3])
+    >>> content_order(np.array([.5, .9, .5]), lambda at: [numbers[at]])
     array([2, 1, 0])
     """
-    order = np.argsort(score, kind="stable")
+    rising = np.sort(score)
+    if not (rising[1:] == rising[:-1]).any():
+        return None
+    order = np.argsort(score)
     same = np.diff(score[order]) == 0
+    tied = np.zeros(len(score), dtype=bool)
+    tied[order[1:][same]] = tied[order[:-1][same]] = True
+    slots = np.flatnonzero(tied)
     result = np.arange(len(score))
-    if same.any():
-        tied = np.zeros(len(score), dtype=bool)
-        tied[order[1:][same]] = tied[order[:-1][same]] = True
-        slots = np.flatnonzero(tied)
-        result[slots] = slots[np.lexsort([key[slots] for key in reversed(keys)])]
+    result[slots] = slots[np.lexsort(list(keys(slots))[::-1])]
     return result
 
 
@@ -146,7 +158,7 @@ def curve_order(hit: np.ndarray, scores: np.ndarray, ties: str) -> np.ndarray:
     """Return the order of the curve: by falling score, ties by rule."""
     if ties in ("true_first", "false_first"):
         return np.lexsort((~hit if ties == "true_first" else hit, -scores))
-    return np.argsort(-scores, kind="stable")
+    return falling(scores)
 
 
 def average_precision_sorted(

@@ -9,7 +9,7 @@ import numpy as np
 
 from stad_lite.metrics.conventions import Rules
 from stad_lite.metrics.inputs import Boxes, Items
-from stad_lite.metrics.precision import average_precision_sorted, by_class, curve_order
+from stad_lite.metrics.precision import average_precision_sorted, by_class, curve_order, falling
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def class_curves(scored: Scored, num_classes: int, rules: Rules) -> list[list[Cl
     truths = by_class(scored.truth_label, num_classes)
     for at, truth_at in zip(by_class(scored.label, num_classes), truths, strict=True):
         score, video, truth_video = scored.score[at], scored.video[at], scored.truth_video[truth_at]
-        stable = np.argsort(-score, kind="stable")
+        stable = falling(score)
         for row, hits in zip(curves, scored.hit, strict=True):
             hit = hits[at]
             order = curve_order(hit, score, rules.ties) if rules.ties.endswith("_first") else stable
