@@ -44,8 +44,8 @@ def ratio_sizes(scales: Sequence[float], ratios: Sequence[float] = (0.5, 1.0, 2.
            [16., 64.]])
     """
     root = np.sqrt(np.asarray(ratios, dtype=np.float64))
-    scales = np.asarray(scales, dtype=np.float64)[:, None]
-    return np.stack([scales / root, scales * root], -1).reshape(-1, 2)
+    side = np.asarray(scales, dtype=np.float64)[:, None]
+    return np.stack([side / root, side * root], -1).reshape(-1, 2)
 
 
 def temporal_anchors(lengths: Sequence[float], steps: int, stride: float) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Networks: backbones, pyramids, blocks, proposals, losses, and the loading of published weights."""
