@@ -205,8 +205,10 @@ def photometric(
     offset = mix @ np.full(3, float(brightness))
     if np.allclose(mix, np.eye(3)) and np.allclose(offset, 0):
         return clip
-    frames = clip.frames.astype(np.float32) @ mix.T.astype(np.float32) + offset.astype(np.float32)
-    return replace(clip, frames=np.clip(np.rint(frames), 0, 255).astype(np.uint8))
+    frames = clip.frames.astype(np.float32) @ mix.T.astype(np.float32)
+    frames += offset.astype(np.float32) + 0.5
+    np.clip(frames, 0, 255, out=frames)
+    return replace(clip, frames=frames.astype(np.uint8))
 
 
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -243,7 +245,6 @@ class Augment:
 
     def __call__(self, clip: Sample, rng: np.random.Generator) -> Sample:
         """Return the transformed clip; the same generator state gives the same result."""
-        clip = self._distort(clip, rng)
         if self.crop == "window":
             top, left = (
                 int(rng.integers(0, have - want + 1)) for have, want in zip(clip.size, self.size, strict=True)
@@ -253,6 +254,7 @@ class Augment:
             clip = crop(clip, *overlap_window(clip, rng))
         elif self.crop != "none":
             raise FormatError(f"no crop is called {self.crop!r}", remedy="choose none, window or overlap")
+        clip = self._distort(clip, rng)  # pixel by pixel, so cheaper after the crop
         if rng.random() < self.flip:
             clip = flip(clip)
         return scale(clip, *self.size)

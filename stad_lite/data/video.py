@@ -104,8 +104,9 @@ def read(
     raises: MissingFileError, FormatError, TruncatedFileError, FrameRangeError
     """
     if frames is None:
-        parts = list(batches(path, 64, size))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        with _opened(path) as (container, stream):
+            convert = _converter(size)
+            return np.stack([convert(frame) for frame in _decoded(container, stream, path)])
     wanted, inverse = np.unique(np.asarray(frames, dtype=np.int64), return_inverse=True)
     if not len(wanted):
         raise FormatError("no frames are asked for", file=path, remedy="give at least one frame number")

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,17 @@ def test_batches_join_to_the_whole(mp4: Path, count: int) -> None:
     parts = list(video.batches(mp4, count))
     assert [len(part) for part in parts[:-1]] == [count] * (len(parts) - 1)
     np.testing.assert_array_equal(np.concatenate(parts), video.read(mp4))
+
+
+def test_batches_keep_memory_bounded(tmp_path: Path) -> None:
+    path = video.write(tmp_path / "long.mp4", clip(200))
+    one, peaks = HEIGHT * WIDTH * 3, []
+    for work in (lambda: [None for _ in video.batches(path, 4)], lambda: video.read(path)):
+        tracemalloc.start()
+        work()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < 4 * one * 5 < 200 * one <= peaks[1]
 
 
 def test_resizing_while_decoding_keeps_places(tmp_path: Path) -> None:
