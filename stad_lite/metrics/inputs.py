@@ -75,6 +75,10 @@ def task(
     if unknown:
         raise UnknownLabelError(f"the truth has no class {unknown[0]!r}", remedy="correct the class list")
     chosen = tuple(name for name in chosen if name not in rules.skipped_classes)
+    if not chosen:
+        raise StadError("no class is left to evaluate", remedy="check the class list and the convention")
+    if len(set(chosen)) < len(chosen):
+        raise StadError("a class is listed twice", remedy="name every evaluated class once")
     foreign = [name for name in predictions.videos if name not in truth.videos]
     if foreign and rules.unknown_videos == "error":
         raise UnknownVideoError(
