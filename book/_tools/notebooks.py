@@ -10,7 +10,6 @@ from typing import Any
 import nbformat
 import yaml
 from nbformat import NotebookNode
-from traitlets.config import Config
 
 BOOK = Path(__file__).resolve().parents[1]
 
@@ -63,14 +62,6 @@ def _entries(node: Any) -> list[str]:
         return []
     own = [str(node[key]).removesuffix(".ipynb") for key in ("root", "file") if key in node]
     return own + [e for value in node.values() if isinstance(value, list) for e in _entries(value)]
-
-
-def sockets_in(folder: str) -> Config:
-    """Return settings that let a kernel talk through sockets in a folder of its own.
-
-    Kernels started side by side can race for TCP ports; files cannot be taken by another program.
-    """
-    return Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
 
 
 def tags(cell: NotebookNode) -> list[str]:

@@ -19,8 +19,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
+from kernels import kernel_options
 from normalise import normalise, write_text
-from notebooks import BOOK, Chapter, ToolError, chapters, sockets_in
+from notebooks import BOOK, Chapter, ToolError, chapters
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 SETTINGS = {
@@ -70,9 +71,11 @@ def refresh(chapter: Chapter, empty: str, write: bool = True) -> bool:
             cell.outputs = []
     with tempfile.TemporaryDirectory() as sockets:
         client = NotebookClient(
-            notebook, timeout=1200, kernel_name="python3", config=sockets_in(sockets),
+            notebook,
+            timeout=1200,
             resources={"metadata": {"path": str(chapter.path.parent)}},
-        )  # fmt: skip
+            **kernel_options(sockets),
+        )
         client.execute(env={**os.environ, **SETTINGS, "STAD_DATA": empty})
     text = write_text(normalise(notebook, chapter.path.stem))
     if chapter.path.read_text(encoding="utf-8") == text:

@@ -22,7 +22,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from notebooks import BOOK, Chapter, ToolError, chapters, parameter_types, parse_value, sockets_in, tags
+from kernels import kernel_options
+from notebooks import BOOK, Chapter, ToolError, chapters, parameter_types, parse_value, tags
 from stad_lite.data.location import DATASETS, have_data, missing_message
 from stad_lite.errors import StadError
 from stad_lite.reproduce.parameters import PROFILES
@@ -141,9 +142,13 @@ def _run(chapter: Chapter, values: dict[str, Any], out: Path) -> Outcome:
         chapter.read()
         with tempfile.TemporaryDirectory() as sockets:
             execute_notebook(
-                chapter.path, copy, values, kernel_name="python3", cwd=chapter.path.parent,
-                progress_bar=False, config=sockets_in(sockets),
-            )  # fmt: skip
+                chapter.path,
+                copy,
+                values,
+                cwd=chapter.path.parent,
+                progress_bar=False,
+                **kernel_options(sockets),
+            )
         if "results" in values:
             outcome.results = read_results(results)
     except PapermillExecutionError as error:
