@@ -1,6 +1,6 @@
 """How fast the metrics are, beside straightforward loops, on data of UCF101-24's size.
 
-    python benchmarks/bench_metrics.py            # about two minutes; writes benchmarks/results/metrics.json
+    python benchmarks/bench_metrics.py            # about a minute; writes benchmarks/results/metrics.json
     python benchmarks/bench_metrics.py --memory   # 10 million detections: seconds and peak memory
 
 CPU seconds of one thread, reading and building the records left out; ratios within one run.

@@ -45,10 +45,20 @@ def evaluate(
     classes: the evaluated classes; all of the truth's where not given
     bootstrap: number of resamples of the videos for a 95 % interval, 0 for none
     raises: UnknownVideoError, UnknownLabelError, FormatError, StadError
+
+    >>> from stad_lite.records import VideoAnnotation, VideoPredictions
+    >>> from stad_lite.tubes import Tube
+    >>> box = np.array([[10., 10., 20., 20.]])
+    >>> true, ours = Tube(0, box.repeat(9, 0), "run"), Tube(0, box.repeat(6, 0), "run", score=0.8)
+    >>> truth = Annotations("toy", ("run",), {"a": VideoAnnotation(9, 64, 48, tubes=(true,))})
+    >>> predictions = Predictions(("run",), {"a": VideoPredictions(tubes=(ours,))})
+    >>> evaluate(truth, predictions, "video-map", iou=(0.5, 0.75)).iou
+    {0.5: 100.0, 0.75: 0.0}
     """
     if metric not in METRICS:
         raise StadError(f"no metric is called {metric!r}", remedy=f"choose from {', '.join(METRICS)}")
     chosen = get_convention(convention)
+    _check_unused(metric, iou, bootstrap)
     if metric == "v-mabo":
         return _mabo(truth, predictions, chosen, per_class, classes)
     if metric == "errors":
@@ -69,6 +79,14 @@ def evaluate(
         truth, predictions, metric, levels, chosen, bootstrap, seed=seed, source=source, classes=classes
     )
     return replace(result, interval={level: (one.low, one.high) for level, one in spread.items()})
+
+
+def _check_unused(metric: str, iou: float | str | Sequence[float] | None, bootstrap: int) -> None:
+    """Refuse arguments that the metric would have to disregard."""
+    if metric == "v-mabo" and iou is not None:
+        raise StadError("v-mabo has no overlap threshold", remedy="leave the thresholds out")
+    if metric not in KINDS and bootstrap:
+        raise StadError(f"no interval is computed for {metric!r}", remedy=f"choose from {', '.join(KINDS)}")
 
 
 def _mabo(

@@ -70,30 +70,11 @@ def task(
     raises: UnknownVideoError, UnknownLabelError, FormatError, StadError
     """
     _check_kind(truth, predictions, kind, source)
-    chosen = tuple(truth.classes if classes is None else classes)
-    unknown = [name for name in chosen if name not in truth.classes]
-    if unknown:
-        raise UnknownLabelError(f"the truth has no class {unknown[0]!r}", remedy="correct the class list")
-    chosen = tuple(name for name in chosen if name not in rules.skipped_classes)
-    if not chosen:
-        raise StadError("no class is left to evaluate", remedy="check the class list and the convention")
-    if len(set(chosen)) < len(chosen):
-        raise StadError("a class is listed twice", remedy="name every evaluated class once")
+    chosen = _evaluated_classes(truth, rules, classes)
     foreign = [name for name in predictions.videos if name not in truth.videos]
-    if foreign and rules.unknown_videos == "error":
-        raise UnknownVideoError(
-            f"predictions name {len(foreign)} videos that the truth does not have",
-            video=foreign[0],
-            remedy="correct the ids, or choose a convention that ignores such videos",
-        )
-    videos = [*predictions.videos, *(name for name in truth.videos if name not in predictions.videos)]
-    if rules.unknown_videos != "false_positives":
-        videos = [name for name in videos if name in truth.videos]
-    if rules.ties != "file":
-        videos.sort()
     found = Task(
         chosen,
-        tuple(videos),
+        _scored_videos(truth, predictions, rules, foreign),
         truth.videos,
         predictions.videos,
         _lookup(truth.classes, chosen),
@@ -107,6 +88,35 @@ def task(
         found.ignore("predictions in videos without truth", dropped)
     _check_classes(found, rules)
     return found
+
+
+def _evaluated_classes(truth: Annotations, rules: Rules, classes: Sequence[str] | None) -> tuple[str, ...]:
+    chosen = tuple(truth.classes if classes is None else classes)
+    unknown = [name for name in chosen if name not in truth.classes]
+    if unknown:
+        raise UnknownLabelError(f"the truth has no class {unknown[0]!r}", remedy="correct the class list")
+    chosen = tuple(name for name in chosen if name not in rules.skipped_classes)
+    if not chosen:
+        raise StadError("no class is left to evaluate", remedy="check the class list and the convention")
+    if len(set(chosen)) < len(chosen):
+        raise StadError("a class is listed twice", remedy="name every evaluated class once")
+    return chosen
+
+
+def _scored_videos(
+    truth: Annotations, predictions: Predictions, rules: Rules, foreign: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the videos in the order of ties: by name, or as in the predictions file."""
+    if foreign and rules.unknown_videos == "error":
+        raise UnknownVideoError(
+            f"predictions name {len(foreign)} videos that the truth does not have",
+            video=foreign[0],
+            remedy="correct the ids, or choose a convention that ignores such videos",
+        )
+    videos = [*predictions.videos, *(name for name in truth.videos if name not in predictions.videos)]
+    if rules.unknown_videos != "false_positives":
+        videos = [name for name in videos if name in truth.videos]
+    return tuple(videos if rules.ties == "file" else sorted(videos))
 
 
 def _lookup(classes: Sequence[str], chosen: Sequence[str]) -> np.ndarray:

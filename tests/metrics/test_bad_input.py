@@ -213,6 +213,8 @@ OURS = predicted(a=[still("run", 0, 10, score=0.5)])
         ({"metric": "video-map", "classes": ("run", "run")}, "twice"),
         ({"metric": "errors", "iou": (0.2, 0.5)}, "one threshold"),
         ({"metric": "video-map", "bootstrap": -1}, "draws"),
+        ({"metric": "errors", "bootstrap": 10}, "interval"),
+        ({"metric": "v-mabo", "iou": 0.5}, "no overlap threshold"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: dict[str, Any], words: str) -> None:
