@@ -1,0 +1,144 @@
+"""Region proposals: a small head on every level of a pyramid, and the choice of its best boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from stad_lite.boxes import clip, decode, nms
+from stad_lite.errors import FormatError
+from stad_lite.nets.losses import binary_cross_entropy, smooth_l1
+
+
+class RPNHead(nn.Module):
+    """3 x 3 convolution, then scores and offsets of the anchors of each cell; shared by all levels.
+
+    in_channels: of every level
+    per_cell: anchors a cell
+    classes: 1 tells object from background; more make it class-specific (CFAD)
+    hidden: channels of the 3 x 3 convolution (None: ``in_channels``)
+    depth: how many 3 x 3 convolutions
+    Source: Faster R-CNN Sec. 3.1; CFAD Sec. 3.3; PCSC Sec. 3.3.
+
+    >>> scores, offsets = RPNHead(8, per_cell=3)([torch.zeros(2, 8, 4, 5), torch.zeros(2, 8, 2, 3)])
+    >>> scores.shape, offsets.shape  # (4 * 5 + 2 * 3) * 3 anchors
+    (torch.Size([2, 78, 1]), torch.Size([2, 78, 4]))
+    """
+
+    def __init__(
+        self, in_channels: int, per_cell: int, *, classes: int = 1, hidden: int | None = None, depth: int = 1
+    ) -> None:
+        super().__init__()
+        hidden = hidden or in_channels
+        widths = [in_channels] + [hidden] * depth
+        self.conv = nn.ModuleList([nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths)])
+        self.scores = nn.Conv2d(hidden, per_cell * classes, 1)
+        self.offsets = nn.Conv2d(hidden, per_cell * 4, 1)
+        self.per_cell = per_cell
+        for conv in [*self.conv, self.scores, self.offsets]:
+            nn.init.normal_(conv.weight, std=0.01)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return logits and offsets of all anchors, in the order of ``anchors.grid_anchors`` level by level.
+
+        levels: (b, in_channels, h, w)
+        returns: (b, anchors, classes) logits; (b, anchors, 4) offsets as ``boxes.encode`` gives them
+        """
+        scores, offsets = [], []
+        for maps in levels:
+            for conv in self.conv:
+                maps = F.relu(conv(maps))
+            scores.append(rearrange(self.scores(maps), "b (a k) h w -> b (h w a) k", a=self.per_cell))
+            offsets.append(rearrange(self.offsets(maps), "b (a k) h w -> b (h w a) k", a=self.per_cell))
+        return torch.cat(scores, 1), torch.cat(offsets, 1)
+
+
+@torch.no_grad()
+def propose(
+    scores: Tensor,
+    offsets: Tensor,
+    anchors: Tensor,
+    width: float,
+    height: float,
+    *,
+    levels: Sequence[int] | None = None,
+    before: int = 1000,
+    after: int = 300,
+    threshold: float = 0.7,
+    smallest: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """Return the best boxes of one image, by falling score.
+
+    scores: (anchors,) logits of one class
+    offsets: (anchors, 4)
+    anchors: (anchors, 4) xyxy pixels
+    width, height: of the image in pixels
+    levels: anchors of each level; suppression does not cross levels (None: all are one level)
+    before, after: boxes kept of each level before suppression, and of the image after it
+    threshold: IoU above which the lower box goes
+    smallest: side in pixels below which a box goes
+    returns: (n, 4) xyxy pixels inside the image, and (n,) logits
+    raises: FormatError for numbers that do not fit each other
+    Source: Faster R-CNN Sec. 3.3; Feature Pyramid Networks Sec. 4.1 (levels).
+    """
+    levels = [len(anchors)] if levels is None else list(levels)
+    if not len(scores) == len(offsets) == len(anchors) == sum(levels):
+        raise FormatError(
+            f"{len(scores)} scores, {len(offsets)} offsets, {len(anchors)} anchors, levels of {sum(levels)}",
+            remedy="all four count the anchors of one image",
+        )
+    boxes, kept_scores = [], []
+    parts = zip(scores.split(levels), offsets.split(levels), anchors.split(levels), strict=True)
+    for level_scores, level_offsets, level_anchors in parts:
+        best = level_scores.argsort(descending=True, stable=True)[:before]
+        found = clip(decode(level_offsets[best], level_anchors[best]), width, height)
+        large = ((found[:, 2:] - found[:, :2]) >= smallest).all(1)
+        found, level_scores = found[large], level_scores[best][large]
+        kept = nms(found, level_scores, threshold)
+        boxes.append(found[kept])
+        kept_scores.append(level_scores[kept])
+    together = torch.cat(kept_scores)
+    best = together.argsort(descending=True, stable=True)[:after]
+    return torch.cat(boxes)[best], together[best]
+
+
+def sample_anchors(labels: Tensor, count: int, share: float = 0.5, seed: int | torch.Generator = 0) -> Tensor:
+    """Choose anchors for the loss at random: positives up to a share, negatives for the rest.
+
+    labels: (anchors,) 1 positive, 0 negative, -1 ignored
+    count: how many; PCSC and Faster R-CNN take 256
+    returns: (anchors,) bool
+    Source: Faster R-CNN Sec. 3.1.3.
+    """
+    if not isinstance(seed, torch.Generator):
+        seed = torch.Generator().manual_seed(seed)
+    chance = torch.rand(len(labels), generator=seed).to(labels.device)
+    chosen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
+    for label, most in ((1, int(count * share)), (0, count)):
+        candidates = (labels == label).nonzero()[:, 0]
+        room = min(most, count - int(chosen.sum()))
+        chosen[candidates[chance[candidates].argsort()[:room]]] = True
+    return chosen
+
+
+def rpn_loss(
+    scores: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, chosen: Tensor, beta: float = 1.0 / 9
+) -> tuple[Tensor, Tensor]:
+    """Return the losses of objectness and of the positives' offsets, both over the number chosen.
+
+    scores: (anchors,) logits
+    offsets, targets: (anchors, 4) as ``boxes.encode`` gives them; targets of negatives are not looked at
+    labels: (anchors,) 1, 0 or -1
+    chosen: (anchors,) bool, none of them -1
+    Source: Faster R-CNN Eq. 1, normalised as in Detectron (beta 1/9 there).
+    """
+    number = chosen.sum().clamp(min=1)
+    positive = chosen & (labels == 1)
+    objectness = binary_cross_entropy(scores[chosen], labels[chosen], "sum") / number
+    return objectness, smooth_l1(offsets[positive], targets[positive], beta, "sum") / number
