@@ -22,7 +22,7 @@ export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help env system reproduce results test lint types unit doctest chapters browser \
-        lab book refresh bench constraints clean
+        lab book picture refresh bench constraints clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -84,6 +84,9 @@ lab: $(READY)  ## JupyterLab on the book
 
 book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
 	@$(BIN)/python book/_tools/site.py
+
+picture: $(READY)  ## draw the README's picture
+	@$(BIN)/python book/_tools/picture.py
 
 refresh: $(READY)  ## execute the chapters without real data and normalise them in place
 	@$(BIN)/python book/_tools/refresh.py $(ARGS)

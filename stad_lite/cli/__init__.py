@@ -19,7 +19,9 @@ VERBS = {
     "check": "say what a file is, and the first thing wrong with it",
     "evaluate": "score predictions against annotations",
     "convert": "turn others' annotations and predictions into the record formats",
+    "link": "link the boxes of single frames into tubes",
     "oracles": "compute the figures that real annotations alone can give",
+    "render": "draw boxes over a video",
 }
 """Verb -> one line; the verb's module has its name."""
 
