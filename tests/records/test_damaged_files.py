@@ -367,3 +367,13 @@ def test_the_header_is_checked_like_the_text(tmp_path: Path) -> None:
     score = text.replace('"score": 0.9', '"score": NaN')
     error = refusal(archive(tmp_path, header=np.frombuffer(score.encode(), np.uint8)))
     assert type(error) is errors.NotFiniteError and error.tube == 0
+
+
+@pytest.mark.parametrize("rows", [[0, 10**9], [0, 6], [-1, 2], [2, 1], [False, True], [0.0, 3.0], ["0", "3"]])
+def test_the_header_points_to_rows_that_are_there(tmp_path: Path, rows: list) -> None:
+    video = header()["videos"].popitem()[0]
+    for place in (("tubes", 0, "boxes"), ("frames", "box"), ("frames", "label"), ("tubes", 0, "box_scores")):
+        document = changed(header(), ("videos", video, *place), rows)
+        error = refusal(archive(tmp_path, header=as_bytes(document)))
+        assert type(error) is FormatError and f"rows {rows[0]!r} to {rows[1]!r} of array " in str(error)
+        assert error.video == video
