@@ -12,6 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+VARIANT ?= -p seed 1 -p clip 7 -p late 3 -p stamps 8
 CHAPTERS ?= $(shell find book -name '*.ipynb' -not -path '*/_*' -not -path '*/.*' | sort)
 NOWHERE := runs/.no-data
 
@@ -21,7 +22,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results test lint types unit doctest chapters browser \
+.PHONY: help env system reproduce results test lint types unit doctest chapters variants browser \
         lab book picture refresh bench constraints clean
 
 help:  ## say what there is
@@ -52,7 +53,7 @@ reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies g
 results: $(READY)  ## the same, and keep the real-data figures in book/results/
 	@$(BIN)/python book/_tools/run_chapters.py --commit-results $(ARGS)
 
-test: lint types unit doctest chapters  ## everything but the browser
+test: lint types unit doctest chapters variants  ## everything but the browser
 
 lint: $(READY)  ## ruff
 	@$(BIN)/ruff check .
@@ -84,6 +85,9 @@ lab: $(READY)  ## JupyterLab on the book
 
 book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
 	@$(BIN)/python book/_tools/site.py
+
+variants: $(READY)  ## run every chapter with other parameters
+	@STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --out runs/variants $(VARIANT)
 
 picture: $(READY)  ## draw the README's picture
 	@$(BIN)/python book/_tools/picture.py
