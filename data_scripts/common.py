@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from conversion import Plan, convert, verify_converted
 from download import ATTEMPTS, REGISTRY, Entry, fetch, read_registry, sha256_of
@@ -194,7 +195,7 @@ def _parser(dataset: Dataset) -> argparse.ArgumentParser:
     parser.add_argument("--registry", type=Path, default=REGISTRY, help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", required=True)
     home = data_root() / dataset.name
-    place = {"type": Path, "metavar": "DIR"}
+    place: dict[str, Any] = {"type": Path, "metavar": "DIR"}
     get = verbs.add_parser("download", help="fetch what can be had directly, say what cannot")
     get.add_argument(
         "--to", default=None, help="folder of the data set (default: its place below STAD_DATA)", **place

@@ -7,10 +7,23 @@ from pathlib import Path
 
 from stad_lite.errors import StadError
 
-DATASETS = {
+DATASETS: dict[str, tuple[str, ...]] = {
     "ucf101-24": ("ucf101_24", "pyannot.pkl"),
+    "jhmdb21": ("jhmdb21", "jhmdb_.pkl", "jhmdb21_mask_boxes.npz"),
+    "ucf-sports": ("ucfsports", "ucf_sports_gt.tar.gz", "ucfsports_boxes.npz"),
+    "ava": ("ava", "ava_val_v2.1.csv", "ava_val_v2.2.csv", "ava_val_v2.1_pose_only.csv"),
+    "thumos14": ("thumos14", "annotations_val"),
+    "activitynet13": (
+        "activitynet",
+        "activity_net.v1-3.min.json",
+        "activity_net.v1-3.reconstructed.json",
+        "anet_anno_action_19994.json",
+    ),
 }
-"""Data set -> its folder below the data root and the file that shows that it is there."""
+"""Data set -> its folder below the data root, then files (plain or .gz) any of which shows it is there."""
+
+SCRIPTS = {"ucfsports": "ucf_sports", "activitynet": "activitynet13"}
+"""The script in ``data_scripts/`` of a folder where it has another name."""
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -36,7 +49,8 @@ def have_data(dataset: str) -> bool:
     dataset: a name in ``DATASETS``
     raises: StadError for another name
     """
-    return find_data(*_place(dataset)) is not None
+    folder, *files = _place(dataset)
+    return any(find_data(folder, name + end) is not None for name in files for end in ("", ".gz"))
 
 
 def missing_message(dataset: str) -> str:
@@ -46,14 +60,14 @@ def missing_message(dataset: str) -> str:
     'ucf101-24 is not here (no ucf101_24/pyannot.pkl): set STAD_DATA to the folder of the data
     sets, or run python data_scripts/ucf101_24.py download'
     """
-    folder, file = _place(dataset)
+    folder, file, *_ = _place(dataset)
     return (
         f"{dataset} is not here (no {folder}/{file}): set STAD_DATA to the folder of the data sets, "
-        f"or run python data_scripts/{folder}.py download"
+        f"or run python data_scripts/{SCRIPTS.get(folder, folder)}.py download"
     )
 
 
-def _place(dataset: str) -> tuple[str, str]:
+def _place(dataset: str) -> tuple[str, ...]:
     if dataset not in DATASETS:
         raise StadError(f"no data set {dataset!r}", remedy=f"use one of {', '.join(DATASETS)}")
     return DATASETS[dataset]
