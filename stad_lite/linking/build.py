@@ -10,7 +10,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError, StadError
 from stad_lite.linking.detections import Detections, class_scores
-from stad_lite.tubes import Tube, tube_nms
+from stad_lite.tubes import Tube, tube_iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,13 +151,28 @@ def finish(linked: Linked, classes: Sequence[str], weakest: float | None, overla
     linked = linked.subset(strong, "weak")
     if overlap is None:
         return linked.subset(range(len(linked.tubes)), "suppressed")
-    groups: dict[str, list[int]] = {}
-    for index, tube in enumerate(linked.tubes):
-        groups.setdefault(tube.label, []).append(index)
-    kept = [
-        group[i] for group in groups.values() for i in tube_nms([linked.tubes[j] for j in group], overlap)
-    ]
-    return linked.subset(sorted(kept), "suppressed")
+    return linked.subset(uncovered(linked.tubes, overlap), "suppressed")
+
+
+def uncovered(tubes: Sequence[Tube], overlap: float) -> list[int]:
+    """Return the tubes that no better one of their class covers: ``tubes.tube_nms`` class by class.
+
+    tubes: best first within each class
+
+    The overlap of two tubes is at most that of their frames, so most pairs need no look at the boxes.
+    """
+    start, end = np.array([(tube.start, tube.end) for tube in tubes], dtype=np.int64).reshape(-1, 2).T
+    kept: list[int] = []
+    rivals: dict[str, list[int]] = {}
+    for index, tube in enumerate(tubes):
+        better = np.array(rivals.setdefault(tube.label, []), dtype=np.int64)
+        shared = np.minimum(end[better], tube.end) - np.maximum(start[better], tube.start)
+        union = end[better] - start[better] + len(tube) - shared
+        close = better[np.maximum(shared, 0) / union > overlap]
+        if all(tube_iou(tube, tubes[other]) <= overlap for other in close):
+            kept.append(index)
+            rivals[tube.label].append(index)
+    return kept
 
 
 def choice(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -220,7 +220,8 @@ def _paths(detections: Detections, lattice: _Lattice, config: ViterbiConfig) -> 
         active = np.flatnonzero(present.any(axis=2).all(axis=0) & (lattice.length > 0))
         if not len(active):
             break
-        chosen, weight = best_path(weights[:, active], present[:, active])
+        these = slice(None) if len(active) == len(lattice.length) else active  # a view where it can be
+        chosen, weight = best_path(weights[:, these], present[:, these])
         for index, label in enumerate(active):
             column, box = np.arange(lattice.length[label]), chosen[: lattice.length[label], index]
             present[column, label, box] = False

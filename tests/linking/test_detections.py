@@ -18,10 +18,11 @@ from stad_lite.errors import (
 )
 from stad_lite.linking import candidates as module
 from stad_lite.linking import from_rows, from_scores
-from stad_lite.linking.build import by_path
+from stad_lite.linking.build import by_path, uncovered
 from stad_lite.linking.candidates import Selection, candidates
 from stad_lite.linking.detections import class_scores, ranked
 from stad_lite.linking.live import serve
+from stad_lite.tubes import Tube, tube_nms
 from tests.linking.cases import videos
 
 BOX = np.array([[0.0, 0, 10, 10]])
@@ -98,6 +99,28 @@ def test_class_scores_of_one_box_are_gathered() -> None:
 def test_short_paths_are_left_out_and_counted() -> None:
     kept, bounds, short = by_path(np.array([2, 0, 2, 1, 0, 2]), least=2)
     assert (kept.tolist(), bounds.tolist(), short) == ([1, 4, 0, 2, 5], [0, 2, 5], 1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 8), st.integers(1, 6), st.sampled_from([0.0, 2.0, 5.0]), st.booleans()),
+        max_size=8,
+    ),
+    st.sampled_from([0.0, 0.3, 0.5, 1.0]),
+)
+def test_tubes_left_are_those_of_tube_nms_class_by_class(
+    shapes: list[tuple[int, int, float, bool]], overlap: float
+) -> None:
+    tubes = [
+        Tube(start, np.tile([x, 0.0, x + 6, 6], (length, 1)), "run" if run else "jump", 1 - n / 16)
+        for n, (start, length, x, run) in enumerate(shapes)
+    ]
+    expected = []
+    for label in ("run", "jump"):
+        index = [n for n, tube in enumerate(tubes) if tube.label == label]
+        expected += [index[n] for n in tube_nms([tubes[n] for n in index], overlap)]
+    assert uncovered(tubes, overlap) == sorted(expected)
 
 
 def test_bad_rows_are_named() -> None:

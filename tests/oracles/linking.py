@@ -40,6 +40,13 @@ def mean_iou(a: Sequence[Any], b: Sequence[Any], pixel: float = 0.0) -> float:
     return sum(iou(one, other, pixel) for one, other in zip(a, b, strict=True)) / len(a)
 
 
+def by_frame(frame: np.ndarray) -> dict[int, list[int]]:
+    there: dict[int, list[int]] = {}
+    for i, now in enumerate(frame.tolist()):
+        there.setdefault(now, []).append(i)
+    return there
+
+
 def chosen(
     boxes: np.ndarray, scores: np.ndarray, index: list[int], config: Any, pixel: float = 0.0
 ) -> list[tuple[int, float]]:
@@ -71,13 +78,12 @@ def chosen(
 
 def online(frame: np.ndarray, boxes: np.ndarray, scores: np.ndarray, config: OnlineConfig) -> list[Slow]:
     """Online linking; frame (n,), boxes (n, 4), scores (n, classes)."""
-    tubes = []
+    tubes, there = [], by_frame(frame)
     for label in range(scores.shape[1]):
         live: list[dict[str, Any]] = []
         ended: list[dict[str, Any]] = []
         for now in range(int(frame.max(initial=-1)) + 1):
-            index = [i for i in range(len(frame)) if frame[i] == now]
-            offered = chosen(boxes[:, None], scores[:, label], index, config)
+            offered = chosen(boxes[:, None], scores[:, label], there.get(now, []), config)
             for path in live:
                 takes = [n for n, (i, _) in enumerate(offered) if _reaches(path, boxes[i], config)]
                 if takes:
@@ -122,13 +128,12 @@ def tubelets(start: np.ndarray, boxes: np.ndarray, scores: np.ndarray, config: T
     """Tubelet linking; start (n,), boxes (n, length, 4), scores (n, classes)."""
     length = boxes.shape[1]
     reach = max(length - 1, 1) if config.reach is None else config.reach
-    tubes = []
+    tubes, there = [], by_frame(start)
     for label in range(scores.shape[1]):
         live: list[list[tuple[int, int, float]]] = []
         ended: list[list[tuple[int, int, float]]] = []
         for now in range(int(start.max(initial=-1)) + 1):
-            index = [i for i in range(len(start)) if start[i] == now]
-            offered = chosen(boxes, scores[:, label], index, config, config.nms_pixel)
+            offered = chosen(boxes, scores[:, label], there.get(now, []), config, config.nms_pixel)
             live.sort(key=lambda path: -np.mean([score for *_, score in path]))
             for path in live:
                 then, last, _ = path[-1]
@@ -162,8 +167,7 @@ def viterbi(frame: np.ndarray, boxes: np.ndarray, scores: np.ndarray, config: Vi
     """Viterbi linking by trying every path."""
     tubes = []
     offered: dict[int, list[list[int]]] = {}
-    for now in sorted(set(frame.tolist())):
-        index = [i for i in range(len(frame)) if frame[i] == now]
+    for now, index in sorted(by_frame(frame).items()):
         columns = [[i for i, _ in chosen(boxes[:, None], row, index, config)] for row in scores.T]
         if any(columns):
             offered[now] = columns
