@@ -123,8 +123,8 @@ def energy(scores: np.ndarray, labels: np.ndarray, alpha: float) -> float:
 def smooth_labels(scores: np.ndarray, alpha: float) -> np.ndarray:
     """Return the labelling of largest energy, by dynamic programming.
 
-    Of labellings with the same energy the one that ends on the lower label is taken, and going back
-    from there a switch is made as late as possible and from the lower label.
+    Of labellings with the same energy the one that ends on the lowest label is taken; of those, the one
+    whose last switch lies earliest, from the lowest label, and so on back in time.
 
     scores: (n, labels), or (tubes, n, labels) to do many at once
     alpha: price of a switch

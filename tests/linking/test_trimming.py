@@ -54,6 +54,12 @@ def test_labelling_has_the_largest_energy_of_all(scores: np.ndarray, alpha: floa
     top, best = labelling(scores, alpha)
     assert tuple(labels.tolist()) in best
     assert energy(scores, labels, alpha) == top
+    later = -1
+    for place in reversed(range(len(scores))):  # the stated rule for ties
+        choices = {one[place] for one in best}
+        later = later if later in choices else min(choices)
+        best = {one for one in best if one[place] == later}
+    assert best == {tuple(labels.tolist())}
 
 
 @settings(max_examples=60, deadline=None)
