@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from stad_lite import records
 from stad_lite.errors import FormatError, StadError
@@ -26,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=KINDS, help="what SRC holds; needed where its format has both")
     parser.add_argument(
         "--truth", type=Path, metavar="T", help="annotations that give classes, videos and frame sizes"
+    )
+    parser.add_argument("--subset", help="of activitynet annotations: training, validation or testing")
+    parser.add_argument(
+        "--actions", type=Path, metavar="LIST", help="of ava: the .pbtxt that names its actions"
     )
 
 
@@ -53,11 +58,25 @@ def _read(arguments: argparse.Namespace, truth: Annotations | None) -> Annotatio
     kinds = [kind for kind in KINDS if (name, kind) in exchange.READERS]
     if arguments.kind is None and len(kinds) > 1:
         raise StadError(f"{name} files hold {' or '.join(kinds)}", remedy="say which with --kind")
-    reading = exchange.read(source, name, arguments.kind or kinds[0], truth)
+    reading = exchange.read(source, name, arguments.kind or kinds[0], truth, **_options(arguments))
     for sentence in reading.report:
         print(f"note: {sentence}")
     record: Annotations | Predictions = reading.record
     return record
+
+
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the reader of the format is told beside the path."""
+    options: dict[str, Any] = {}
+    if arguments.subset:
+        options["subset"] = arguments.subset
+    if arguments.source_format == "ava":
+        if arguments.actions is None:
+            raise StadError(
+                "ava files number their actions", remedy="give the .pbtxt that names them, --actions"
+            )
+        options["actions"] = exchange.ava.read_action_list(arguments.actions)
+    return options
 
 
 def read_ucf101_24(path: Path) -> Annotations:

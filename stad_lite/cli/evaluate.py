@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from stad_lite.cli.output import write_json
+from stad_lite.data.ucf101_24 import read_list
+from stad_lite.errors import UnknownVideoError
 from stad_lite.metrics import CONVENTIONS, METRICS, Result, evaluate
-from stad_lite.records import read_annotations, read_predictions
+from stad_lite.records import Annotations, Predictions, read_annotations, read_predictions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,26 +28,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "tubes", "frames"),
         help="what frame boxes are taken from; auto: frames, else tubes taken apart",
     )
+    parser.add_argument("--videos", metavar="LIST", help="file of video ids, one a line: only these count")
     parser.add_argument("--json", metavar="OUT", help="write one JSON object, - for standard output")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, score, and print a table or write JSON."""
     levels = arguments.iou
+    truth, predictions = read_annotations(arguments.truth), read_predictions(arguments.predictions)
+    outside = 0
+    if arguments.videos:
+        truth, predictions, outside = restrict(truth, predictions, arguments.videos)
     result = evaluate(
-        read_annotations(arguments.truth),
-        read_predictions(arguments.predictions),
+        truth,
+        predictions,
         arguments.metric,
         iou=None if levels is None else levels[0] if len(levels) == 1 else [float(x) for x in levels],
         convention=arguments.convention,
         source=arguments.source,
         bootstrap=arguments.bootstrap,
     )
+    if outside:
+        ignored = {**result.ignored, "videos with predictions, but not on the list": outside}
+        result = replace(result, ignored=ignored)
     if arguments.json:
         write_json(result.to_dict(), arguments.json)
     if arguments.json != "-":
         print(table(result, arguments.per_class))
     return 0
+
+
+def restrict(truth: Annotations, predictions: Predictions, path: str) -> tuple[Annotations, Predictions, int]:
+    """Return both records with the videos of a list only, and how many predicted videos that leaves out.
+
+    raises: MissingFileError, FormatError, UnknownVideoError for a video without annotation
+    """
+    names = read_list(path)
+    unknown = next((name for name in names if name not in truth.videos), None)
+    if unknown is not None:
+        raise UnknownVideoError("the list names a video that has no annotation", file=path, video=unknown)
+    listed = set(names)
+    # A video that the truth does not know either stays: evaluating it is an error of its own.
+    dropped = {name for name in predictions.videos if name in truth.videos and name not in listed}
+    kept = {name: video for name, video in predictions.videos.items() if name not in dropped}
+    return truth.subset(names), Predictions(predictions.classes, kept), len(dropped)
 
 
 def table(result: Result, per_class: bool) -> str:

@@ -113,3 +113,25 @@ def test_the_console_script_ends_with_code_2(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("stad-lite check: ")
+
+
+def test_convert_formats_that_need_to_be_told_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "found.csv").write_text("film,0902,0.1,0.2,0.5,0.9,12,0.75\n")
+    (tmp_path / "list.pbtxt").write_text('label { name: "stand" label_id: 12 label_type: PERSON_MOVEMENT }\n')
+    words = ["convert", str(tmp_path / "found.csv"), str(tmp_path / "found.json"), "--from", "ava"]
+    assert "--kind" in refusal(capsys, *words)
+    assert "--actions" in refusal(capsys, *words, "--kind", "predictions")
+    assert main([*words, "--kind", "predictions", "--actions", str(tmp_path / "list.pbtxt")]) == 0
+    assert records.read_predictions(tmp_path / "found.json").videos["film"].frames.score.tolist() == [0.75]
+    database = {"a": {"subset": "training", "duration": 9, "annotations": []}}
+    database["b"] = {
+        "subset": "validation",
+        "duration": 9,
+        "annotations": [{"segment": [1, 2], "label": "x"}],
+    }
+    (tmp_path / "gt.json").write_text(json.dumps({"database": database, "version": "", "taxonomy": []}))
+    words = ["convert", str(tmp_path / "gt.json"), str(tmp_path / "out.json"), "--from", "activitynet"]
+    assert main([*words, "--kind", "annotations", "--subset", "validation"]) == 0
+    assert list(records.read_annotations(tmp_path / "out.json").videos) == ["b"]

@@ -129,3 +129,23 @@ def test_link_refuses_what_it_cannot_link(
     words = ["link", "--predictions", files[1], "--method", "online", "--preset", "act", "--out", str(out)]
     assert main(words) == 2
     assert "act" in capsys.readouterr().err and not out.exists()
+
+
+def test_only_the_listed_videos_count(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth, found = (records.read(path) for path in files)
+    videos = {"v": truth.videos["v"], "w": truth.videos["v"]}
+    both = str(records.write(Annotations("own", truth.classes, videos), tmp_path / "both.json"))
+    two = Predictions(found.classes, {"v": found.videos["v"], "w": VideoPredictions(tubes=())})
+    path = str(records.write(two, tmp_path / "two.json"))
+    (tmp_path / "list.txt").write_text("v.avi\n")
+    words = ["--metric", "video-map", "--iou", "0.5"]
+    assert scored(capsys, (both, path), *words)["iou"]["0.5"] < 50
+    told = scored(capsys, (both, path), *words, "--videos", str(tmp_path / "list.txt"))
+    assert told["iou"] == {"0.5": 50.0} and told["num_videos"] == 1
+    assert told["ignored"]["videos with predictions, but not on the list"] == 1
+    (tmp_path / "list.txt").write_text("x\n")
+    command = ["evaluate", "--truth", both, "--predictions", path, *words]
+    assert main([*command, "--videos", str(tmp_path / "list.txt")]) == 2
+    assert "video x" in capsys.readouterr().err
