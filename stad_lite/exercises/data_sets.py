@@ -1,0 +1,94 @@
+"""Checks and reference answers of the chapter on the data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stad_lite.exercises.checks import check_function
+
+
+def right_edges(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """Return x + w of boxes that are stored in small unsigned integers, without wrapping around.
+
+    x, w: (n,) uint8 or uint16
+    returns: (n,) float64
+
+    >>> right_edges(np.array([250], np.uint8), np.array([20], np.uint8)).tolist()
+    [270.0]
+    """
+    return x.astype(np.float64) + w
+
+
+def counts(start: float, end: float, window: float, length: float) -> bool:
+    """Tell whether an instance counts in a window: more than half of it lies inside.
+
+    start, end: seconds of the instance
+    window, length: first second and seconds of the window
+    Source: SP-TAD Sec. 4.2, footnote on tIoA; an instance without length never counts.
+
+    >>> counts(20, 30, 0, 25.6), counts(20, 30, 0, 25), counts(3, 3, 0, 25.6)
+    (True, False, False)
+    """
+    inside = min(end, window + length) - max(start, window)
+    return bool(inside > 0.5 * (end - start))
+
+
+def most_at_once(spans: np.ndarray) -> int:
+    """Return the largest number of spans [start, end) that hold one moment.
+
+    spans: (n, 2) seconds; a span without length holds no moment
+
+    >>> most_at_once(np.array([[0, 4], [4, 6], [1, 3.0]]))
+    2
+    """
+    spans = np.asarray(spans, dtype=np.float64).reshape(-1, 2)
+    inside = (spans[:, 0] <= spans[:, :1]) & (spans[:, :1] < spans[:, 1])
+    return int(inside.sum(1).max(initial=0))
+
+
+def smallest_window(durations: np.ndarray, share: float, rate: float = 10.0) -> int:
+    """Return the fewest frames of a window that is longer than a share of the instances.
+
+    durations: (n,) seconds
+    share: of the instances that must be shorter than the window
+    rate: frames a second
+
+    >>> smallest_window(np.array([1.0, 2, 3, 4]), 0.5)
+    21
+    """
+    frames = np.sort(np.asarray(durations, dtype=np.float64)) * rate
+    needed = int(np.ceil(share * len(frames) - 1e-9))
+    return int(np.floor(frames[needed - 1] + 1e-9)) + 1 if needed else 1
+
+
+def check_right_edges(answer: Callable[..., Any]) -> None:
+    """Exercise 1."""
+    small = np.array([3, 200, 250], np.uint8), np.array([10, 60, 20], np.uint8)
+    large = np.array([300], np.uint16), np.array([19], np.uint16)
+    check_function("right edges", answer, right_edges, [small, large], hint="cast before you add")
+
+
+def check_counts(answer: Callable[..., Any]) -> None:
+    """Exercise 2."""
+    cases = [(20, 30, 0, 25.6), (20, 30, 0, 25), (20, 30, 12.8, 25.6), (3, 3, 0, 25.6), (40, 50, 0, 25.6)]
+    cases += [(0, 60, 0, 25.6), (5, 9, 12.8, 25.6)]
+    check_function("counts", answer, counts, cases, hint="the share of the instance, not of the window")
+
+
+def check_most_at_once(answer: Callable[..., Any]) -> None:
+    """Exercise 3."""
+    generator = np.random.default_rng(0)
+    starts = generator.integers(0, 20, (3, 12))
+    cases = [(np.array(rows, float),) for rows in ([[0, 4], [4, 6], [1, 3]], [[2, 2]], [[0, 1], [1, 2]])]
+    cases += [(np.stack([s, s + generator.integers(0, 9, 12)], -1).astype(float),) for s in starts]
+    check_function("most at once", answer, most_at_once, cases, hint="look at the starts only")
+
+
+def check_smallest_window(answer: Callable[..., Any]) -> None:
+    """Exercise 4."""
+    lengths = np.random.default_rng(1).gamma(1.5, 3.0, 200).round(2)
+    cases = [(np.array([1.0, 2, 3, 4]), 0.5), (lengths, 0.98), (lengths, 0.8), (lengths, 1.0)]
+    check_function("smallest window", answer, smallest_window, cases, hint="sort; shorter than, not equal")
