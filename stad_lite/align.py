@@ -14,7 +14,7 @@ from torch import Tensor
 from stad_lite.errors import FormatError
 
 BOXES_AT_A_TIME = 96
-"""How many boxes are cut out in one product: few enough for the cache (see benchmarks/bench_nets.py)."""
+"""How many boxes are cut out in one product: few enough for what is in between to stay in the cache."""
 
 
 def interpolation_weights(
@@ -95,7 +95,8 @@ def roi_align(
             strips = rearrange(down[some], "n i h -> (n i) h") @ flat
             strips = rearrange(strips, "(n i) (w c) -> n i w c", i=rows, w=maps.shape[3])
             pieces.append(across[some][:, None] @ strips)
-    return rearrange(torch.cat(pieces)[order.argsort()], "n i j c -> n c i j")
+    found = torch.cat(pieces)
+    return rearrange(found if len(maps) == 1 else found[order.argsort()], "n i j c -> n c i j")
 
 
 def segment_align(
