@@ -1,4 +1,4 @@
-"""``stad-lite check FILE``: what a file is, what it holds, what is odd about it."""
+"""``stad-lite check FILE``: what a file or folder is, what it holds, what is odd about it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stad_lite import records
 from stad_lite.data import ucf101_24
+from stad_lite.data.folder import check_folder
 from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.records import Annotations, Predictions, VideoAnnotation
 
@@ -23,19 +24,30 @@ READERS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("file", metavar="FILE", type=Path, help="annotations or predictions")
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        help="annotations, predictions, or a folder of videos with its record",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read the file, print what it holds, and raise on the first thing wrong with it."""
     path: Path = arguments.file
+    if path.is_dir():
+        opened = check_folder(path)
+        return _tell(path, f"a folder of {len(opened.files)} videos that decode", opened.annotations)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
     ending = next((ending for ending in READERS if path.name.endswith(ending)), None)
     if ending is None:
         raise FormatError("no reader knows this ending", file=path, remedy=f"known are {', '.join(READERS)}")
     kind, reader = READERS[ending]
-    record = reader(path)
+    return _tell(path, kind, reader(path))
+
+
+def _tell(path: Path, kind: str, record: Annotations | Predictions) -> int:
     print(f"{path}: sound; {kind}, {describe(record)}")
     for oddity, count in oddities(record).items():
         print(f"note: {count} {oddity}")

@@ -71,7 +71,7 @@ def test_check_names_tube_and_frame(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_missing_files_and_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such file" in refusal(capsys, "check", str(tmp_path / "none.json"))
-    assert "no such file" in refusal(capsys, "check", str(tmp_path))
+    assert "none of annotations.json" in refusal(capsys, "check", str(tmp_path))
     assert "pyannot.pkl" in refusal(capsys, "oracles", "ucf101-24", "--data", str(tmp_path))
 
 
