@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import re
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measure import report
 from stad_lite.data import flow
 from stad_lite.data.location import find_data
 from stad_lite.errors import MissingExtraError
@@ -55,10 +55,7 @@ def main() -> None:
         errors = [round(flow.end_point_error(estimator(a, b), truth), 3) for a, b, truth in pairs]
         seconds = (time.process_time() - started) / len(pairs)
         figures[name] = {"end-point errors": errors, "CPU-s a pair of 384x512": round(seconds, 2)}
-    text = json.dumps(figures, indent=1) + "\n"
-    print(text, end="")
-    if arguments.json:
-        Path(arguments.json).write_text(text)
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

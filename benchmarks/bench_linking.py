@@ -10,15 +10,13 @@ scaled to all; both are timed in this one run, and the fast one must give the sl
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import cpu_seconds, report
 from stad_lite import linking
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
 from tests.oracles import linking as slow
@@ -34,16 +32,6 @@ def video(frames: int, boxes: int, classes: int, length: int = 1, seed: int = 0)
     corners = np.concatenate([centre - half, centre + half], axis=-1)
     scores = random.random((frames * boxes, classes))
     return np.repeat(np.arange(frames), boxes), corners.reshape(-1, length, 4), scores
-
-
-def cpu_seconds(work: Callable[[], Any], rounds: int = 1) -> float:
-    """Return the median of the CPU seconds that a call takes."""
-    taken = []
-    for _ in range(rounds):
-        started = time.process_time()
-        work()
-        taken.append(time.process_time() - started)
-    return sorted(taken)[rounds // 2]
 
 
 def same(fast: linking.Linked, literal: list[slow.Slow]) -> bool:
@@ -101,10 +89,7 @@ def main() -> None:
         assert same(fast(scores[:, :1]), literal(scores[:, :1])), f"{name}: fast and slow differ"
         figures[f"arrays, {name}, CPU-s"] = round(taken, 3)
         figures[f"times faster than the literal algorithm, {name}"] = round(one * a.classes / taken, 1)
-    text = json.dumps(figures, indent=1) + "\n"
-    print(text, end="")
-    if a.json:
-        Path(a.json).write_text(text)
+    report(figures, a.json)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ set against a matrix product's in the same run.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.measure import report
 from benchmarks.roi_align_reference import reference
 from stad_lite import boxes
 from stad_lite.align import roi_align
@@ -132,10 +131,7 @@ def main() -> None:
     figures: dict[str, object] = {"torch": torch.__version__}
     for part in (align, suppression, i3d):
         figures |= part(arguments.rounds)
-    text = json.dumps(figures, indent=1) + "\n"
-    print(text, end="")
-    if arguments.json:
-        Path(arguments.json).write_text(text)
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,13 @@ its time scaled to all; both are timed in this one run.
 from __future__ import annotations
 
 import argparse
-import json
-import time
-from pathlib import Path
 
+from benchmarks.measure import cpu_seconds, report
 from stad_lite.cfad.keyframes import greedy_keys
 from stad_lite.cfad.labeller import label_tubes
 from stad_lite.cfad.trajectory import fit_overlap
 from stad_lite.data import ucf101_24
 from stad_lite.data.location import find_data, missing_message
-
-
-def cpu_seconds(work) -> float:
-    """Return the CPU seconds that a call takes."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def main() -> None:
@@ -53,10 +44,7 @@ def main() -> None:
         middle = arguments.rounds // 2
         figures[f"greedy labels of all tubes, {kind}, CPU-s"] = round(sorted(fast)[middle], 2)
         figures[f"times faster than a loop over the reference, {kind}"] = round(sorted(ratios)[middle], 1)
-    text = json.dumps(figures, indent=1) + "\n"
-    print(text, end="")
-    if arguments.json:
-        Path(arguments.json).write_text(text)
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":

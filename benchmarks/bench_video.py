@@ -12,28 +12,21 @@ workers have 200 ms a step.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measure import cpu_seconds, report
 from stad_lite.data import clips, transforms, video
 from stad_lite.data.location import find_data
 
 SIZE = (112, 112)
 AUGMENT = transforms.Augment((96, 96), crop="window")
-
-
-def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the CPU seconds that a call takes."""
-    started = time.process_time()
-    work()
-    return time.process_time() - started
 
 
 def bare(path: Path) -> int:
@@ -138,10 +131,7 @@ def main() -> None:
         "feeding": feeding(files, 2, arguments.steps),
         "memory": peak_megabytes(),
     }
-    text = json.dumps(figures, indent=1) + "\n"
-    print(text, end="")
-    if arguments.json:
-        Path(arguments.json).write_text(text)
+    report(figures, arguments.json)
 
 
 if __name__ == "__main__":
