@@ -1,0 +1,85 @@
+"""Checks and reference answers of the chapter on how detections are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from stad_lite.boxes import pairwise_iou
+from stad_lite.exercises.checks import check_function, check_that, check_value
+from stad_lite.metrics import Rules
+from stad_lite.metrics.precision import average_precision
+
+
+def greedy(overlaps: np.ndarray, threshold: float, of_all: bool = False) -> list[bool]:
+    """Return whether each detection is true when each takes the best truth that is free.
+
+    overlaps: (n, m) of detections, best score first, and truths
+    of_all: it tries the best of all truths only, and is false when that one is taken
+
+    >>> greedy(np.array([[0.9, 0.6], [0.8, 0.6]]), 0.5)
+    [True, True]
+    >>> greedy(np.array([[0.9, 0.6], [0.8, 0.6]]), 0.5, of_all=True)
+    [True, False]
+    """
+    taken: set[int] = set()
+    hits = []
+    for row in np.asarray(overlaps, dtype=float):
+        open_to_it = [j for j in range(len(row)) if of_all or j not in taken]
+        best = max(open_to_it, key=lambda j: row[j], default=None)
+        hits.append(bool(best is not None and best not in taken and row[best] >= threshold))
+        if best is not None and hits[-1]:
+            taken.add(best)
+    return hits
+
+
+def ends(n: int, k: int, m: int) -> tuple[float, float]:
+    """Return the lowest and the highest average precision over all orders of n equal scores.
+
+    k: how many of them are true
+    m: number of truths
+
+    >>> ends(2, 1, 1)
+    (0.5, 1.0)
+    """
+    hit = [True] * k + [False] * (n - k)
+    scores = -np.arange(n, dtype=float)
+    values = [average_precision(np.array(order), scores, m, Rules()) for order in set(permutations(hit))]
+    return min(values), max(values)
+
+
+def check_one_score_lower(answer: Any) -> None:
+    """Exercise 1."""
+    value = 100 * (3 + 2 * 5 / 6) / 6
+    check_value("AP with one score lower", answer, value, 0.01, "the envelope looks to the right")
+
+
+def check_greedy(answer: Callable[..., Any]) -> None:
+    """Exercise 2."""
+    random = np.random.default_rng(0)
+    tables = [np.array([[0.9, 0.6], [0.8, 0.6]]), np.array([[0.5], [0.9]]), np.array([[0.4, 0.3]])]
+    tables += [random.integers(0, 11, (6, 3)) / 10 for _ in range(20)]
+    cases = [(table, 0.5) for table in tables]
+    check_function("greedy matching", answer, greedy, cases, hint="whoever took a truth keeps it")
+
+
+def check_scene(answer: Any) -> None:
+    """Exercise 3."""
+
+    def decides(scene: Any) -> bool:
+        truths, detections = (np.array(boxes, dtype=float) for boxes in scene)
+        if truths.shape != (2, 4) or detections.shape != (3, 4):
+            return False
+        overlaps = pairwise_iou(detections, truths)
+        return sum(greedy(overlaps, 0.5)) == 2 and sum(greedy(overlaps, 0.5, of_all=True)) == 1
+
+    check_that("a scene that the matching rule decides", answer, decides, hint="let the truths overlap")
+
+
+def check_ends(answer: Callable[..., Any]) -> None:
+    """Exercise 4."""
+    cases = [(n, k, m) for n in range(1, 6) for k in range(1, n + 1) for m in (k, k + 2)]
+    check_function("the two ends of a tie", answer, ends, cases, hint="all true first; all false first")
