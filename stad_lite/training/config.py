@@ -1,0 +1,109 @@
+"""How a run is trained: the frozen settings, and the learning rate as a plain function of the step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from stad_lite.errors import FormatError
+
+SCHEDULES = ("cosine", "step")
+OPTIMISERS = ("adamw", "sgd")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides what a run learns; where it runs is no part of it.
+
+    steps, epochs: the length; one of the two is given (0 for the other)
+    batch: items an update, over all processes and accumulated parts
+    accumulation: parts that a process cuts its share of a batch into, to save memory
+    optimiser: "adamw" or "sgd" (with ``momentum``)
+    lr, weight_decay: peak learning rate, decay
+    schedule: "cosine" to 0, or "step": times ``drop`` at each of ``drops`` (parts of the run)
+    warm_up: steps over which the rate rises linearly to its peak
+    clip_norm: largest norm of the gradient, 0 for no clipping
+    amp: forward pass in bfloat16
+    seed: of the order of the data and of all random numbers
+    checkpoint_every, log_every: steps
+    raises: FormatError
+    """
+
+    steps: int = 0
+    epochs: float = 0
+    batch: int = 8
+    accumulation: int = 1
+    optimiser: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-4
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    drops: tuple[float, ...] = (2 / 3, 8 / 9)
+    drop: float = 0.1
+    warm_up: int = 0
+    clip_norm: float = 0.0
+    amp: bool = False
+    seed: int = 0
+    checkpoint_every: int = 100
+    log_every: int = 10
+
+    def __post_init__(self) -> None:
+        if (self.steps > 0) == (self.epochs > 0) or self.steps < 0 or self.epochs < 0:
+            raise FormatError(
+                "the length of the run is not clear", remedy="give steps or epochs, one of them"
+            )
+        for name in ("batch", "accumulation", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give 1 or more")
+        if self.batch % self.accumulation:
+            problem = f"a batch of {self.batch} cannot be cut into {self.accumulation} equal parts"
+            raise FormatError(problem, remedy="change batch or accumulation")
+        for name, known in (("schedule", SCHEDULES), ("optimiser", OPTIMISERS)):
+            if getattr(self, name) not in known:
+                raise FormatError(
+                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
+                )
+
+    def total_steps(self, items: int) -> int:
+        """Return the updates of the whole run over a data set of so many items.
+
+        >>> TrainConfig(epochs=2, batch=4).total_steps(10)
+        5
+        """
+        return self.steps or math.ceil(self.epochs * items / self.batch)
+
+
+def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+    """Return the learning rate of an update.
+
+    step: number of the update, from 0
+    total: updates of the whole run
+
+    >>> config = TrainConfig(steps=10, lr=1.0, warm_up=2)
+    >>> [round(learning_rate(step, 10, config), 2) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.04]
+    """
+    if step < config.warm_up:
+        return config.lr * (step + 1) / config.warm_up
+    if config.schedule == "step":
+        return config.lr * config.drop ** sum(step >= part * total for part in config.drops)
+    part = (step - config.warm_up) / max(1, total - config.warm_up)
+    return config.lr * (1 + math.cos(math.pi * part)) / 2
+
+
+def plain(config: Any) -> Any:
+    """Return a config as JSON holds it: dataclasses as dictionaries, tuples as lists."""
+    return json.loads(json.dumps(asdict(config) if is_dataclass(config) else config, default=str))  # type: ignore[arg-type]
+
+
+def config_hash(*configs: Any) -> str:
+    """Return 16 hex digits that change with any setting.
+
+    >>> config_hash(TrainConfig(steps=1)) == config_hash(TrainConfig(steps=1, lr=0.1))
+    False
+    """
+    text = json.dumps([plain(config) for config in configs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

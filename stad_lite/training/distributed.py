@@ -1,0 +1,148 @@
+"""One run on many processes: started by ``torchrun``, with plain functions where they must agree.
+
+Every process takes its share of each batch; the gradients are averaged, so all take the same step.
+Without ``torchrun`` every function is that of one process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset, default_collate
+
+
+def rank() -> int:
+    """Return this process's number, 0 for one alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """Return how many processes there are.
+
+    >>> rank(), world()
+    (0, 1)
+    """
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextmanager
+def processes(device: str | None = None) -> Iterator[torch.device]:
+    """Join the processes that ``torchrun`` started, for the length of a ``with``.
+
+    device: "cpu" or "cuda"; without it the GPU where there is one
+    yields: the device of this process (nccl between GPUs, gloo between CPUs)
+    """
+    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    place = torch.device(kind)
+    if place.type == "cuda" and place.index is None:
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(place)
+    mine = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
+    if mine:
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield place
+    finally:
+        if mine:
+            dist.destroy_process_group()
+
+
+def broadcast(value: Any) -> Any:
+    """Return what the first process holds."""
+    if world() == 1:
+        return value
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def gather(value: Any) -> list[Any]:
+    """Return what all processes hold, by rank."""
+    if world() == 1:
+        return [value]
+    values: list[Any] = [None] * world()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def average(value: Tensor) -> Tensor:
+    """Return the mean of a tensor over the processes, without gradient.
+
+    A criterion that divides by the number of boxes divides by this mean of it, so that two processes
+    take the step of one.
+    """
+    value = value.detach().clone()
+    if world() > 1:
+        dist.all_reduce(value)
+        value /= world()
+    return value
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace the gradients by their mean over the processes.
+
+    A parameter without a gradient in some of them counts as 0 there; without one in all it keeps None.
+    """
+    if world() == 1:
+        return
+    kept = [parameter for parameter in parameters if parameter.requires_grad]
+    for group in _by_type(kept).values():
+        used = torch.tensor([float(p.grad is not None) for p in group], device=group[0].device)
+        flat = torch.cat(
+            [torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in group]
+        )
+        dist.all_reduce(used)
+        dist.all_reduce(flat)
+        parts = (flat / world()).split([p.numel() for p in group])
+        for parameter, part, count in zip(group, parts, used.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter).clone() if count else None
+
+
+def _by_type(parameters: list[nn.Parameter]) -> dict[torch.dtype, list[nn.Parameter]]:
+    groups: dict[torch.dtype, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault(parameter.dtype, []).append(parameter)
+    return groups
+
+
+def to(batch: Any, device: torch.device) -> Any:
+    """Return a batch with all tensors in its lists, tuples and dictionaries on a device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, dict):
+        return {key: to(value, device) for key, value in batch.items()}
+    if isinstance(batch, (list, tuple)):
+        parts = [to(value, device) for value in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    return batch
+
+
+def predict(
+    system: Any,
+    data: Any,
+    batch: int = 1,
+    device: str | None = None,
+    workers: int = 0,
+    collate: Callable[[list[Any]], Any] = default_collate,
+) -> list[Any]:
+    """Return the predictions of all items in the data set's order, made by all processes together.
+
+    system: its ``predict`` returns one prediction an item
+    returns: one prediction an item, the same list in every process
+    """
+    with processes(device) as place, torch.no_grad():
+        system.network.to(place)
+        training = system.network.training
+        system.network.eval()
+        share: Any = Subset(data, range(rank(), len(data), world()))
+        loader = DataLoader(share, batch_size=batch, num_workers=workers, collate_fn=collate)
+        mine = [prediction for part in loader for prediction in system.predict(to(part, place))]
+        system.network.train(training)
+        shares = gather(mine)
+        return [shares[i % world()][i // world()] for i in range(len(data))]

@@ -1,0 +1,153 @@
+"""The folder of a run: what was asked for, where it ran, what it measured, and its curves.
+
+RUN/config.json, run.json, metrics.jsonl, curves.png, checkpoints/last.pt and previous.pt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import platform
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stad_lite import __version__
+from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.records import atomic_write
+from stad_lite.training.config import config_hash, plain
+
+PACKAGES = ("torch", "numpy", "scipy", "einops", "matplotlib")
+
+
+def item_name(data: Any, index: int) -> str:
+    """Return what a user calls an item: ``data.name(index)``, a clip's video and start, or its number."""
+    if hasattr(data, "name"):
+        return str(data.name(index))
+    if hasattr(data, "runs"):
+        return f"{data.runs[index].video} from frame {data.runs[index].start}"
+    return f"item {index}"
+
+
+def manifest(data: Any) -> dict[str, Any]:
+    """Return what tells one data set from another: its count and a hash of its items' names."""
+    names = "\n".join(item_name(data, index) for index in range(len(data)))
+    return {"items": len(data), "names_sha256": hashlib.sha256(names.encode()).hexdigest()}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of stad_lite and of the core packages."""
+    found = {"python": platform.python_version(), "stad_lite": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def open_run(run: Path, config: Any, system: Any, data: Any, place: torch.device, count: int) -> None:
+    """Make the folder of a run, or check that an earlier run in it is this one.
+
+    place: device; count: processes
+    raises: FormatError where the folder holds a run with other settings or other data
+    """
+    asked = {"train": plain(config), "system": plain(getattr(system, "config", type(system).__name__))}
+    asked["hash"] = config_hash(asked["train"], asked["system"])
+    asked["data"] = manifest(data)
+    path = run / "config.json"
+    if path.exists():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        differing = [
+            f"{part}.{key}"
+            for part in ("train", "system", "data")
+            for key in _differing(earlier, asked, part)
+        ]
+        if differing:
+            raise FormatError(
+                f"the run in this folder had another {', '.join(differing)}",
+                file=path,
+                remedy="choose another folder, or the earlier settings to go on",
+            )
+    else:
+        _write_json(path, asked)
+    where = str(place)
+    if place.type == "cuda":
+        where += f" ({torch.cuda.get_device_name(place)})"
+    about = {"versions": versions(), "device": where, "processes": count, "seed": config.seed}
+    about["threads"] = torch.get_num_threads()
+    about["platform"] = platform.platform()
+    _write_json(run / "run.json", about)
+
+
+def _differing(earlier: dict[str, Any], asked: dict[str, Any], part: str) -> list[str]:
+    before, now = earlier.get(part), asked[part]
+    if not isinstance(before, dict) or not isinstance(now, dict):
+        return [] if before == now else ["name"]
+    return [key for key in sorted({*before, *now}) if before.get(key) != now.get(key)]
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=2) + "\n"
+    atomic_write(path, lambda stream: stream.write(text.encode()))
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Return the lines of RUN/metrics.jsonl; a line that a killed process left unfinished is passed over."""
+    path = run / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def cut_metrics(run: Path, step: int) -> None:
+    """Drop the metrics after a step, which the resumed run measures again."""
+    kept = "".join(json.dumps(line) + "\n" for line in read_metrics(run) if line["step"] <= step)
+    atomic_write(run / "metrics.jsonl", lambda stream: stream.write(kept.encode()))
+
+
+def add_metrics(run: Path, line: dict[str, Any]) -> None:
+    """Append a line to RUN/metrics.jsonl.
+
+    raises: StadError where the disk is full
+    """
+    path = run / "metrics.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+    except OSError as error:
+        problem = f"the metrics of step {line['step']} could not be written ({error.strerror or error})"
+        remedy = "make room and give the same command again: it goes on from the last checkpoint"
+        raise StadError(problem, file=path, remedy=remedy) from error
+
+
+def plot_run(run: Path, terms: Sequence[str] = ()) -> Path:
+    """Draw loss, its terms and the learning rate over the steps, as RUN/curves.png.
+
+    terms: names of the losses to draw, all of them without it
+    raises: MissingFileError where the run has measured nothing yet
+    """
+    from matplotlib.figure import Figure
+
+    lines = read_metrics(run)
+    if not lines:
+        raise MissingFileError("the run has no metrics yet", file=run / "metrics.jsonl")
+    steps = [line["step"] for line in lines]
+    picture = Figure(figsize=(8, 3), dpi=110, layout="constrained")
+    left, right = picture.subplots(1, 2)
+    left.plot(steps, [line["loss"] for line in lines], color="#222222", label="loss")
+    for name in terms or lines[-1]["terms"]:
+        left.plot(steps, [line["terms"].get(name) for line in lines], linewidth=1, label=name)
+    right.plot(steps, [line["lr"] for line in lines])
+    for axes, title in ((left, "loss"), (right, "learning rate")):
+        axes.set(title=title, xlabel="step")
+        axes.spines[["top", "right"]].set_visible(False)
+    left.legend(frameon=False, fontsize=8)
+    content = io.BytesIO()
+    picture.savefig(content, format="png", metadata={"Software": None})
+    return atomic_write(run / "curves.png", lambda stream: stream.write(content.getvalue()))
