@@ -1,0 +1,1 @@
+"""Experiments: one module a system, with ``VARIANTS`` and ``run``, for ``stad_lite.reproduce.sweep``."""
