@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, default_collate
 from stad_lite.data.clips import order
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.progress import progress
-from stad_lite.training import checkpoint, distributed, run_folder
-from stad_lite.training.config import TrainConfig, config_hash, learning_rate, plain
+from stad_lite.schedule import TrainConfig, config_hash, learning_rate, plain
+from stad_lite.training import checkpoint, distributed, optimisers, run_folder
 
 
 class System(Protocol):
@@ -79,13 +79,6 @@ def _parts(count: int, config: TrainConfig, first: int, total: int) -> Iterator[
             yield batch[at : at + size]
 
 
-def _optimiser(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(learned, config.lr, config.momentum, weight_decay=config.weight_decay)
-    return torch.optim.AdamW(learned, config.lr, weight_decay=config.weight_decay)
-
-
 def fit(
     system: System,
     data: Any,
@@ -122,7 +115,7 @@ def fit(
             raise FormatError(problem, remedy="change batch or the number of processes")
 
         network.to(place).train()
-        optimiser = _optimiser(network, config)
+        optimiser = optimisers.make(network, config)
         if alone:
             run_folder.open_run(run, config, system, data, place, count)
         state = distributed.broadcast(checkpoint.read_newest(run / "checkpoints", say) if alone else None)
@@ -153,8 +146,7 @@ def fit(
         shown = lambda: f"loss {line['loss']:.4g}" if line else ""  # noqa: E731
         for step in progress(steps, desc=run.name, after=shown) if alone else steps:
             rate = learning_rate(step, total, config)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            optimisers.set_rate(optimiser, rate)
             terms = _step(system, parts, optimiser, config, place, (data, step))
 
             done = step + 1

@@ -19,7 +19,7 @@ import torch
 from stad_lite import __version__
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records import atomic_write
-from stad_lite.training.config import config_hash, plain
+from stad_lite.schedule import config_hash, plain
 
 PACKAGES = ("torch", "numpy", "scipy", "einops", "matplotlib")
 

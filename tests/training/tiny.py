@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stad_lite.schedule import TrainConfig
 from stad_lite.training.checkpoint import seed_all
-from stad_lite.training.config import TrainConfig
 from stad_lite.training.distributed import predict, rank
 from stad_lite.training.loop import fit
 

@@ -11,7 +11,7 @@ from typing import Any
 from stad_lite.errors import FormatError
 
 SCHEDULES = ("cosine", "step")
-OPTIMISERS = ("adamw", "sgd")
+OPTIMISERS = ("adamw", "adam", "sgd")
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,12 @@ class TrainConfig:
     steps, epochs: the length; one of the two is given (0 for the other)
     batch: items an update, over all processes and accumulated parts
     accumulation: parts that a process cuts its share of a batch into, to save memory
-    optimiser: "adamw" or "sgd" (with ``momentum``)
+    optimiser: "adamw", "adam" (whose decay is part of the gradient) or "sgd" (with ``momentum``)
     lr, weight_decay: peak learning rate, decay
+    lr_factors: (prefix of parameter names in the network, factor on ``lr``); the longest prefix that fits
+        counts, and 0 freezes: no gradient and no decay
+    bias_factor: factor on the learning rate of biases, beside that of their prefix
+    decay_bias: whether ``weight_decay`` holds for biases too
     schedule: "cosine" to 0, or "step": times ``drop`` at each of ``drops`` (parts of the run)
     warm_up: steps over which the rate rises linearly to its peak
     clip_norm: largest norm of the gradient, 0 for no clipping
@@ -39,6 +43,9 @@ class TrainConfig:
     optimiser: str = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-4
+    lr_factors: tuple[tuple[str, float], ...] = ()
+    bias_factor: float = 1.0
+    decay_bias: bool = True
     momentum: float = 0.9
     schedule: str = "cosine"
     drops: tuple[float, ...] = (2 / 3, 8 / 9)
@@ -51,6 +58,7 @@ class TrainConfig:
     log_every: int = 10
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lr_factors", tuple((str(name), float(f)) for name, f in self.lr_factors))
         if (self.steps > 0) == (self.epochs > 0) or self.steps < 0 or self.epochs < 0:
             raise FormatError(
                 "the length of the run is not clear", remedy="give steps or epochs, one of them"
@@ -58,6 +66,9 @@ class TrainConfig:
         for name in ("batch", "accumulation", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise FormatError(f"{name} is {getattr(self, name)}", remedy="give 1 or more")
+        for name, factor in (*self.lr_factors, ("bias_factor", self.bias_factor)):
+            if not 0 <= factor < math.inf:
+                raise FormatError(f"the rate's factor of {name} is {factor}", remedy="give 0 or more")
         if self.batch % self.accumulation:
             problem = f"a batch of {self.batch} cannot be cut into {self.accumulation} equal parts"
             raise FormatError(problem, remedy="change batch or accumulation")
@@ -92,6 +103,31 @@ def learning_rate(step: int, total: int, config: TrainConfig) -> float:
         return config.lr * config.drop ** sum(step >= part * total for part in config.drops)
     part = (step - config.warm_up) / max(1, total - config.warm_up)
     return config.lr * (1 + math.cos(math.pi * part)) / 2
+
+
+def rate_factor(name: str, config: TrainConfig) -> float:
+    """Return the factor on the learning rate of one parameter, 0 for a frozen one.
+
+    name: of the parameter in the network, as ``named_parameters`` gives it
+
+    >>> config = TrainConfig(steps=1, lr_factors=(("backbone", 0.1), ("backbone.stem", 0)), bias_factor=2)
+    >>> [rate_factor(f"{name}.weight", config) for name in ("backbone.stem", "backbone.last", "backbone2")]
+    [0.0, 0.1, 1.0]
+    >>> rate_factor("backbone.last.bias", config)
+    0.2
+    """
+    fitting = [(len(prefix), f) for prefix, f in config.lr_factors if f"{name}.".startswith(f"{prefix}.")]
+    factor = max(fitting)[1] if fitting else 1.0
+    return factor * config.bias_factor if is_bias(name) else factor
+
+
+def is_bias(name: str) -> bool:
+    """Return whether a parameter of this name is a bias.
+
+    >>> is_bias("head.bias"), is_bias("head.weight")
+    (True, False)
+    """
+    return name.rpartition(".")[2] == "bias"
 
 
 def plain(config: Any) -> Any:
