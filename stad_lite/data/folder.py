@@ -51,13 +51,34 @@ def open_folder(folder: str | PathLike[str]) -> VideoFolder:
     return VideoFolder(annotations, find_videos(folder, annotations.videos))
 
 
-def find_videos(folder: Path, videos: Iterable[str]) -> dict[str, Path]:
-    """Return the file of every video id; raises MissingFileError and FormatError with the video."""
+def find_videos(folder: Path, videos: Iterable[str], missing_ok: bool = False) -> dict[str, Path]:
+    """Return the file of every video id.
+
+    missing_ok: leave out the videos that have no file
+    raises: MissingFileError and FormatError with the video
+    """
     by_name: dict[str, list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in ENDINGS:
-            by_name.setdefault(path.stem, []).append(path)
-    return {name: _one(folder, name, by_name.get(Path(name).name, [])) for name in videos}
+    for path in _video_files(folder):
+        by_name.setdefault(path.stem, []).append(path)
+    wanted = [name for name in videos if not missing_ok or Path(name).name in by_name]
+    return {name: _one(folder, name, by_name.get(Path(name).name, [])) for name in wanted}
+
+
+def list_videos(folder: str | PathLike[str]) -> dict[str, Path]:
+    """Return all video files of a folder by id: the path below the folder without its ending.
+
+    raises: FormatError where two files differ in their ending only
+    """
+    folder = Path(folder)
+    files: dict[str, Path] = {}
+    for path in _video_files(folder):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        files[name] = _one(folder, name, [path, *([files[name]] if name in files else [])])
+    return files
+
+
+def _video_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in ENDINGS and path.is_file()]
 
 
 def _one(folder: Path, name: str, found: list[Path]) -> Path:

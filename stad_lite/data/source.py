@@ -1,0 +1,304 @@
+"""Videos with their truth, frames and flow at one size: what a system trains on or predicts for.
+
+``open_source`` makes a source of the synthetic benchmark, a published set, a folder or a single file.
+Video files are decoded once, into the cache folder; flow is exact for the synthetic benchmark and
+estimated, once as well, for files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from stad_lite.data import decoded, jhmdb21, synthetic, ucf101_24
+from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
+from stad_lite.data.location import find_data, missing_message
+from stad_lite.data.video import trim_tubes
+from stad_lite.errors import (
+    FormatError,
+    FrameRangeError,
+    MissingFileError,
+    StadError,
+    UnknownVideoError,
+)
+from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation, read_annotations
+
+Reading = Callable[[str, np.ndarray], np.ndarray]
+"""(video, numbers) -> one entry a number: frames (n, h, w, 3) uint8, or flow (n, h, w, 2) float32."""
+
+FPS = 25.0
+"""Frames a second of a video that does not say."""
+
+SETS = ("synthetic", "jhmdb21", "ucf101-24")
+"""The names that ``open_source`` takes beside paths."""
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class VideoSource:
+    """Videos at one size.
+
+    annotations: truth with boxes in pixels of ``size``, and every video's ``num_frames``; videos may be
+        without tubes
+    size: (height, width) of frames and flow
+    read_frames, read_flow: read by video and frame numbers; a source without flow gives None
+    flow_name: where the flow is from, such as "exact" or "dis"
+    notes: what a user should know of it, such as how many videos have no file
+    raises: FormatError where a video's number of frames is not known
+    """
+
+    annotations: Annotations
+    size: Size
+    read_frames: Reading
+    read_flow: Reading | None = None
+    flow_name: str = "exact"
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, video in self.annotations.videos.items():
+            if video.num_frames is None:
+                raise FormatError(
+                    "the number of frames is not known", video=name, remedy="give num_frames in the record"
+                )
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """The ids of all videos."""
+        return tuple(self.annotations.videos)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names; none where there is no truth."""
+        return self.annotations.classes
+
+    def num_frames(self, video: str) -> int:
+        """Return how many frames a video has. raises: UnknownVideoError"""
+        return self._known(video).num_frames or 0
+
+    def fps(self, video: str) -> float:
+        """Return a video's frames a second, ``FPS`` where it does not say. raises: UnknownVideoError"""
+        return self._known(video).fps or FPS
+
+    def frames(self, video: str, numbers: Iterable[int] | np.ndarray) -> np.ndarray:
+        """Return frames.
+
+        numbers: (n,) frame numbers in any order, repeats allowed
+        returns: (n, h, w, 3) uint8
+        raises: UnknownVideoError, FrameRangeError, and what reading the files raises
+        """
+        return self.read_frames(video, self._inside(video, numbers))
+
+    def flow(self, video: str, numbers: Iterable[int] | np.ndarray) -> np.ndarray:
+        """Return the flow from each frame to the next; the last frame repeats the map before it.
+
+        numbers: (n,) frame numbers
+        returns: (n, h, w, 2) float32 pixels a frame, right and down; 0 for a video of a single frame
+        raises: UnknownVideoError, FrameRangeError, FormatError where the source has no flow
+        """
+        wanted = self._inside(video, numbers)
+        if self.read_flow is None:
+            raise FormatError("this source has no flow", video=video, remedy="open it with flow")
+        if self.num_frames(video) == 1:
+            return np.zeros((len(wanted), *self.size, 2), np.float32)
+        return self.read_flow(video, np.minimum(wanted, self.num_frames(video) - 2))
+
+    def subset(self, videos: Iterable[str]) -> VideoSource:
+        """Return the source with these videos only, in this order. raises: UnknownVideoError"""
+        names = list(videos)
+        for name in names:
+            self._known(name)
+        return replace(self, annotations=self.annotations.subset(names))
+
+    def _known(self, video: str) -> VideoAnnotation:
+        if video not in self.annotations.videos:
+            raise UnknownVideoError("the source has no such video", video=video)
+        return self.annotations.videos[video]
+
+    def _inside(self, video: str, numbers: Iterable[int] | np.ndarray) -> np.ndarray:
+        count = self.num_frames(video)
+        array = numbers if isinstance(numbers, np.ndarray) else np.array(list(numbers))
+        wanted = array.astype(np.int64).reshape(-1)
+        bad = (wanted < 0) | (wanted >= count)
+        if bad.any():
+            frame = int(wanted[np.argmax(bad)])
+            raise FrameRangeError(f"the video has {count} frames", video=video, frame=frame)
+        return wanted
+
+
+def scaled(video: VideoAnnotation, size: Size) -> VideoAnnotation:
+    """Return a video's truth with its boxes in pixels of another frame size.
+
+    raises: FormatError where there are boxes and no width and height
+    """
+    height, width = size
+    if not video.width or not video.height:
+        if video.tubes or video.frames:
+            raise FormatError("there are boxes but no width and height", remedy="give the frame's size")
+        return replace(video, width=width, height=height)
+    factor = np.array([width / video.width, height / video.height] * 2)
+    tubes = video.tubes and tuple(replace(tube, boxes=tube.boxes * factor) for tube in video.tubes)
+    boxes: FrameBoxes | None = video.frames and replace(video.frames, box=video.frames.box * factor)
+    return replace(video, width=width, height=height, tubes=tubes, frames=boxes)
+
+
+def open_source(
+    name: str | PathLike[str],
+    subset: str = "all",
+    size: Size | None = None,
+    *,
+    split: int = 1,
+    clips: int | Iterable[int] | None = None,
+    settings: synthetic.Settings | None = None,
+    flow: str = "dis",
+    form: str = "jpg",
+    data: str | PathLike[str] | None = None,
+    cache_dir: str | PathLike[str] | None = None,
+) -> VideoSource:
+    """Return a source by name, or of a folder or a video file.
+
+    name: one of ``SETS``, a folder of videos (with or without a record file), or a video file
+    subset: train, val or test of the synthetic benchmark; train or test of a published set; ``all``
+    size: (height, width) of frames and boxes; without it the synthetic settings' or the first file's own
+    split: of JHMDB-21, 1 to 3
+    clips: of the synthetic benchmark: how many or which (64 without it); of files: the first so many
+    settings: of the synthetic benchmark, ``Settings.lesson()`` without it
+    flow: estimator for files, a name in ``flow.ESTIMATORS``
+    form: of the decoded frames in the cache, ``jpg`` (small) or ``npz`` (exact)
+    data: folder of the published set, where it is not the usual one
+    cache_dir: instead of the usual cache folder
+    raises: StadError and its kinds, naming what is missing
+    """
+    if str(name) == "synthetic":
+        chosen = settings or synthetic.Settings.lesson()
+        if size is not None and size != (chosen.height, chosen.width):
+            chosen = replace(chosen, height=size[0], width=size[1])
+        part = "train" if subset == "all" else subset
+        return synthetic_source(chosen, 64 if clips is None else clips, part, cache_dir)
+    if str(name) in ("jhmdb21", "ucf101-24"):
+        folder = Path(data) if data is not None else _published(str(name))
+        annotations, files = (_jhmdb21 if name == "jhmdb21" else _ucf101_24)(folder, subset, split)
+    else:
+        annotations, files = _own(Path(name), subset)
+    chosen_files = _first(files, clips)
+    left = len(annotations.videos) - len(files)
+    note = f"{left} of {len(annotations.videos)} videos have no file and are left out"
+    store = decoded.Store(cache_dir, size, form, flow)
+    source = files_source(annotations, chosen_files, store)
+    return replace(source, notes=(note,) if left else ())
+
+
+def synthetic_source(
+    settings: synthetic.Settings,
+    clips: int | Iterable[int],
+    split: str = "train",
+    cache_dir: str | PathLike[str] | None = None,
+) -> VideoSource:
+    """Return clips of the synthetic benchmark as a source, with exact flow.
+
+    clips: how many, or the numbers of the clips within the split
+    split: train, val or test
+    raises: StadError
+    """
+    rendered = synthetic.dataset(settings, clips, split, cache_dir)
+    reader = decoded.Clips(rendered)
+    return VideoSource(
+        rendered.annotations(),
+        (settings.height, settings.width),
+        reader.frames,
+        reader.flow if settings.flow else None,
+    )
+
+
+def files_source(annotations: Annotations, files: dict[str, Path], store: decoded.Store) -> VideoSource:
+    """Return video files as a source; they are decoded here, unless the store holds them already.
+
+    annotations: holds every video of ``files``; what files do not decode is cut off its tubes (one box)
+    store: decodes, estimates flow, and keeps both
+    raises: FrameRangeError where a tube reaches beyond its video, and what reading the files raises
+    """
+    store.add(files)
+    videos = {name: _settled(name, annotations.videos[name], store) for name in files}
+    truth = Annotations(annotations.dataset, annotations.classes, videos)
+    return VideoSource(truth, store.frame_size, store.frames, store.flow, store.estimator)
+
+
+def _settled(name: str, video: VideoAnnotation, store: decoded.Store) -> VideoAnnotation:
+    """The truth in the source's pixels, with the frames that decode."""
+    found = store.about(name)
+    count = min(found["num_frames"], video.num_frames or found["num_frames"])
+    fps = video.fps or found["fps"] or FPS
+    try:
+        tubes = video.tubes and trim_tubes(video.tubes, count, allowed=1, video=name)[0]
+        video = replace(video, tubes=tubes, num_frames=count, fps=fps, duration=video.duration or count / fps)
+        return scaled(video, store.frame_size)
+    except StadError as error:
+        raise error.at(file=store.files[name], video=name) from None
+
+
+def _first(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[str, Path]:
+    names = list(files)
+    if clips is not None:
+        names = names[:clips] if isinstance(clips, int) else [names[number] for number in clips]
+    return {name: files[name] for name in names}
+
+
+def _published(name: str) -> Path:
+    folder = find_data({"jhmdb21": "jhmdb21", "ucf101-24": "ucf101_24"}[name])
+    if folder is None:
+        raise MissingFileError(missing_message(name))
+    return folder
+
+
+def _jhmdb21(folder: Path, subset: str, split: int) -> tuple[Annotations, dict[str, Path]]:
+    annotations = jhmdb21.load(folder).record
+    if subset != "all":
+        annotations = annotations.subset(jhmdb21.split(folder, split, subset))
+    return annotations, _with_files(folder, annotations)
+
+
+def _ucf101_24(folder: Path, subset: str, split: int) -> tuple[Annotations, dict[str, Path]]:
+    annotations = ucf101_24.read_pickle(folder / "pyannot.pkl")
+    if subset not in ("train", "test", "all") or split != 1:
+        problem = f"there is no list {subset} of split {split}"
+        raise UnknownVideoError(problem, file=folder, remedy="choose train, test or all of split 1")
+    if subset != "all":
+        lists = ucf101_24.split1(annotations, folder / "testlist01.txt")
+        annotations = annotations.subset(lists[subset == "test"])
+    return annotations, _with_files(folder, annotations)
+
+
+def _with_files(folder: Path, annotations: Annotations) -> dict[str, Path]:
+    """The videos that have a file, in the record's order: below ``videos``, else anywhere in the folder."""
+    place = folder / "videos" if (folder / "videos").is_dir() else folder
+    files = find_videos(place, annotations.videos, missing_ok=True)
+    if not files:
+        problem = f"none of the {len(annotations.videos)} videos has a file here"
+        raise MissingFileError(problem, file=place, remedy="put <class>/<video>.mp4 or .avi into it")
+    return files
+
+
+def _own(path: Path, subset: str) -> tuple[Annotations, dict[str, Path]]:
+    """A folder with a record, a folder of videos, or one video; the last two have no truth."""
+    if subset != "all":
+        raise UnknownVideoError(
+            f"a folder or a file has no list {subset!r}", file=path, remedy="make a folder of each"
+        )
+    if not path.exists():
+        remedy = f"give a folder, a video file or one of {', '.join(SETS)}"
+        raise MissingFileError("there is no such file, folder or data set", file=path, remedy=remedy)
+    if path.is_file():
+        files = {path.stem: path}
+    elif record := next((path / name for name in RECORDS if (path / name).is_file()), None):
+        annotations = read_annotations(record)
+        return annotations, find_videos(path, annotations.videos)
+    else:
+        files = list_videos(path)
+    if not files:
+        problem = f"the folder holds no video ({', '.join(ENDINGS)})"
+        raise MissingFileError(problem, file=path, remedy="put videos into it, or give another folder")
+    return Annotations(path.stem, (), dict.fromkeys(files, VideoAnnotation())), files
