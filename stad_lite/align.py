@@ -1,13 +1,14 @@
-"""RoIAlign on maps and segment-of-interest align on sequences, as products with interpolation weights.
+"""RoIAlign on maps and segment-of-interest align on sequences, differentiable in the maps and in the boxes.
 
 Linear interpolation along one axis is a matrix: row i holds what each cell of the axis contributes to
-bin i. RoIAlign is one such matrix along y and one along x, and segment-of-interest align is one along
-time, so both are plain matrix products, differentiable in the maps and in the boxes.
+bin i. RoIAlign is one such matrix along y and one along x, as plain matrix products. Segment-of-interest
+align sums the few cells of each bin alone, so its cost does not grow with the sequence.
 """
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
 
@@ -35,19 +36,28 @@ def interpolation_weights(
     tensor([[[0.0000, 0.5000, 0.5000, 0.0000],
              [0.0000, 0.0000, 0.5000, 0.5000]]])
     """
+    points, share = _points(start, end, bins, size, samples, aligned)
+    cells = torch.arange(size, device=start.device)
+    tents = (1 - (points[..., None] - cells).abs()).clamp(min=0)
+    return (tents * share[..., None]).sum(2)
+
+
+def _points(
+    start: Tensor, end: Tensor, bins: int, size: int, samples: int, aligned: bool
+) -> tuple[Tensor, Tensor]:
+    """Return where the axis is read, moved onto it, and what each reading counts; both (n, bins, samples)."""
     if start.dtype not in (torch.float32, torch.float64):
         start, end = start.float(), end.float()
     length = (end - start).clamp(min=0 if aligned else 1)
     start = start - 0.5 if aligned else start
     count = torch.full_like(length, samples) if samples else (length.detach() / bins).ceil()
-    step = torch.arange(int(count.max()) if len(count) else 0, device=start.device)
+    most = samples or (int(count.max()) if len(count) else 0)
+    step = torch.arange(most, device=start.device)
     part = (step + 0.5) / count[:, None, None].clamp(min=1)
     place = torch.arange(bins, device=start.device)[:, None] + part
-    points = start[:, None, None] + length[:, None, None] / bins * place  # (n, bins, samples)
+    points = start[:, None, None] + length[:, None, None] / bins * place
     taken = (step < count[:, None, None]) & (points >= -1) & (points <= size)
-    cells = torch.arange(size, device=start.device)
-    tents = (1 - (points.clamp(0, size - 1)[..., None] - cells).abs()).clamp(min=0)
-    return (tents * taken[..., None]).sum(2) / count[:, None, None].clamp(min=1)
+    return points.clamp(0, size - 1), taken / count[:, None, None].clamp(min=1)
 
 
 def roi_align(
@@ -128,22 +138,32 @@ def segment_align(
             f"sequences of shape {tuple(sequences.shape)} with segments of shape {tuple(segments.shape)}",
             remedy="give sequences (b, c, t) and segments (n, 2)",
         )
+    _check_index(index, len(segments), len(sequences))
+    size, channels = sequences.shape[2], sequences.shape[1]
     start, end = (segments * scale).unbind(1)
-    weights = interpolation_weights(start, end, bins, sequences.shape[2], samples, aligned)
-    weights = weights.to(sequences.dtype)
-    order, counts = _by_map(index, len(segments), len(sequences))
-    pieces = [sequences.new_zeros(0, sequences.shape[1], bins)]
-    for sequence, chosen in zip(sequences, order.split(counts), strict=True):
-        pieces.append(torch.einsum("nit,ct->nci", weights[chosen], sequence))
-    return torch.cat(pieces)[order.argsort()]
+    points, share = _points(start, end, bins, size, samples, aligned)
+    left = points.detach().nan_to_num().floor()  # NaN stays NaN in what is found
+    part = points - left
+    first = index.to(left.device)[:, None, None] * size
+    cells = torch.cat([left, (left + 1).clamp(max=size - 1)], 2).long() + first
+    weights = torch.cat([(1 - part) * share, part * share], 2).to(sequences.dtype)
+    table = rearrange(sequences, "b c t -> (b t) c")
+    if not cells.numel():
+        return sequences.new_zeros(len(segments), channels, bins)
+    found = F.embedding_bag(cells.flatten(0, 1), table, per_sample_weights=weights.flatten(0, 1), mode="sum")
+    return rearrange(found, "(n i) c -> n c i", i=bins)
 
 
 def _by_map(index: Tensor, n: int, maps: int) -> tuple[Tensor, list[int]]:
     """Return the boxes' order by map, and how many each map has."""
+    _check_index(index, n, maps)
+    return index.argsort(stable=True), torch.bincount(index.long(), minlength=maps).tolist()
+
+
+def _check_index(index: Tensor, n: int, maps: int) -> None:
     if index.shape != (n,) or (n and not 0 <= int(index.min()) <= int(index.max()) < maps):
         raise FormatError(
             f"the index of shape {tuple(index.shape)} does not say for each of {n} boxes "
             f"which of {maps} maps it is cut from",
             remedy=f"give {n} whole numbers from 0 to {maps - 1}",
         )
-    return index.argsort(stable=True), torch.bincount(index.long(), minlength=maps).tolist()

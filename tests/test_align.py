@@ -197,10 +197,20 @@ def test_segment_of_a_ramp_by_hand():
 
 
 def test_gradient_of_segments():
-    sequences = torch.randn(1, 2, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    sequences = torch.randn(2, 2, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    sequences.requires_grad_()
     segments = torch.tensor([[1.13, 5.77], [0.31, 8.02]], dtype=torch.float64, requires_grad=True)
-    index = torch.tensor([0, 0])
-    assert torch.autograd.gradcheck(lambda s: segment_align(sequences, s, index, 3, samples=2), segments)
+    index = torch.tensor([1, 0])
+    for samples in (0, 2):
+        assert torch.autograd.gradcheck(
+            lambda *given, n=samples: segment_align(*given, index, 3, samples=n), (sequences, segments)
+        )
+
+
+def test_a_segment_of_nan_gives_nan():
+    segments = torch.tensor([[torch.nan, 2.0], [0.0, 2.0]])
+    found = segment_align(torch.ones(1, 1, 4), segments, torch.zeros(2, dtype=torch.long), 2, samples=1)
+    assert found[0].isnan().all() and (found[1] == 1).all()
 
 
 def test_no_boxes_and_half_precision():
