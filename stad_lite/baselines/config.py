@@ -1,0 +1,77 @@
+"""Settings of the dense detector: what it sees, how large it is, how it is trained, decoded and linked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stad_lite.errors import FormatError
+from stad_lite.nets.layers import Norm
+
+MODALITIES = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
+"""Modality -> the streams that it looks at."""
+STREAMS = {"rgb": 3, "flow": 2}
+"""Stream -> its channels."""
+
+
+@dataclass(frozen=True)
+class DenseConfig:
+    """A single-stage detector of frames (``frames`` = 1) or tubelets (``frames`` = K), every cell of a map.
+
+    modality: ``rgb``, ``flow`` or ``both``
+    fusion: of two streams: ``early`` joins their features before time is looked at, ``late`` averages the
+        raw outputs of two whole detectors that are trained together
+    frames: boxes of a detection, on as many consecutive frames
+    context: convolutions over time, each of which sees one frame further on either side
+    depth, channels, norm, last_dilation: of the backbone of each stream (``nets.vgg.VGG``)
+    hidden: channels of the head
+    size: (height, width) that videos are scaled to
+    clip: frames of a training clip, at least ``frames``
+    flow_scale: pixels a frame that count as 1
+    shrink: cells in this middle part of a box are positive (1: all that lie inside)
+    alpha, gamma: of the focal loss of the actionness; alpha below 0 weighs none, gamma 0 is cross entropy
+    class_weight, box_weight: of these terms of the loss, beside 1 for the actionness
+    min_score, nms, keep: detections of a window need this actionness, go where a better one overlaps more
+        than ``nms`` (mean over the frames), and at most ``keep`` stay
+    raises: FormatError
+    """
+
+    modality: str = "both"
+    fusion: str = "early"
+    frames: int = 1
+    context: int = 0
+    depth: tuple[int, ...] = (1, 2, 2)
+    channels: tuple[int, ...] = (32, 32, 32)
+    norm: Norm = "group"
+    last_dilation: int = 2
+    hidden: int = 64
+    size: tuple[int, int] = (64, 64)
+    clip: int = 1
+    flow_scale: float = 4.0
+    shrink: float = 0.6
+    alpha: float = -1.0
+    gamma: float = 2.0
+    class_weight: float = 1.0
+    box_weight: float = 2.0
+    min_score: float = 0.02
+    nms: float = 0.5
+    keep: int = 20
+
+    def __post_init__(self) -> None:
+        for name, known in (("modality", tuple(MODALITIES)), ("fusion", ("early", "late"))):
+            if getattr(self, name) not in known:
+                raise FormatError(
+                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
+                )
+        if not 1 <= self.frames <= self.clip:
+            raise FormatError(
+                f"tubelets of {self.frames} frames from clips of {self.clip}",
+                remedy="give 1 <= frames <= clip",
+            )
+        for name, low, high in (("shrink", 0.0, 1.0), ("flow_scale", 0.0, 1e6), ("nms", 0.0, 1.0)):
+            if not low < getattr(self, name) <= high:
+                raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {low} to {high}")
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """The streams that the detector looks at."""
+        return MODALITIES[self.modality]
