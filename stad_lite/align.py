@@ -1,11 +1,14 @@
 """RoIAlign on maps and segment-of-interest align on sequences, differentiable in the maps and in the boxes.
 
+RoI max pooling, their forerunner, moves the boxes to whole cells and has a gradient in the maps alone.
 Linear interpolation along one axis is a matrix: row i holds what each cell of the axis contributes to
 bin i. RoIAlign is one such matrix along y and one along x, as plain matrix products. Segment-of-interest
 align sums the few cells of each bin alone, so its cost does not grow with the sequence.
 """
 
 from __future__ import annotations
+
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -88,11 +91,7 @@ def roi_align(
     tensor([[ 6.,  7.],
             [11., 12.]])
     """
-    if maps.ndim != 4 or boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise FormatError(
-            f"maps of shape {tuple(maps.shape)} with boxes of shape {tuple(boxes.shape)}",
-            remedy="give maps (b, c, h, w) and boxes (n, 4)",
-        )
+    _check_boxes(maps, boxes)
     rows, columns = (size, size) if isinstance(size, int) else size
     x1, y1, x2, y2 = (boxes * scale).unbind(1)
     down = interpolation_weights(y1, y2, rows, maps.shape[2], samples, aligned).to(maps.dtype)
@@ -107,6 +106,51 @@ def roi_align(
             pieces.append(across[some][:, None] @ strips)
     found = torch.cat(pieces)
     return rearrange(found if len(maps) == 1 else found[order.argsort()], "n i j c -> n c i j")
+
+
+def roi_max_pool(
+    maps: Tensor, boxes: Tensor, index: Tensor, size: int | tuple[int, int], scale: float = 1.0
+) -> Tensor:
+    """Cut boxes out of maps, their edges moved to whole cells, and keep the largest value of each bin.
+
+    A box reaches from the cell of its first pixel to that of its last, both rounded; a bin takes every
+    cell that it touches, so neighbours may share some. A bin beyond the map is 0.
+
+    maps: (b, c, h, w)
+    boxes: (n, 4) xyxy pixels, half-open: the last pixel is x2 - 1; they get no gradient
+    index: (n,) which of the b maps each box is cut from
+    size: bins along y and x, or one number for both
+    scale: cells of the map per pixel of the boxes (1 / stride)
+    returns: (n, c, *size)
+    raises: FormatError for shapes that do not fit or an index without a map
+    Source: Fast R-CNN, Sec. 2.1 (RoI pooling) and its code's rounding; STEP Sec. 3.2 pools with it.
+
+    >>> maps = torch.arange(25.0).reshape(1, 1, 5, 5)
+    >>> roi_max_pool(maps, torch.tensor([[1.0, 1.0, 4.0, 4.0]]), torch.tensor([0]), 2)[0, 0]
+    tensor([[12., 13.],
+            [17., 18.]])
+    """
+    _check_boxes(maps, boxes)
+    _check_index(index, len(boxes), len(maps))
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if not len(boxes):
+        return maps.new_zeros(0, maps.shape[1], rows, columns)
+    x1, y1, x2, y2 = boxes.detach().unbind(1)
+    height, width = maps.shape[2:]
+    top, bottom = _whole_cells(y1 * scale, (y2 - 1) * scale, rows, height)
+    left, right = _whole_cells(x1 * scale, (x2 - 1) * scale, columns, width)
+    high, wide = _exponent(bottom - top), _exponent(right - left)
+    tall = _window_maxima(rearrange(maps, "b c h w -> b h w c"), 1, int(high.max()))
+    table = _window_maxima(tall, 3, int(wide.max()))  # (across, down, b, h, w, c)
+    image = index.to(top.device)[:, None, None]
+    windows = [  # of 2^k cells from the start and up to the end of a bin: the two cover it, along each axis
+        table[wide[:, None], high[..., None], image, y[..., None], x[:, None]]
+        for y in (top.clamp(max=height - 1), (bottom - 2**high).clamp(min=0))
+        for x in (left.clamp(max=width - 1), (right - 2**wide).clamp(min=0))
+    ]
+    empty = (bottom <= top)[..., None] | (right <= left)[:, None]
+    found = reduce(torch.maximum, windows).masked_fill(empty[..., None], 0)
+    return rearrange(found, "n i j c -> n c i j")
 
 
 def segment_align(
@@ -158,6 +202,37 @@ def _by_map(index: Tensor, n: int, maps: int) -> tuple[Tensor, list[int]]:
     """Return the boxes' order by map, and how many each map has."""
     _check_index(index, n, maps)
     return index.argsort(stable=True), torch.bincount(index.long(), minlength=maps).tolist()
+
+
+def _whole_cells(first: Tensor, last: Tensor, bins: int, size: int) -> tuple[Tensor, Tensor]:
+    """Return the half-open range of cells of each bin, cut off at the axis' ends; both (n, bins)."""
+    start, end = (torch.where(at < 0, (at - 0.5).ceil(), (at + 0.5).floor()).long() for at in (first, last))
+    length, place = (end - start + 1).clamp(min=1)[:, None], torch.arange(bins, device=first.device)
+    begin = start[:, None] + place * length // bins
+    stop = start[:, None] - (-(place + 1) * length // bins)
+    return begin.clamp(0, size), stop.clamp(0, size)
+
+
+def _exponent(length: Tensor) -> Tensor:
+    """Return the largest k with 2^k <= length, 0 for an empty range."""
+    return torch.frexp(length.clamp(min=1).double()).exponent.long() - 1
+
+
+def _window_maxima(values: Tensor, axis: int, largest: int) -> Tensor:
+    """Stack in front the maxima over the next 1, 2, ..., 2^largest places of an axis, cut off at its end."""
+    found, size = [values], values.shape[axis]
+    for step in (2**k for k in range(largest)):
+        near, rest = found[-1].narrow(axis, 0, size - step), found[-1].narrow(axis, size - step, step)
+        found.append(torch.cat([torch.maximum(near, found[-1].narrow(axis, step, size - step)), rest], axis))
+    return torch.stack(found)
+
+
+def _check_boxes(maps: Tensor, boxes: Tensor) -> None:
+    if maps.ndim != 4 or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise FormatError(
+            f"maps of shape {tuple(maps.shape)} with boxes of shape {tuple(boxes.shape)}",
+            remedy="give maps (b, c, h, w) and boxes (n, 4)",
+        )
 
 
 def _check_index(index: Tensor, n: int, maps: int) -> None:
