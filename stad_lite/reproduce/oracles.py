@@ -1,7 +1,8 @@
 """What the real annotations alone can say: figures that need no model.
 
-They bound a perfect model: how good the best polynomial of an order is (CFAD Fig. 4a), and how many
-key timestamps the greedy labelling really asks for (CFAD Eq. 5).
+They bound a perfect model: how good the best polynomial of an order is (CFAD Fig. 4a), how many key
+timestamps the greedy labelling really asks for (CFAD Eq. 5), and how far a straight line foretells a
+tube (STEP Eq. 4).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from stad_lite.cfad.trajectory import fit_overlap
 from stad_lite.data import ucf101_24
 from stad_lite.errors import MissingFileError
 from stad_lite.progress import progress
+from stad_lite.reproduce.drift import extension_figures
 
 ORDERS = tuple(range(9))
 EPSILON, COUNT = 0.8, 16
@@ -29,9 +31,9 @@ def ucf101_24_oracles(data: str | PathLike[str]) -> dict[str, Any]:
     returns: counts; ``polynomial_mean_iou`` by order (mean over tubes of the mean box IoU of the
         least-squares polynomial); ``greedy`` with, for either interpolation, the mean number of
         keys, the share of label 1 among all distinct stamps, the share of tubes that never exceed
-        epsilon, and the mean IoU reached
+        epsilon, and the mean IoU reached; ``extension`` as in ``drift.extension_figures``
     raises: MissingFileError and what ``ucf101_24.read_pickle`` raises
-    Source: CFAD Eq. 1, 4 and 5; epsilon = .8 and N = 16 as in Sec. 4.1.
+    Source: CFAD Eq. 1, 4 and 5, epsilon = .8 and N = 16 as in Sec. 4.1; STEP Eq. 4.
     """
     folder = Path(data)
     for name in ("pyannot.pkl", "testlist01.txt"):
@@ -43,7 +45,10 @@ def ucf101_24_oracles(data: str | PathLike[str]) -> dict[str, Any]:
             )
     annotations = ucf101_24.read_pickle(folder / "pyannot.pkl")
     train, test = ucf101_24.split1(annotations, folder / "testlist01.txt")
-    tubes = [tube.boxes for video in annotations.videos.values() for tube in video.tubes or ()]
+    tubes, seen, unseen = (
+        [tube.boxes for name in names for tube in annotations.videos[name].tubes or ()]
+        for names in (annotations.videos, train, test)
+    )
     orders = progress(ORDERS, desc="polynomials")
     kinds = progress(("spline", "linear"), desc="key timestamps")
     return {
@@ -54,6 +59,7 @@ def ucf101_24_oracles(data: str | PathLike[str]) -> dict[str, Any]:
         "split1": {"train_videos": len(train), "test_videos": len(test)},
         "polynomial_mean_iou": {str(k): float(fit_overlap(tubes, k).mean()) for k in orders},
         "greedy": {"epsilon": EPSILON, "n": COUNT} | {kind: _greedy(tubes, kind) for kind in kinds},
+        "extension": extension_figures(tubes, seen, unseen),
     }
 
 

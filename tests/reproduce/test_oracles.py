@@ -27,6 +27,7 @@ def test_oracles_of_a_small_folder(tmp_path: Path) -> None:
     figures = ucf101_24_oracles(tmp_path)
     assert (figures["videos"], figures["tubes"], figures["boxes"]) == (3, 3, 135)
     assert figures["split1"] == {"train_videos": 2, "test_videos": 1}
+    assert [figures["extension"][part]["windows"] for part in ("all", "test")] == [4 + 13, 4]
     for kind in ("spline", "linear"):
         keys = [keyframes.greedy_keys(tube, 16, 0.8, kind) for tube in tubes]
         reached = [keyframes.overlap(t, np.sort(k), kind) for t, k in zip(tubes, keys, strict=True)]
@@ -71,3 +72,6 @@ def test_real_figures(stad_data: Path, capsys: pytest.CaptureFixture[str]) -> No
     }
     assert greedy["spline"] == pytest.approx(spline, abs=1e-4)
     assert greedy["linear"] == pytest.approx(linear, abs=1e-4)
+    ahead = figures["extension"]["all"]
+    assert ahead["extrapolation"] == pytest.approx([0.7771, 0.5584], abs=2e-4)
+    assert ahead["copy_last_box"] == pytest.approx([0.8121, 0.6526], abs=2e-4)
