@@ -1,0 +1,1 @@
+"""PCSC: two streams, RGB and flow, that exchange features and region proposals stage by stage."""

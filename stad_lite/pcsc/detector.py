@@ -1,0 +1,223 @@
+"""The detector of one stage: RoI features, detection head, labels, losses, boxes.
+
+Regions of a batch of frames are flat here: ``boxes`` (r, 4) with ``item`` (r,), the frame of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from stad_lite import boxes as box_ops
+from stad_lite.align import roi_align
+from stad_lite.errors import FormatError
+from stad_lite.matching import IGNORED, POSITIVE, by_threshold
+from stad_lite.nets.losses import smooth_l1
+from stad_lite.nets.rpn import sample_anchors
+from stad_lite.pcsc.cooperation import Detections, Proposals
+
+CODER = (10.0, 10.0, 5.0, 5.0)
+"""Factors on the offsets that a head learns (Fast R-CNN practice; the paper does not say)."""
+
+
+class Truth(NamedTuple):
+    """The annotated boxes of a batch of frames.
+
+    boxes: (b, m, 4) xyxy pixels, zeros where a frame has fewer
+    labels: (b, m) class indices, -1 where a frame has fewer
+    """
+
+    boxes: Tensor
+    labels: Tensor
+
+
+class Targets(NamedTuple):
+    """What each proposal should be.
+
+    labels: (b, n) 0 for background, class index + 1 for a positive, -1 for one that does not count
+    boxes: (b, n, 4) xyxy pixels, the true box of each positive
+    """
+
+    labels: Tensor
+    boxes: Tensor
+
+
+class RegionHead(nn.Module):
+    """Two fully connected layers, then class scores and an offset for each class.
+
+    channels, size: RoI features are (channels, size, size)
+    hidden: width of both layers
+    classes: without the background
+    Source: PCSC Sec. 3.1 ("a standard one"): Feature Pyramid Networks Sec. 4.2.
+
+    >>> logits, offsets, hidden = RegionHead(8, size=3, hidden=16, classes=6)(torch.zeros(5, 8, 3, 3))
+    >>> logits.shape, offsets.shape, hidden.shape
+    (torch.Size([5, 7]), torch.Size([5, 6, 4]), torch.Size([5, 16]))
+    """
+
+    def __init__(self, channels: int, size: int, hidden: int, classes: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(channels * size * size, hidden)
+        self.second = nn.Linear(hidden, hidden)
+        self.scores = nn.Linear(hidden, classes + 1)
+        self.offsets = nn.Linear(hidden, classes * 4)
+        for layer, std in ((self.scores, 0.01), (self.offsets, 0.001)):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
+
+    def hidden(self, features: Tensor) -> Tensor:
+        """Return what scores and offsets are read from: (r, hidden) of features (r, channels, size, size)."""
+        return F.relu(self.second(F.relu(self.first(features.flatten(1)))))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (r, 1 + classes), background first; offsets (r, classes, 4); hidden (r, hidden)."""
+        hidden = self.hidden(features)
+        offsets = rearrange(self.offsets(hidden), "r (k xyxy) -> r k xyxy", xyxy=4)
+        return self.scores(hidden), offsets, hidden
+
+
+def level_of(boxes: Tensor, levels: int, canonical: float) -> Tensor:
+    """Return the pyramid level that each box is cut from: one coarser for every doubling of its side.
+
+    boxes: (r, 4) xyxy pixels
+    canonical: boxes of this side and up to twice it belong to level 1 (112 in the paper this follows)
+    returns: (r,) from 0, the finest, to ``levels`` - 1
+    Source: Feature Pyramid Networks Eq. 1.
+
+    >>> boxes = torch.tensor([[0., 0., 20., 20.], [0., 0., 112., 112.], [0., 0., 900., 900.]])
+    >>> level_of(boxes, 4, 112).tolist()
+    [0, 1, 3]
+    """
+    side = box_ops.area(boxes).sqrt()
+    return (1 + (side / canonical).clamp(min=1e-6).log2().floor()).clamp(0, levels - 1).long()
+
+
+def pool(
+    levels: Sequence[Tensor],
+    strides: Sequence[int],
+    boxes: Tensor,
+    item: Tensor,
+    size: int,
+    canonical: float,
+    samples: int = 2,
+) -> Tensor:
+    """Cut regions out of a pyramid, each from the level that fits its size.
+
+    levels: (b, c, h, w) a level, finest first, with ``strides`` pixels per cell
+    boxes: (r, 4) xyxy pixels
+    item: (r,) which of the b frames
+    size, canonical, samples: bins a side; as in ``level_of``; as in ``align.roi_align``
+    returns: (r, c, size, size)
+    Source: PCSC Sec. 3.3 (RoI pooling from the image-level features).
+    """
+    of = level_of(boxes, len(levels), canonical)
+    order, parts = [], []
+    for number, (maps, stride) in enumerate(zip(levels, strides, strict=True)):
+        chosen = (of == number).nonzero()[:, 0]
+        if len(chosen):
+            order.append(chosen)
+            parts.append(roi_align(maps, boxes[chosen], item[chosen], size, 1 / stride, samples))
+    if not parts:
+        return levels[0].new_zeros(0, levels[0].shape[1], size, size)
+    return torch.cat(parts)[torch.cat(order).argsort()]
+
+
+@torch.no_grad()
+def label(proposals: Proposals, truth: Truth, overlap: float = 0.5) -> Targets:
+    """Label proposals: positive where a true box overlaps by .5, else negative.
+
+    The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike.
+    """
+    count, width = proposals.valid.shape
+    if not truth.boxes.shape[1]:
+        labels = torch.where(proposals.valid, 0, IGNORED)
+        return Targets(labels, torch.zeros_like(proposals.boxes))
+    table = box_ops.pairwise_iou(proposals.boxes, truth.boxes)
+    table = table.masked_fill(truth.labels[:, None] < 0, 0)
+    found = by_threshold(rearrange(table, "b n m -> (b n) m"), overlap, overlap)
+    nearest = found.truth.reshape(count, width)
+    positive = found.label.reshape(count, width) == POSITIVE
+    labels = torch.where(positive, truth.labels.gather(1, nearest) + 1, 0)
+    labels = torch.where(proposals.valid, labels, IGNORED)
+    place = nearest[..., None].expand(-1, -1, 4)
+    return Targets(labels, truth.boxes.gather(1, place))
+
+
+@torch.no_grad()
+def sample(proposals: Proposals, targets: Targets, count: int, share: float) -> tuple[Proposals, Targets]:
+    """Draw the proposals that a head is trained on: positives up to a share, negatives for the rest.
+
+    count: proposals a frame, the least of this and what there is
+    returns: both cut to (b, at most ``count``)
+    Source: Fast R-CNN Sec. 2.3.
+    """
+    generator = torch.default_generator
+    kinds = targets.labels.clamp(max=1)
+    chosen = torch.stack([sample_anchors(row, count, share, generator) for row in kinds])
+    most = max(1, int(chosen.sum(1).max()))
+    order = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
+    place = order[..., None].expand(-1, -1, 4)
+    kept = chosen.gather(1, order)
+    drawn = Proposals(proposals.boxes.gather(1, place), proposals.scores.gather(1, order), kept)
+    labels = targets.labels.gather(1, order).masked_fill(~kept, IGNORED)
+    return drawn, Targets(labels, targets.boxes.gather(1, place))
+
+
+def with_truth(proposals: Proposals, truth: Truth) -> Proposals:
+    """Return the proposals and, beside them, the true boxes (Fast R-CNN practice in training)."""
+    there = truth.labels >= 0
+    return Proposals(
+        torch.cat([proposals.boxes, truth.boxes], 1),
+        torch.cat([proposals.scores, there.to(proposals.scores)], 1),
+        torch.cat([proposals.valid, there], 1),
+    )
+
+
+def head_loss(
+    logits: Tensor, offsets: Tensor, proposals: Proposals, targets: Targets
+) -> tuple[Tensor, Tensor]:
+    """Return the losses of classes and of the positives' offsets, both over the number of proposals.
+
+    logits: (b, n, 1 + classes)
+    offsets: (b, n, classes, 4)
+    returns: two scalars, 0 where there is no proposal
+    Source: Fast R-CNN Eq. 1 (smooth L1 with beta 1).
+    """
+    counted, positive = targets.labels >= 0, targets.labels > 0
+    number = counted.sum().clamp(min=1)
+    classes = F.cross_entropy(logits[counted].float(), targets.labels[counted], reduction="sum") / number
+    own = offsets[positive].gather(1, (targets.labels[positive] - 1)[:, None, None].expand(-1, 1, 4))[:, 0]
+    wanted = box_ops.encode(targets.boxes[positive], proposals.boxes[positive]) * logits.new_tensor(CODER)
+    return classes, smooth_l1(own.float(), wanted.float(), 1.0, "sum") / number
+
+
+@torch.no_grad()
+def detections(
+    logits: Tensor, offsets: Tensor, proposals: Proposals, height: float, width: float
+) -> Detections:
+    """Return the boxes and probabilities that a head's raw outputs stand for.
+
+    logits: (b, n, 1 + classes)
+    offsets: (b, n, classes, 4)
+    height, width: of the frame in pixels
+    """
+    offsets = offsets.float() / offsets.new_tensor(CODER, dtype=torch.float32)
+    boxes = box_ops.clip(box_ops.decode(offsets, proposals.boxes[:, :, None]), width, height)
+    return Detections(boxes, logits.float().softmax(-1)[..., 1:], proposals.valid)
+
+
+def padded(values: Tensor, valid: Tensor) -> Tensor:
+    """Return flat values (r, ...) in a padded table (b, n, ...) with zeros where ``valid`` (b, n) is False.
+
+    raises: FormatError where the two do not count the same
+    """
+    if int(valid.sum()) != len(values):
+        raise FormatError(f"{len(values)} values for {int(valid.sum())} places", remedy="give one a place")
+    table = values.new_zeros(*valid.shape, *values.shape[1:])
+    table[valid] = values
+    return table
