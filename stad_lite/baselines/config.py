@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from stad_lite.errors import FormatError
+from stad_lite.linking import TRIMS
 from stad_lite.nets.layers import Norm
+from stad_lite.nets.vgg import CHANNELS, DEPTH
 
 MODALITIES = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 """Modality -> the streams that it looks at."""
 STREAMS = {"rgb": 3, "flow": 2}
 """Stream -> its channels."""
+SMALL = {"clip": 16, "context": 3}
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,13 @@ class DenseConfig:
     shrink: cells in this middle part of a box are positive (1: all that lie inside)
     alpha, gamma: of the focal loss of the actionness; alpha below 0 weighs none, gamma 0 is cross entropy
     class_weight, box_weight: of these terms of the loss, beside 1 for the actionness
+    flip: probability of the mirror image in training
+    crop: ``none``, or ``overlap`` for SSD's random crops (``data.transforms.Augment``)
+    photometric: probability of each colour distortion in training
     min_score, nms, keep: detections of a window need this actionness, go where a better one overlaps more
         than ``nms`` (mean over the frames), and at most ``keep`` stay
+    linking: ``online`` links the boxes of each frame, ``tubelets`` the tubelets themselves
+    trim: name of a trim of the finished tubes (``linking.TRIMS``), empty for none
     raises: FormatError
     """
 
@@ -52,12 +61,22 @@ class DenseConfig:
     gamma: float = 2.0
     class_weight: float = 1.0
     box_weight: float = 2.0
+    flip: float = 0.5
+    crop: str = "none"
+    photometric: float = 0.0
     min_score: float = 0.02
     nms: float = 0.5
     keep: int = 20
+    linking: str = "online"
+    trim: str = ""
 
     def __post_init__(self) -> None:
-        for name, known in (("modality", tuple(MODALITIES)), ("fusion", ("early", "late"))):
+        for name, known in (
+            ("modality", tuple(MODALITIES)),
+            ("fusion", ("early", "late")),
+            ("linking", ("online", "tubelets")),
+            ("trim", ("", *TRIMS)),
+        ):
             if getattr(self, name) not in known:
                 raise FormatError(
                     f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
@@ -75,3 +94,23 @@ class DenseConfig:
     def streams(self) -> tuple[str, ...]:
         """The streams that the detector looks at."""
         return MODALITIES[self.modality]
+
+    @classmethod
+    def smoke(cls, **changes: Any) -> DenseConfig:
+        """48 x 48 pixels and clips of 6 frames: for tests and a chapter's quick run, seconds."""
+        return cls(**{**SMALL, "size": (48, 48), "clip": 6, "hidden": 16, "channels": (8, 8, 16), **changes})
+
+    @classmethod
+    def lesson(cls, **changes: Any) -> DenseConfig:
+        """What the chapters train on the synthetic benchmark."""
+        return cls(**{**SMALL, **changes})
+
+    @classmethod
+    def paper(cls, **changes: Any) -> DenseConfig:
+        """The sizes of ACT (Kalogeiton et al., Sec. 4.1): VGG16, 300 x 300 pixels, six frames, late fusion.
+
+        One map at stride 16 in place of SSD's six, so this is a detector of that size and not ACT itself.
+        """
+        sizes = {"fusion": "late", "frames": 6, "clip": 6, "size": (300, 300), "hidden": 512, "norm": "none"}
+        network = {"depth": DEPTH, "channels": CHANNELS, "last_dilation": 1, "linking": "tubelets"}
+        return cls(**{**sizes, **network, "crop": "overlap", "photometric": 0.5, **changes})

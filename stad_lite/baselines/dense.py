@@ -16,7 +16,6 @@ Source: Tian et al., FCOS, Sec. 3 (cells and distances); Kalogeiton et al., ACT,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -171,8 +170,7 @@ class _TimeConv(nn.Module):
         return torch.relu(rearrange(self.norm(out), "(b t) c h w -> b t c h w", b=len(maps)))
 
 
-@dataclass(frozen=True)
-class Actors:
+class Actors(NamedTuple):
     """The boxes of a batch of clips, padded to the clip with the most actors.
 
     boxes: (b, actors, t, 4) xyxy pixels, zeros where there is none
@@ -183,10 +181,6 @@ class Actors:
     boxes: Tensor
     present: Tensor
     labels: Tensor
-
-    def to(self, device: torch.device) -> Actors:
-        """Return the same on a device."""
-        return Actors(self.boxes.to(device), self.present.to(device), self.labels.to(device))
 
 
 def cell_centres(height: int, width: int, stride: int) -> Tensor:
@@ -253,39 +247,37 @@ def to_distances(boxes: Tensor, stride: int) -> Tensor:
 def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict[str, Tensor]:
     """Criterion: focal loss of the actionness, cross entropy of the class, 1 - GIoU of the boxes.
 
-    A window's label is what happens on its middle frame; boxes count on the frames that have one.
-    returns: ``actionness``, ``class``, ``box``, each weighted and divided by the number of positive cells
+    A window's label is what happens on its middle frame; boxes count on the frames that have one, their
+    mean over these. All are summed over a window's cells and divided by the number of windows, which is
+    the same in every process.
+    returns: ``actionness``, ``class``, ``box``, each weighted
     """
     windows, height, width = maps.actionness.shape[1:]
-    starts = torch.arange(windows, device=actors.boxes.device)
-    middle = starts + config.frames // 2
-    boxes = rearrange(actors.boxes[:, :, middle], "b n t side -> b t n side")
-    present = rearrange(actors.present[:, :, middle], "b n t -> b t n")
+    middle = torch.arange(windows, device=actors.boxes.device) + config.frames // 2
+    boxes, present = (x[:, :, middle].transpose(1, 2) for x in actors[:2])
     chosen = assign(boxes, present, height, width, stride, config.shrink)
     positive = chosen >= 0
-    count = positive.sum().clamp(min=1)
-    actionness = sigmoid_focal(maps.actionness, positive, config.alpha, config.gamma, reduction="sum") / count
+    number = positive.shape[0] * windows
+    actionness = sigmoid_focal(maps.actionness, positive, config.alpha, config.gamma, "sum")
     clip, window, row, column = positive.nonzero(as_tuple=True)
     actor = chosen[positive]
-    logits = maps.classes[clip, window, :, row, column]
-    label = actors.labels[clip, actor]
-    classes = nn.functional.cross_entropy(logits, label, reduction="sum") / count
+    logits, label = maps.classes[clip, window, :, row, column], actors.labels[clip, actor]
+    classes = nn.functional.cross_entropy(logits, label, reduction="sum")
     times = window[:, None] + torch.arange(config.frames, device=window.device)
     wanted = actors.boxes[clip[:, None], actor[:, None], times]
     there = actors.present[clip[:, None], actor[:, None], times]
     reach = maps.distances[clip, window, :, :, row, column].clamp(max=MAX_LOG).exp() * stride
     cell = cell_centres(height, width, stride).to(reach)[row, column][:, None]
     found = torch.cat([cell - reach[..., :2], cell + reach[..., 2:]], -1)
-    box = (box_giou(found, wanted, "none") * there).sum() / there.sum().clamp(min=1)
+    box = (box_giou(found, wanted, "none") * there).sum(1) / there.sum(1)
     return {
-        "actionness": actionness,
-        "class": config.class_weight * classes,
-        "box": config.box_weight * box,
+        "actionness": actionness / number,
+        "class": config.class_weight * classes / number,
+        "box": config.box_weight * box.sum() / number,
     }
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """The detections of one clip, window by window, best first.
 
     start: (n,) first frame of each, counted from the clip's first
@@ -298,11 +290,6 @@ class Found:
     boxes: np.ndarray
     actionness: np.ndarray
     scores: np.ndarray
-
-    @property
-    def middle(self) -> np.ndarray:
-        """(n, 4) boxes on the middle frame of each window."""
-        return self.boxes[:, self.boxes.shape[1] // 2]
 
 
 @torch.no_grad()

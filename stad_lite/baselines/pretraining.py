@@ -33,7 +33,7 @@ from stad_lite.schedule import TrainConfig, config_hash, learning_rate
 
 CLIPS = {"lesson": 400, "smoke": 8}
 SCHEDULES = {
-    "lesson": TrainConfig(steps=1200, batch=16, lr=2e-3, warm_up=50, clip_norm=5.0),
+    "lesson": TrainConfig(steps=1200, batch=16, lr=2e-3, warm_up=50, clip_norm=50.0),
     "smoke": TrainConfig(steps=8, batch=8, lr=2e-3),
 }
 """Profile -> how the backbone is trained."""
@@ -71,7 +71,8 @@ def pretrained(
     wanted = CLIPS[profile] if clips is None else clips
     numbers = tuple(range(wanted)) if isinstance(wanted, int) else tuple(wanted)
     folder = Path(cache_dir) if cache_dir is not None else cache_folder()
-    key = config_hash(VERSION, config, schedule, settings.key, numbers)
+    decisive = {name: getattr(config, name) for name in DECISIVE}
+    key = config_hash({"version": VERSION, **decisive}, schedule, settings.key, numbers)
     path = folder / "backbones" / f"{modality}-{key}.pt"
     backbone = make_backbone(modality, config)
     state = _read(path)
@@ -82,8 +83,13 @@ def pretrained(
     return backbone.eval()
 
 
-VERSION = 1
+VERSION = 2
 """Part of the cache key; to be raised with every change in how backbones are trained."""
+DECISIVE = (
+    *("modality", "depth", "channels", "norm", "last_dilation", "hidden", "flow_scale"),
+    *("shrink", "alpha", "gamma", "class_weight", "box_weight"),
+)
+"""The settings of the detector that decide what its backbone learns."""
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
