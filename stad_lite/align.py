@@ -8,8 +8,6 @@ align sums the few cells of each bin alone, so its cost does not grow with the s
 
 from __future__ import annotations
 
-from functools import reduce
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -131,26 +129,22 @@ def roi_max_pool(
             [17., 18.]])
     """
     _check_boxes(maps, boxes)
-    _check_index(index, len(boxes), len(maps))
+    order, counts = _by_map(index, len(boxes), len(maps))
     rows, columns = (size, size) if isinstance(size, int) else size
-    if not len(boxes):
-        return maps.new_zeros(0, maps.shape[1], rows, columns)
-    x1, y1, x2, y2 = boxes.detach().unbind(1)
     height, width = maps.shape[2:]
-    top, bottom = _whole_cells(y1 * scale, (y2 - 1) * scale, rows, height)
-    left, right = _whole_cells(x1 * scale, (x2 - 1) * scale, columns, width)
-    high, wide = _exponent(bottom - top), _exponent(right - left)
-    tall = _window_maxima(rearrange(maps, "b c h w -> b h w c"), 1, int(high.max()))
-    table = _window_maxima(tall, 3, int(wide.max()))  # (across, down, b, h, w, c)
-    image = index.to(top.device)[:, None, None]
-    windows = [  # of 2^k cells from the start and up to the end of a bin: the two cover it, along each axis
-        table[wide[:, None], high[..., None], image, y[..., None], x[:, None]]
-        for y in (top.clamp(max=height - 1), (bottom - 2**high).clamp(min=0))
-        for x in (left.clamp(max=width - 1), (right - 2**wide).clamp(min=0))
-    ]
-    empty = (bottom <= top)[..., None] | (right <= left)[:, None]
-    found = reduce(torch.maximum, windows).masked_fill(empty[..., None], 0)
-    return rearrange(found, "n i j c -> n c i j")
+    x1, y1, x2, y2 = boxes.detach().unbind(1)
+    down = _whole_cells(y1 * scale, (y2 - 1) * scale, rows, height)
+    across = _whole_cells(x1 * scale, (x2 - 1) * scale, columns, width)
+    pieces = [torch.zeros(0, rows, columns, maps.shape[1], dtype=torch.long, device=maps.device)]
+    for number, (image, chosen) in enumerate(zip(maps.detach(), order.split(counts), strict=True)):
+        if len(chosen):
+            cells = _largest_cells(image, *(side[chosen] for side in (*down, *across)))
+            pieces.append(cells + number * height * width)
+    flat = rearrange(maps, "b c h w -> (b h w) c")
+    found = flat.gather(0, rearrange(torch.cat(pieces)[order.argsort()], "n i j c -> (n i j) c"))
+    empty = (down[0] >= down[1])[..., None] | (across[0] >= across[1])[:, None]
+    found = found.masked_fill(rearrange(empty, "n i j -> (n i j) 1"), 0)
+    return rearrange(found, "(n i j) c -> n c i j", i=rows, j=columns)
 
 
 def segment_align(
@@ -213,18 +207,47 @@ def _whole_cells(first: Tensor, last: Tensor, bins: int, size: int) -> tuple[Ten
     return begin.clamp(0, size), stop.clamp(0, size)
 
 
-def _exponent(length: Tensor) -> Tensor:
-    """Return the largest k with 2^k <= length, 0 for an empty range."""
-    return torch.frexp(length.clamp(min=1).double()).exponent.long() - 1
+def _largest_cells(image: Tensor, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Return which cell of an image (c, h, w) is the largest of each bin: (n, rows, columns, c), row by row.
+
+    Two windows of 2^k cells, one from the start and one up to the end of a bin, cover it along each axis.
+    """
+    channels, height, width = image.shape
+    cells = torch.arange(height * width, device=image.device).view(height, width, 1)
+    table = rearrange(image, "c h w -> h w c"), cells.expand(-1, -1, channels)
+    high, wide = ((stop - start).clamp(min=1) for start, stop in ((top, bottom), (left, right)))
+    high, wide = (torch.frexp(length.double()).exponent.long() - 1 for length in (high, wide))
+    table = _window_maxima(_window_maxima(table, 0, int(high.max())), 2, int(wide.max()))
+    values, cells = (rearrange(part, "a d h w c -> (a d h w) c") for part in table)
+    plane = wide[:, None] * (1 + high.max()) + high[..., None]
+    places = [
+        (plane * height + y[..., None]) * width + x[:, None]
+        for y in (top.clamp(max=height - 1), (bottom - 2**high).clamp(min=0))
+        for x in (left.clamp(max=width - 1), (right - 2**wide).clamp(min=0))
+    ]
+    pieces = []
+    for some in zip(*(place.split(BOXES_AT_A_TIME) for place in places), strict=True):
+        best = F.embedding(some[0], values), some[0][..., None]
+        for place in some[1:]:
+            best = _larger(best, F.embedding(place, values), place[..., None])
+        pieces.append(cells.gather(0, best[1].flatten(0, 2)).view_as(best[1]))
+    return torch.cat(pieces)
 
 
-def _window_maxima(values: Tensor, axis: int, largest: int) -> Tensor:
+def _window_maxima(table: tuple[Tensor, Tensor], axis: int, largest: int) -> tuple[Tensor, Tensor]:
     """Stack in front the maxima over the next 1, 2, ..., 2^largest places of an axis, cut off at its end."""
-    found, size = [values], values.shape[axis]
-    for step in (2**k for k in range(largest)):
-        near, rest = found[-1].narrow(axis, 0, size - step), found[-1].narrow(axis, size - step, step)
-        found.append(torch.cat([torch.maximum(near, found[-1].narrow(axis, step, size - step)), rest], axis))
-    return torch.stack(found)
+    found, size = [table], table[0].shape[axis]
+    for k in range(largest):
+        next_one = (torch.arange(size, device=table[0].device) + 2**k).clamp(max=size - 1)
+        found.append(_larger(found[-1], *(part.index_select(axis, next_one) for part in found[-1])))
+    values, cells = zip(*found, strict=True)
+    return torch.stack(values), torch.stack(cells)
+
+
+def _larger(one: tuple[Tensor, Tensor], values: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the larger of two values with its cell; NaN counts as the largest."""
+    better = (values > one[0]) | values.isnan()
+    return torch.where(better, values, one[0]), torch.where(better, cells, one[1])
 
 
 def _check_boxes(maps: Tensor, boxes: Tensor) -> None:

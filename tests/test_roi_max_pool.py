@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stad_lite.align import roi_max_pool
+from stad_lite.align import BOXES_AT_A_TIME, roi_max_pool
 from stad_lite.errors import FormatError
 
 
@@ -88,13 +88,14 @@ def test_equal_cells_share_one_gradient():
 def test_order_batches_and_scale_do_not_matter():
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(3, 4, 25, 25, generator=generator)
-    corner = torch.rand(60, 2, generator=generator) * 300
-    boxes = torch.cat([corner, corner + 1 + torch.rand(60, 2, generator=generator) * 300], 1)
-    index = torch.randint(0, 2, (60,), generator=generator) * 2  # map 1 has none
+    n = BOXES_AT_A_TIME + 40
+    corner = torch.rand(n, 2, generator=generator) * 300
+    boxes = torch.cat([corner, corner + 1 + torch.rand(n, 2, generator=generator) * 300], 1)
+    index = torch.randint(0, 5, (n,), generator=generator).clamp(max=1) * 2  # map 1 has none, map 2 most
     together = roi_max_pool(maps, boxes, index, 7, scale=1 / 16)
     zero = torch.tensor([0])
     alone = [roi_max_pool(maps[[k]], boxes[[i]], zero, 7, scale=1 / 16) for i, k in enumerate(index.tolist())]
-    assert torch.equal(together, torch.cat(alone)) and together.shape == (60, 4, 7, 7)
+    assert torch.equal(together, torch.cat(alone)) and together.shape == (n, 4, 7, 7)
 
 
 def test_no_boxes_half_precision_and_what_does_not_fit():
@@ -108,3 +109,10 @@ def test_no_boxes_half_precision_and_what_does_not_fit():
         roi_max_pool(maps, torch.zeros(1, 5), index, 2)
     with pytest.raises(FormatError, match="which of 2 maps"):
         roi_max_pool(maps, boxes, torch.tensor([2]), 2)
+
+
+def test_nan_is_the_largest():
+    maps = torch.zeros(1, 1, 4, 4)
+    maps[..., 1, 2] = torch.nan
+    found = roi_max_pool(maps, torch.tensor([[0.0, 0, 4, 4], [0, 0, 2, 4]]), torch.tensor([0, 0]), 1)
+    assert found.isnan().flatten().tolist() == [True, False]
