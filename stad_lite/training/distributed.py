@@ -6,6 +6,7 @@ Without ``torchrun`` every function is that of one process.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,9 @@ def world() -> int:
 
 @contextmanager
 def processes(device: str | None = None) -> Iterator[torch.device]:
-    """Join the processes that ``torchrun`` started, for the length of a ``with``.
+    """Be one of the processes that ``torchrun`` started; they stay joined until they end.
+
+    Leaving and joining again would not do: who is late then finds the addresses of the first time.
 
     device: "cpu" or "cuda"; without it the GPU where there is one
     yields: the device of this process (nccl between GPUs, gloo between CPUs)
@@ -43,14 +46,15 @@ def processes(device: str | None = None) -> Iterator[torch.device]:
     if place.type == "cuda" and place.index is None:
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)
-    mine = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
-    if mine:
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
-    try:
-        yield place
-    finally:
-        if mine:
-            dist.destroy_process_group()
+        atexit.register(_leave)
+    yield place
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def broadcast(value: Any) -> Any:

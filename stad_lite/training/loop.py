@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
@@ -57,26 +57,18 @@ class _Items:
         return self.data[index]
 
 
-def places(count: int, config: TrainConfig, step: int) -> list[tuple[int, int]]:
-    """Return (epoch, index) of a step's batch: the epochs, each in its own order, follow without a gap.
+@dataclass
+class _Training:
+    """One call of ``fit``: what it trains, on what, where, and how far."""
 
-    >>> [len(set(places(4, TrainConfig(steps=1, batch=2), step))) for step in (0, 1)]
-    [2, 2]
-    """
-    positions = range(step * config.batch, (step + 1) * config.batch)
-    return [(at // count, int(_order(count, config.seed, at // count)[at % count])) for at in positions]
-
-
-_order = lru_cache(maxsize=2)(order)
-
-
-def _parts(count: int, config: TrainConfig, first: int, total: int) -> Iterator[list[tuple[int, int]]]:
-    """Yield this process's parts of all batches to come, ``accumulation`` of them a step."""
-    size = config.batch // (config.accumulation * distributed.world())
-    for step in range(first, total):
-        batch = places(count, config, step)[distributed.rank() :: distributed.world()]
-        for at in range(0, len(batch), size):
-            yield batch[at : at + size]
+    system: System
+    data: Any
+    config: TrainConfig
+    run: Path
+    place: torch.device
+    optimiser: torch.optim.Optimizer
+    total: int
+    first: int = 0
 
 
 def fit(
@@ -102,85 +94,119 @@ def fit(
     raises: FormatError where the folder holds another run, NotFiniteError naming the items of a batch
         whose loss or gradient is not finite, StadError where the disk is full
     """
-    run = Path(run_dir)
     with distributed.processes(device) as place:
-        alone, count, network = distributed.rank() == 0, distributed.world(), system.network
-        if len(data) == 0:
-            raise FormatError("the data set is empty", remedy="choose another subset or folder")
-        total = config.total_steps(len(data))
-        if config.batch % (config.accumulation * count):
-            problem = (
-                f"a batch of {config.batch} cannot be shared by {count} x {config.accumulation} equal parts"
-            )
-            raise FormatError(problem, remedy="change batch or the number of processes")
-
-        network.to(place).train()
-        optimiser = optimisers.make(network, config)
-        if alone:
-            run_folder.open_run(run, config, system, data, place, count)
-        state = distributed.broadcast(checkpoint.read_newest(run / "checkpoints", say) if alone else None)
-        if state is None:
-            checkpoint.seed_all(config.seed + distributed.rank())
-            # the first checkpoint is written before the first step: a full disk is told at once
-            state = _save(run, 0, system, optimiser, config, data)
-        first = state["step"]
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        checkpoint.restore_random_states(state["random"][distributed.rank() % len(state["random"])])
-        if alone:
-            run_folder.cut_metrics(run, first)
-            if first:
-                word = "is finished" if first >= total else "goes on"
-                say(f"{run} {word}: {first} of {total} steps are done")
-
-        loader: Any = DataLoader(
-            _Items(data),  # type: ignore[arg-type]
-            batch_sampler=_parts(len(data), config, first, total),
-            num_workers=workers,
-            collate_fn=collate,
-            generator=torch.Generator(),  # its own, or making the loader would draw a number of ours
-        )
-        parts = iter(loader)
+        total = _total(config, data)
+        system.network.to(place).train()
+        optimiser = optimisers.make(system.network, config)
+        training = _Training(system, data, config, Path(run_dir), place, optimiser, total)
+        _begin_or_resume(training, say)
+        batches = _batches(training, workers, collate)
         line: dict[str, Any] = {}
-        began, steps = time.perf_counter(), range(first, total)
-        shown = lambda: f"loss {line['loss']:.4g}" if line else ""  # noqa: E731
-        for step in progress(steps, desc=run.name, after=shown) if alone else steps:
+        began, steps = time.perf_counter(), range(training.first, total)
+        for step in _shown(steps, training, line):
             rate = learning_rate(step, total, config)
             optimisers.set_rate(optimiser, rate)
-            terms = _step(system, parts, optimiser, config, place, (data, step))
-
+            terms = _step(training, batches, step)
             done = step + 1
             if done % config.log_every == 0 or done == total:
-                means = {name: float(distributed.average(value)) for name, value in terms.items()}
-                line = {"step": done, "loss": sum(means.values()), "terms": means, "lr": rate}
-                line["steps_per_second"] = (done - first) / (time.perf_counter() - began)
-                if alone:
-                    run_folder.add_metrics(run, line)
+                speed = (done - training.first) / (time.perf_counter() - began)
+                line.update(_measure(training, done, terms, rate, speed))
             if done % config.checkpoint_every == 0 or done == total:
-                _save(run, done, system, optimiser, config, data)
-        if alone and (first < total or not (run / "curves.png").exists()):
-            run_folder.plot_run(run)
-    return Run(run, total, first)
+                _save(training, done)
+        if distributed.rank() == 0 and (steps or not (training.run / "curves.png").exists()):
+            run_folder.plot_run(training.run)
+    return Run(training.run, total, training.first)
 
 
-def _step(
-    system: System,
-    parts: Iterator[Any],
-    optimiser: torch.optim.Optimizer,
-    config: TrainConfig,
-    place: torch.device,
-    where: tuple[Any, int],
-) -> dict[str, Tensor]:
+def _total(config: TrainConfig, data: Any) -> int:
+    """The updates of the whole run, after a look at what could not be trained at all."""
+    if len(data) == 0:
+        raise FormatError("the data set is empty", remedy="choose another subset or folder")
+    count = distributed.world()
+    if config.batch % (config.accumulation * count):
+        problem = f"a batch of {config.batch} cannot be shared by {count} x {config.accumulation} equal parts"
+        raise FormatError(problem, remedy="change batch or the number of processes")
+    return config.total_steps(len(data))
+
+
+def _begin_or_resume(training: _Training, say: Callable[[str], object]) -> None:
+    """Open the folder; take network, optimiser, random states and step from its newest checkpoint."""
+    run, config, alone = training.run, training.config, distributed.rank() == 0
+    if alone:
+        run_folder.open_run(
+            run, config, training.system, training.data, training.place, distributed.world()
+        )
+    state = distributed.broadcast(checkpoint.read_newest(run / "checkpoints", say) if alone else None)
+    if state is None:
+        checkpoint.seed_all(config.seed + distributed.rank())
+        # the first checkpoint is written before the first step: a full disk is told at once
+        state = _save(training, 0)
+    training.first = state["step"]
+    training.system.network.load_state_dict(state["network"])
+    training.optimiser.load_state_dict(state["optimiser"])
+    checkpoint.restore_random_states(state["random"][distributed.rank() % len(state["random"])])
+    if alone:
+        run_folder.cut_metrics(run, training.first)
+        if training.first:
+            word = "is finished" if training.first >= training.total else "goes on"
+            say(f"{run} {word}: {training.first} of {training.total} steps are done")
+
+
+def _shown(steps: range, training: _Training, line: dict[str, Any]) -> Iterable[int]:
+    """The steps, with a bar in the first process that tells the last measured loss."""
+    if distributed.rank() > 0:
+        return steps
+    after = lambda: f"loss {line['loss']:.4g}" if line else ""  # noqa: E731
+    return progress(steps, desc=training.run.name, after=after)
+
+
+def places(count: int, config: TrainConfig, step: int) -> list[tuple[int, int]]:
+    """Return (epoch, index) of a step's batch: the epochs, each in its own order, follow without a gap.
+
+    >>> [len(set(places(4, TrainConfig(steps=1, batch=2), step))) for step in (0, 1)]
+    [2, 2]
+    """
+    positions = range(step * config.batch, (step + 1) * config.batch)
+    return [(at // count, int(_order(count, config.seed, at // count)[at % count])) for at in positions]
+
+
+_order = lru_cache(maxsize=2)(order)
+
+
+def _parts(count: int, config: TrainConfig, first: int, total: int) -> Iterator[list[tuple[int, int]]]:
+    """Yield this process's parts of all batches to come, ``accumulation`` of them a step."""
+    size = config.batch // (config.accumulation * distributed.world())
+    for step in range(first, total):
+        batch = places(count, config, step)[distributed.rank() :: distributed.world()]
+        for at in range(0, len(batch), size):
+            yield batch[at : at + size]
+
+
+def _batches(training: _Training, workers: int, collate: Callable[[list[Any]], Any]) -> Iterator[Any]:
+    """Yield the parts of all batches to come, each loaded and collated."""
+    data, config = training.data, training.config
+    loader: Any = DataLoader(
+        _Items(data),  # type: ignore[arg-type]
+        batch_sampler=_parts(len(data), config, training.first, training.total),
+        num_workers=workers,
+        collate_fn=collate,
+        generator=torch.Generator(),  # its own, or making the loader would draw a number of ours
+    )
+    return iter(loader)
+
+
+def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, Tensor]:
     """Take one step: gradients of all parts, their mean over the processes, clipping, update."""
-    optimiser.zero_grad(set_to_none=True)
+    config, system, place = training.config, training.system, training.place
+    training.optimiser.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
     for _ in range(config.accumulation):
-        batch = distributed.to(next(parts), place)
+        batch = distributed.to(next(batches), place)
         with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
             terms = system.loss(batch)
         loss = torch.stack([term.float() for term in terms.values()]).sum() / config.accumulation
         if not torch.isfinite(loss):
-            raise _not_finite("loss", config, where)
+            raise _not_finite("loss", training, step)
         loss.backward()
         for name, term in terms.items():
             sums[name] = sums.get(name, 0) + term.detach().float() / config.accumulation
@@ -188,35 +214,45 @@ def _step(
     distributed.average_gradients(parameters)
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm or float("inf"))
     if not torch.isfinite(norm):
-        raise _not_finite("gradient", config, where)
-    optimiser.step()
+        raise _not_finite("gradient", training, step)
+    training.optimiser.step()
     return sums
 
 
-def _not_finite(what: str, config: TrainConfig, where: tuple[Any, int]) -> NotFiniteError:
-    data, step = where
-    names = [run_folder.item_name(data, index) for _, index in places(len(data), config, step)]
+def _not_finite(what: str, training: _Training, step: int) -> NotFiniteError:
+    data = training.data
+    names = [run_folder.item_name(data, index) for _, index in places(len(data), training.config, step)]
     return NotFiniteError(
         f"the {what} of step {step + 1} is not finite; its batch is {', '.join(names)}",
         remedy="look at these items, lower the learning rate or set clip_norm; the last checkpoint is whole",
     )
 
 
-def _save(
-    run: Path, step: int, system: System, optimiser: torch.optim.Optimizer, config: TrainConfig, data: Any
+def _measure(
+    training: _Training, done: int, terms: dict[str, Tensor], rate: float, speed: float
 ) -> dict[str, Any]:
+    """Append a line to the metrics, from the first process; return it."""
+    means = {name: float(distributed.average(value)) for name, value in terms.items()}
+    line = {"step": done, "loss": sum(means.values()), "terms": means, "lr": rate, "steps_per_second": speed}
+    if distributed.rank() == 0:
+        run_folder.add_metrics(training.run, line)
+    return line
+
+
+def _save(training: _Training, step: int) -> dict[str, Any]:
     """Write a checkpoint from the first process; return the state, the same in all processes."""
+    config, count = training.config, len(training.data)
     seen = step * config.batch
     state = {
         "step": step,
-        "data": {"epoch": seen // len(data), "item": seen % len(data)},
-        "schedule": {"lr": [group["lr"] for group in optimiser.param_groups]},
+        "data": {"epoch": seen // count, "item": seen % count},
+        "schedule": {"lr": [group["lr"] for group in training.optimiser.param_groups]},
         "config": plain(config),
         "hash": config_hash(config),
-        "network": system.network.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "network": training.system.network.state_dict(),
+        "optimiser": training.optimiser.state_dict(),
         "random": distributed.gather(checkpoint.random_states()),
     }
     if distributed.rank() == 0:
-        checkpoint.write(run / "checkpoints", state)
+        checkpoint.write(training.run / "checkpoints", state)
     return state if step else distributed.broadcast(state)

@@ -1,7 +1,8 @@
-"""Two processes take the steps of one."""
+"""Two processes take the steps of one, and predict in the order of one."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,24 +18,53 @@ from tests.training.tiny import CONFIG, Points, Tiny
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.slow
-def test_two_gloo_processes(tmp_path):
-    if not torch.distributed.is_gloo_available():
+def torchrun(module: str, *words: str, processes: int = 2) -> subprocess.CompletedProcess[str]:
+    """Run a module in processes of one machine, on a free port of the loopback device."""
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("this torch has no gloo")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "tests.training.tiny", "together", str(tmp_path)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
+    command += ["--nproc-per-node", str(processes), "-m", module, *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    if sys.platform == "linux":
+        environment["GLOO_SOCKET_IFNAME"] = "lo"
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes left that trained together and predicted twice."""
+    folder = tmp_path_factory.mktemp("together")
+    done = torchrun("tests.training.tiny", "together", str(folder))
     assert done.returncode == 0, done.stderr
+    return folder
 
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    """The system that one process trained."""
     system = Tiny(dropout=0.0)
-    fit(system, Points(), CONFIG, tmp_path / "alone", device="cpu", say=lambda _: None)
-    pair = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
-    assert len(pair["random"]) == 2 and pair["step"] == CONFIG.steps
-    for name, value in system.network.state_dict().items():
-        torch.testing.assert_close(pair["network"][name], value, rtol=0, atol=1e-5)
+    run = tmp_path_factory.mktemp("alone")
+    fit(system, Points(), CONFIG, run, device="cpu", say=lambda _: None)
+    return system
 
-    found = torch.load(tmp_path / "predictions.pt", weights_only=True)
-    expected = torch.tensor(predict(system, Points(count=7), device="cpu"))
-    assert found.shape == (7,)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+def test_two_gloo_processes(together, alone):
+    pair = torch.load(together / "run" / "checkpoints" / "last.pt", weights_only=True)
+    assert len(pair["random"]) == 2 and pair["step"] == CONFIG.steps
+    for name, value in alone.network.state_dict().items():
+        torch.testing.assert_close(pair["network"][name], value, rtol=0, atol=1e-5)
+    about = json.loads((together / "run" / "run.json").read_text())
+    assert about["processes"] == 2
+
+
+def test_predictions_of_two_processes_come_in_order(together, alone):
+    found = json.loads((together / "found.json").read_text())
+    assert found["ranks"] == [0, 1]
+    expected = predict(alone, Points(count=7), device="cpu")
+    assert found["predictions"] == pytest.approx(expected, abs=1e-4)
+    assert len(set(expected)) == 7  # another order would be seen
+    assert [number for number, _ in found["numbers"]] == [0, 1, 0, 1, 0, 1, 0]  # the work was shared
+    first = [float(Points()[index][0][0]) for index in range(7)]
+    assert [value for _, value in found["numbers"]] == pytest.approx(first)

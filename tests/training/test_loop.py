@@ -237,8 +237,9 @@ def test_clipping_bounds_the_step(tmp_path):
     system = Tiny()
     before = [parameter.detach().clone() for parameter in system.network.parameters()]
     fit(system, Points(), config, tmp_path, device="cpu", say=silent)
-    moved = [(a - b).detach().square().sum() for a, b in zip(before, system.network.parameters(), strict=True)]
-    assert float(torch.stack(moved).sum().sqrt()) == pytest.approx(0.01, rel=1e-3)
+    after = [parameter.detach() for parameter in system.network.parameters()]
+    moved = torch.stack([(a - b).square().sum() for a, b in zip(before, after, strict=True)]).sum().sqrt()
+    assert float(moved) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_every_epoch_sees_every_item_once():
@@ -261,7 +262,7 @@ def test_predictions_come_in_order():
     found = distributed.predict(system, Points(count=7), batch=3, device="cpu")
     assert system.network.training
     system.network.eval()
-    expected = [float(system.network(Points()[i][0])[0]) for i in range(7)]
+    expected = [system.network(Points()[i][0])[0].item() for i in range(7)]
     assert found == pytest.approx(expected, abs=1e-6)
 
 

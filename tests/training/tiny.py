@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from stad_lite.schedule import TrainConfig
 from stad_lite.training.checkpoint import seed_all
-from stad_lite.training.distributed import predict, rank
+from stad_lite.training.distributed import gather, predict, rank
 from stad_lite.training.loop import fit
 
 CONFIG = TrainConfig(steps=40, batch=4, lr=0.01, warm_up=5, clip_norm=1.0, checkpoint_every=1, log_every=3)
@@ -67,6 +68,13 @@ class Told(Tiny):
         return super().loss(batch)
 
 
+class Named(Tiny):
+    """Predicts who looked at an item, and the item's first number."""
+
+    def predict(self, batch: Any) -> list[Any]:
+        return [[rank(), float(x[0])] for x, _ in batch]
+
+
 Told.__name__ = "Tiny"  # the run folder names the system
 
 
@@ -112,12 +120,17 @@ def select_for(seconds: float) -> None:
 
 
 def together(folder: Path) -> None:
-    """Train and predict under torchrun; the first process writes what came out."""
+    """Train and predict under torchrun, each process late once; the second writes what came out."""
     system = Tiny(dropout=0.0, seed=rank())
+    mine = int(os.environ["RANK"])
     fit(system, Points(), CONFIG, folder / "run", device="cpu", say=lambda _: None)
+    select_for(1.0 - mine)
     predictions = predict(system, Points(count=7), batch=2, device="cpu")
-    if int(os.environ["RANK"]) == 1:  # the second has the whole list as well
-        torch.save(torch.tensor(predictions), folder / "predictions.pt")
+    select_for(float(mine))
+    numbers = predict(Named(), Points(count=7), batch=3, device="cpu", collate=list)
+    found = {"predictions": predictions, "numbers": numbers, "ranks": gather(mine)}
+    if mine == 1:  # the second has the whole list as well
+        (folder / "found.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
