@@ -137,22 +137,31 @@ class PCSC(nn.Module):
         truth: in training: proposals are labelled and sampled, and true boxes stand beside them
         """
         levels = self.features(rgb, flow)
-        anchors, counts = self.anchors(levels["rgb"])
-        rpn = {s: self.rpns[s](levels[s]) for s in STREAMS}
-        raw = {s: (scores[..., 0].float(), offsets.float()) for s, (scores, offsets) in rpn.items()}
-        place = 0 if self.training else 1
-        size, before = self.config.size, self.config.rpn_before[place]
-        after, threshold = self.config.rpn_after[place], self.config.rpn_nms
-        first = {
-            s: cooperation.region_proposals(*raw[s], anchors, counts, size, before, after, threshold)
-            for s in STREAMS
-        }
+        anchors, rpn, first = self.propose(levels)
         stages = {(s, 0): self.stage(0, s, first[s], levels, truth) for s in STREAMS}
         for number in range(1, self.config.stages + 1):
             turn = cooperation.turn(number)
             proposals = self.joined(turn, {key: stage.found for key, stage in stages.items()})
             stages[turn.stream, number] = self.stage(number, turn.stream, proposals, levels, truth)
-        return Outputs(levels, anchors, raw, first, tuple(stages.values()))
+        return Outputs(levels, anchors, rpn, first, tuple(stages.values()))
+
+    def propose(
+        self, levels: Levels
+    ) -> tuple[Tensor, dict[str, tuple[Tensor, Tensor]], dict[str, Proposals]]:
+        """Return the anchors, the RPNs' raw outputs and the region proposals P_0 (``Outputs``)."""
+        config, place = self.config, 0 if self.training else 1
+        anchors, counts = self.anchors(levels["rgb"])
+        raw, first = {}, {}
+        for stream in STREAMS:
+            scores, offsets = self.rpns[stream](levels[stream])
+            raw[stream] = scores[..., 0].float(), offsets.float()
+            first[stream] = cooperation.region_proposals(
+                *raw[stream], anchors, counts, config.size,
+                before=config.rpn_before[place],
+                after=config.rpn_after[place],
+                threshold=config.rpn_nms,
+            )  # fmt: skip
+        return anchors, raw, first
 
     def anchors(self, levels: list[Tensor]) -> tuple[Tensor, list[int]]:
         """Return the anchors of all levels (a, 4) xyxy pixels, and how many each level has."""

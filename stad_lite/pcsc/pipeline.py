@@ -149,13 +149,19 @@ def check_source(system: PCSCSystem, source: VideoSource) -> None:
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return a batch: clips stacked, boxes (b, m, 4) and labels (b, m) padded with zeros and -1."""
-    most = max(1, *(len(item["labels"]) for item in items))
-    boxes, labels = torch.zeros(len(items), most, 4), torch.full((len(items), most), -1)
-    for row, item in enumerate(items):
-        boxes[row, : len(item["labels"])] = item["boxes"]
-        labels[row, : len(item["labels"])] = item["labels"]
+    boxes, labels = padded_truth([(item["boxes"], item["labels"]) for item in items])
     streams = {stream: torch.stack([item[stream] for item in items]).float() for stream in STREAMS}
     return {**streams, "boxes": boxes, "labels": labels}
+
+
+def padded_truth(frames: Sequence[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
+    """Return the true boxes (b, m, 4) and labels (b, m) of frames, padded with zeros and -1."""
+    most = max([1, *(len(labels) for _, labels in frames)])
+    boxes, labels = torch.zeros(len(frames), most, 4), torch.full((len(frames), most), -1)
+    for row, (some, names) in enumerate(frames):
+        boxes[row, : len(names)] = torch.as_tensor(some, dtype=torch.float32)
+        labels[row, : len(names)] = torch.as_tensor(names)
+    return boxes, labels
 
 
 @dataclass(frozen=True, eq=False)

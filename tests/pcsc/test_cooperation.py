@@ -1,0 +1,140 @@
+"""Who helps whom, suppression in many groups at once against the plain loop, unions."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from stad_lite import boxes as box_ops
+from stad_lite.errors import FormatError
+from stad_lite.nets.rpn import propose
+from stad_lite.pcsc import cooperation
+from stad_lite.pcsc.cooperation import Detections, Proposals
+
+
+def some_boxes(*shape: int, size: float = 40.0) -> torch.Tensor:
+    corner = torch.rand(*shape, 2) * size
+    return torch.cat([corner, corner + 4 + torch.rand(*shape, 2) * size / 2], -1)
+
+
+@pytest.mark.parametrize(
+    ("stage", "stream", "own", "other"),
+    [
+        (1, "rgb", ("rgb", 0), ("flow", 0)),
+        (2, "flow", ("flow", 0), ("rgb", 1)),
+        (3, "rgb", ("rgb", 1), ("flow", 2)),
+        (4, "flow", ("flow", 2), ("rgb", 3)),
+    ],
+)
+def test_the_schedule_of_figure_1(stage, stream, own, other):
+    turn = cooperation.turn(stage)
+    assert (turn.stream, turn.own, turn.other) == (stream, own, other)
+    assert turn.helper == other[0] != stream
+
+
+@pytest.mark.parametrize("stage", range(2, 9))
+def test_the_schedule_is_the_formula(stage):
+    """P_t of stream i = B_(t-2) of i joined with B_(t-1) of j, for every stage that has both."""
+    turn = cooperation.turn(stage)
+    assert turn.own == (turn.stream, stage - 2)
+    assert turn.other == (turn.helper, stage - 1)
+    if stage > 2:  # what is taken was found by a stage of that stream
+        assert cooperation.turn(stage - 2).stream == turn.stream
+    assert cooperation.turn(stage - 1).stream == turn.helper
+
+
+def test_no_turn_before_stage_one():
+    with pytest.raises(FormatError, match="stage 0"):
+        cooperation.turn(0)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("seed", range(3))
+def test_suppression_is_the_greedy_loop(threshold, seed):
+    torch.manual_seed(seed)
+    boxes, scores, valid = some_boxes(4, 30), torch.rand(4, 30), torch.rand(4, 30) < 0.8
+    kept = cooperation.suppress(Proposals(boxes, scores, valid), threshold, 30)
+    for item in range(4):
+        there = valid[item].nonzero()[:, 0]
+        expected = there[box_ops.nms(boxes[item, there], scores[item, there], threshold)]
+        assert torch.equal(kept.boxes[item, kept.valid[item]], boxes[item, expected])
+        assert torch.equal(kept.scores[item, kept.valid[item]], scores[item, expected])
+        assert kept.valid[item].tolist() == sorted(kept.valid[item].tolist(), reverse=True)
+
+
+def test_a_chain_of_suppression():
+    """Of four boxes in a row each covers the next: the first and the third stay."""
+    left = torch.arange(4.0) * 3
+    boxes = torch.stack([left, torch.zeros(4), left + 10, torch.full((4,), 10.0)], -1)
+    stays = cooperation.survivors(boxes, torch.ones(4, dtype=torch.bool), 0.5)
+    assert stays.tolist() == [True, False, True, False]
+
+
+def test_region_proposals_are_those_of_the_rpn():
+    torch.manual_seed(1)
+    anchors = some_boxes(60)
+    scores, offsets = torch.randn(3, 60), torch.randn(3, 60, 4) / 5
+    levels = [40, 20]
+    found = cooperation.region_proposals(scores, offsets, anchors, levels, (50, 60), 15, 12, 0.4)
+    for item in range(3):
+        boxes, logits = propose(
+            scores[item], offsets[item], anchors, 60, 50,
+            levels=levels, before=15, after=12, threshold=0.4,
+        )  # fmt: skip
+        assert 0 < len(boxes) <= 12
+        torch.testing.assert_close(found.boxes[item, found.valid[item]], boxes)
+        torch.testing.assert_close(found.scores[item, found.valid[item]], logits)
+
+
+def detections(boxes: list[list[float]], scores: list[list[float]]) -> Detections:
+    """Return one frame's detections in which all classes have the same boxes."""
+    table = torch.tensor(boxes).reshape(1, -1, 1, 4)
+    chances = torch.tensor(scores)[None]
+    there = torch.ones(1, len(boxes), dtype=torch.bool)
+    return Detections(table.expand(-1, -1, chances.shape[2], -1), chances, there)
+
+
+NEAR, FAR = [[0.0, 0, 10, 10], [4.0, 0, 14, 10]], [[30.0, 0, 40, 10]]
+
+
+def test_the_other_streams_boxes_are_thinned_more():
+    """Two boxes of overlap .43 both stay under the own threshold .5, one of them under the other's .3."""
+    found = detections(NEAR, [[0.9, 0.1], [0.2, 0.8]])
+    own = cooperation.confident(found, 0.05, 0.5, 8)
+    other = cooperation.confident(found, 0.05, 0.3, 8)
+    assert (int(own.valid.sum()), int(other.valid.sum())) == (2, 1)
+    joined = cooperation.join(own, other)
+    assert joined.boxes.shape == (1, 4, 4) and int(joined.valid.sum()) == 3
+
+
+def test_only_confident_boxes_become_proposals_each_in_its_best_class():
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [50.0, 50, 60, 60]], [[20.0, 20, 30, 30], [0.0, 0, 9, 9]]])[None]
+    found = Detections(boxes, torch.tensor([[[0.9, 0.3], [0.04, 0.03]]]), torch.ones(1, 2, dtype=torch.bool))
+    kept = cooperation.confident(found, 0.05, 0.5, 8)
+    assert kept.boxes[kept.valid].tolist() == [[0.0, 0, 10, 10]]
+
+
+def test_a_stream_without_detections_gives_no_proposals():
+    found = Detections(torch.zeros(2, 0, 3, 4), torch.zeros(2, 0, 3), torch.zeros(2, 0, dtype=torch.bool))
+    empty = cooperation.confident(found, 0.05, 0.5, 8)
+    assert empty.boxes.shape == (2, 0, 4)
+    one = cooperation.confident(detections(FAR, [[0.9]]), 0.05, 0.5, 8)
+    assert cooperation.join(one, Proposals(*(x[:1] for x in empty))).valid.sum() == 1
+
+
+def test_the_output_of_a_stage_holds_what_earlier_stages_found():
+    first, second = detections(FAR, [[0.6, 0.0]]), detections(NEAR[:1], [[0.9, 0.2]])
+    output = cooperation.union([first, second], 0.05, 0.5, 5)
+    assert output.scores[0, 0, output.valid[0, 0]].tolist() == pytest.approx([0.9, 0.6])
+    assert output.scores[0, 1, output.valid[0, 1]].tolist() == pytest.approx([0.2])
+    again = cooperation.union([second, detections(NEAR[:1], [[0.7, 0.0]])], 0.05, 0.5, 5)
+    assert int(again.valid[0, 0].sum()) == 1  # the same box from two stages is one detection
+
+
+def test_bad_input():
+    with pytest.raises(FormatError, match="no stages"):
+        cooperation.union([], 0.05, 0.5, 5)
+    with pytest.raises(FormatError, match="different batches"):
+        cooperation.join(
+            *(Proposals(torch.zeros(b, 1, 4), torch.zeros(b, 1), torch.ones(b, 1) > 0) for b in (1, 2))
+        )

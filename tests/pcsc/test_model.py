@@ -1,0 +1,273 @@
+"""The network: its stages, variants, losses, and which parameters learn from what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from stad_lite.errors import FormatError
+from stad_lite.pcsc.config import PCSCConfig, schedule
+from stad_lite.pcsc.detector import Truth
+from stad_lite.pcsc.model import PCSC, PCSCSystem, criterion, decode, outputs_by_stage
+
+SMOKE = PCSCConfig.smoke()
+FOUR = replace(SMOKE, stages=4)
+CLASSES = ("a", "b", "c")
+
+
+def maps(batch: int = 2, config: PCSCConfig = SMOKE) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return {stream: torch.randn(batch, config.frames, 32, 12, 12) for stream in ("rgb", "flow")}
+
+
+def batch(size: int = 2) -> dict[str, torch.Tensor]:
+    boxes = torch.tensor([[8.0, 8, 24, 30], [0.0, 0, 0, 0]]).expand(size, 2, 4).clone()
+    return {**maps(size), "boxes": boxes, "labels": torch.tensor([[1, -1]] * size)}
+
+
+def loud(network: PCSC) -> PCSC:
+    """Give every message something to say."""
+    for part in [*(network.image_messages or []), *network.roi_messages.values()]:
+        nn.init.normal_(part.restore.weight)
+    return network
+
+
+def test_stages_and_heads():
+    network = PCSC(FOUR, 3)
+    assert list(network.heads) == ["rgb0", "flow0", "stage1", "stage2", "stage3", "stage4"]
+    outputs = network.eval()(**maps())
+    assert [(s.number, s.stream) for s in outputs.stages] == [
+        (0, "rgb"), (0, "flow"), (1, "rgb"), (2, "flow"), (3, "rgb"), (4, "flow"),
+    ]  # fmt: skip
+    assert len(outputs_by_stage(outputs, FOUR)) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "image", "roi"),
+    [
+        ({}, True, 4),
+        ({"messages": "image"}, True, 0),
+        ({"messages": "roi"}, False, 4),
+        ({"messages": "none"}, False, 0),
+        ({"directions": "to_rgb"}, True, 2),
+        ({"directions": "to_flow"}, False, 2),
+    ],
+)
+def test_which_messages_a_variant_has(change, image, roi):
+    network = PCSC(replace(FOUR, **change), 3)
+    assert (network.image_messages is not None) is image
+    assert len(network.roi_messages) == roi
+
+
+@torch.no_grad()
+def test_silent_messages_equal_none():
+    """A new network's messages are zero: it is the network without feature cooperation."""
+    torch.manual_seed(0)
+    with_messages = PCSC(FOUR, 3).eval()
+    without = PCSC(replace(FOUR, messages="none"), 3).eval()
+    without.load_state_dict(with_messages.state_dict(), strict=False)
+    for a, b in zip(with_messages(**maps()).stages, without(**maps()).stages, strict=True):
+        assert torch.equal(a.found.scores, b.found.scores)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("change", "changed", "moved"),
+    [
+        ({}, "flow", {"rgb0", "flow0", "rgb1", "flow2"}),
+        ({}, "rgb", {"rgb0", "rgb1", "flow2"}),
+        ({"messages": "none"}, "flow", {"flow0", "rgb1", "flow2"}),
+        ({"messages": "none", "proposals": False}, "flow", {"flow0", "flow2"}),
+        ({"messages": "none", "proposals": False}, "rgb", {"rgb0", "rgb1"}),
+        ({"proposals": False, "messages": "roi"}, "flow", {"flow0", "rgb1", "flow2"}),
+        ({"proposals": False, "messages": "image"}, "rgb", {"rgb0", "rgb1"}),
+        ({"directions": "to_rgb"}, "rgb", {"rgb0", "rgb1"}),
+        ({"directions": "to_rgb"}, "flow", {"rgb0", "flow0", "rgb1", "flow2"}),
+        ({"directions": "to_flow"}, "flow", {"flow0", "flow2"}),
+        ({"directions": "to_flow"}, "rgb", {"rgb0", "rgb1", "flow2"}),
+    ],
+)
+def test_who_depends_on_which_stream(change, changed, moved):
+    """Change one stream's input: exactly the stages that it may reach find something else."""
+    torch.manual_seed(0)
+    config = replace(SMOKE, confidence=0.0, **change)
+    network = loud(PCSC(config, 3)).eval()
+    before = network(**maps())
+    after = network(**{**maps(), changed: torch.randn(2, config.frames, 32, 12, 12)})
+    found = {
+        f"{a.stream}{a.number}"
+        for a, b in zip(before.stages, after.stages, strict=True)
+        if a.found.scores.shape != b.found.scores.shape or not torch.equal(a.found.scores, b.found.scores)
+    }
+    assert found == moved
+
+
+def test_losses_reach_every_part_but_frozen_ones_and_actionness():
+    system = PCSCSystem(SMOKE, CLASSES)
+    loud(system.network)
+    terms = system.loss(batch())
+    assert set(terms) == {"rpn", "stage0", "stage1", "stage2"}
+    sum(terms.values()).backward()
+    silent = {name.split(".")[0] for name, p in system.network.named_parameters() if p.grad is None}
+    assert silent == {"backbones", "actionness"}
+
+
+def test_proposals_carry_no_gradient():
+    system = PCSCSystem(replace(SMOKE, messages="none"), CLASSES)
+    terms = system.loss(batch())
+    terms["stage1"].backward()  # RGB's second head: its boxes come from both streams, its features from RGB
+    names = {name for name, p in system.network.named_parameters() if p.grad is not None and p.grad.any()}
+    assert {".".join(name.split(".")[:2]) for name in names} == {"trunks.rgb", "pyramids.rgb", "heads.stage1"}
+
+
+def test_training_makes_the_loss_fall():
+    torch.manual_seed(0)
+    system, data = PCSCSystem(SMOKE, CLASSES), batch(4)
+    optimiser, losses = torch.optim.Adam(system.network.parameters(), 3e-3), []
+    for _ in range(50):
+        loss = torch.stack(list(system.loss(data).values())).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0] / 2
+    system.network.eval()
+    with torch.no_grad():
+        found = system.predict(data)
+    top = found[0].scores.argmax()
+    assert found[0].labels[top] == 1
+
+
+@torch.no_grad()
+def test_frames_do_not_depend_on_the_batch():
+    torch.manual_seed(0)
+    system = PCSCSystem(SMOKE, CLASSES)
+    system.network.eval()
+    data = maps(3)
+    together = system.predict(data)
+    alone = [system.predict({name: value[[i]] for name, value in data.items()})[0] for i in range(3)]
+    for a, b in zip(together, alone, strict=True):
+        assert a.boxes == pytest.approx(b.boxes, abs=1e-3)
+        assert a.scores == pytest.approx(b.scores, abs=1e-5)
+
+
+@torch.no_grad()
+def test_a_stream_without_proposals():
+    """Nothing is confident enough: later stages find nothing, and the output is that of stage 0."""
+    config = replace(SMOKE, confidence=1.0)
+    system = PCSCSystem(config, CLASSES)
+    outputs = system.network.eval()(**maps())
+    assert not any(bool(stage.found.valid.any()) for stage in outputs.stages if stage.number)
+    first, *_, last = (decode(output) for output in outputs_by_stage(outputs, config))
+    assert all((a.scores == b.scores).all() for a, b in zip(first, last, strict=True))
+
+
+def test_training_goes_on_without_proposals():
+    system = PCSCSystem(replace(SMOKE, confidence=1.0), CLASSES)
+    terms = system.loss({**batch(), "labels": torch.full((2, 2), -1)})
+    assert terms["stage1"].item() == 0 and torch.isfinite(torch.stack(list(terms.values()))).all()
+
+
+def test_bad_input():
+    network, data = PCSC(SMOKE, 3), maps()
+    with pytest.raises(FormatError, match="do not belong together"):
+        network(data["rgb"], data["flow"][:, :-1])
+    with pytest.raises(FormatError, match="do not belong together"):
+        network(data["rgb"], data["flow"][..., :-1])
+    with pytest.raises(FormatError, match="give the maps of 5 frames"):
+        network(data["rgb"][:, :-1], data["flow"][:, :-1])
+    with pytest.raises(FormatError, match="no targets"):
+        truth = Truth(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.long))
+        criterion(network(**data), truth, SMOKE)
+    with pytest.raises(FormatError, match="no classes"):
+        PCSCSystem(SMOKE, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"messages": "some"}, "messages 'some'"),
+        ({"directions": "rgb"}, "directions 'rgb'"),
+        ({"trunk": "vgg"}, "trunk 'vgg'"),
+        ({"stages": -1}, "stages is -1"),
+        ({"every": 0}, "every is 0"),
+        ({"scales": (16.0,)}, "1 anchor scales for 2 levels"),
+    ],
+)
+def test_bad_settings(change, message):
+    with pytest.raises(FormatError, match=message):
+        replace(SMOKE, **change)
+
+
+def small_i3d() -> PCSCConfig:
+    return replace(
+        PCSCConfig.paper(), size=(64, 64), frames=4, width=0.125, channels=16, hidden=16, frozen=False,
+        norm="group", head_batch=16, rpn_before=(50, 50), rpn_after=(20, 10), stage_keep=6,
+    )  # fmt: skip
+
+
+def test_i3d_trains_a_step():
+    """The paper's network in everything but width and size."""
+    torch.manual_seed(0)
+    config = small_i3d()
+    system = PCSCSystem(config, CLASSES)
+    data = batch()
+    data |= {"rgb": torch.randn(2, 3, 4, 64, 64), "flow": torch.randn(2, 2, 4, 64, 64)}
+    torch.stack(list(system.loss(data).values())).sum().backward()
+    assert all(p.grad is not None for p in system.network.trunks.parameters())
+    levels = system.network.features(data["rgb"], data["flow"])["rgb"]
+    assert [tuple(level.shape[1:]) for level in levels] == [(16, n, n) for n in (16, 8, 4, 2)]
+
+
+def meta_network(config: PCSCConfig) -> PCSC:
+    with torch.device("meta"):
+        return PCSC(config, 24)
+
+
+def test_the_papers_parameters():
+    """Counted, not measured: two I3D, two pyramids and RPNs, six heads, the messages."""
+    network = meta_network(PCSCConfig.paper())
+    count = {name: sum(p.numel() for p in part.parameters()) for name, part in network.named_children()}
+    i3d = 12_287_264 - 3 * 64 * 343 + 64 * 343 * 3  # RGB without its classifier
+    assert sum(p.numel() for p in network.trunks["rgb"].parameters()) == i3d
+    assert count["trunks"] == 2 * i3d - 64 * 343
+    assert count["image_messages"] == sum(2 * c * (c // 4) + c // 4 + c for c in (192, 480, 832, 1024))
+    assert count["roi_messages"] == 4 * (2 * 256 * 64 + 64 + 256)
+    one_head = (256 * 49 + 1) * 1024 + 1025 * 1024 + 1025 * (25 + 96)
+    assert count["heads"] == 6 * one_head
+    without = meta_network(replace(PCSCConfig.paper(), messages="none"))
+    total, bare = (sum(p.numel() for p in one.parameters()) for one in (network, without))
+    assert total - bare == count["image_messages"] + count["roi_messages"]
+
+
+def test_schedules():
+    """The paper: .01, times .1 at the fifth and at the sixth of six epochs."""
+    paper = schedule("paper")
+    assert (paper.epochs, paper.lr, paper.drop) == (6, 0.01, 0.1)
+    assert [round(part * 6) for part in paper.drops] == [4, 5]
+    assert schedule("lesson").lr_factors == (("backbones", 0.0),)
+    with pytest.raises(FormatError, match="no profile"):
+        schedule("long")
+
+
+@pytest.mark.slow
+def test_paper_trains_one_step():
+    torch.manual_seed(0)
+    config = PCSCConfig.paper()
+    system = PCSCSystem(config, tuple(f"class {i}" for i in range(24)))
+    height, width = config.size
+    data = {
+        "rgb": torch.rand(1, 3, config.frames, height, width) * 2 - 1,
+        "flow": torch.rand(1, 2, config.frames, height, width) * 2 - 1,
+        "boxes": torch.tensor([[[100.0, 60, 220, 300]]]),
+        "labels": torch.tensor([[5]]),
+    }
+    optimiser = torch.optim.SGD(system.network.parameters(), schedule("paper").lr, 0.9)
+    loss = torch.stack(list(system.loss(data).values())).sum()
+    loss.backward()
+    optimiser.step()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p).all() for p in system.network.parameters())
