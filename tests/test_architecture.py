@@ -18,7 +18,7 @@ FLOORS = {
     "errors": 1, "arrays": 1, "progress": 1, "unpickle": 1,
     "boxes": 1, "segments": 1, "align": 1, "anchors": 1,
     "tubes": 2,
-    "matching": 3, "records": 3, "linking": 3, "schedule": 3,
+    "matching": 3, "records": 3, "linking": 3, "schedule": 3, "settings": 3,
     "data": 4, "metrics": 4, "nets": 4,
     "baselines": 4.5,
     "cfad": 5, "step": 5, "sp_tad": 5, "pcsc": 5, "flow_subnet": 5,
@@ -30,7 +30,7 @@ FLOORS = {
 # On these floors a module may also import what stands before it in this list.
 ORDERED = {
     1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "align", "anchors"],
-    3: ["matching", "schedule", "records", "linking"],
+    3: ["matching", "settings", "schedule", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
     5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "training", "exercises", "reproduce"],
 }
