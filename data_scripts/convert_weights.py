@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from stad_lite.errors import StadError
 from stad_lite.nets import weights
+from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import I3D
@@ -41,6 +42,7 @@ NETWORKS: dict[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
     "dilated-vgg": lambda _: DilatedVGG(),
     "rfb": lambda _: RFBBackbone(),
     "pwc-net": lambda _: PWCNet(),
+    "flownet2-s": lambda _: FlowNetS(),
     "spynet": lambda _: SPyNet(),
 }
 

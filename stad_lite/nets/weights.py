@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
+from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import END_POINTS, I3D
@@ -129,7 +130,7 @@ def load(
 ) -> Report:
     """Fill a network with published weights.
 
-    net: an I3D, VGG, DilatedVGG, RFBBackbone, PWCNet or SPyNet
+    net: an I3D, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS or SPyNet
     state: as ``read_state`` returns it
     layout: a name in ``LAYOUTS`` (None: the one that fills most of the network)
     strict: whether missing tensors and other shapes are errors, before anything is changed
@@ -335,6 +336,7 @@ LAYOUTS: dict[type[nn.Module], tuple[Layout, ...]] = {
         Layout("torchvision", _features_to("base."), _decimated),
     ),
     PWCNet: (Layout("pwc-net", lambda key: key),),
+    FlowNetS: (Layout("flownet2", lambda key: key),),
     SPyNet: (Layout("spynet", lambda key: key),),
 }
 """Network -> the layouts of its weights that are known."""

@@ -12,6 +12,7 @@ import torch
 
 from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets import weights
+from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import END_POINTS, I3D
@@ -156,10 +157,12 @@ def test_fully_connected_layers_are_thinned_out():
 
 def test_our_own_files_load_back():
     """What a network saves is the first layout of its kind; keys of a head beside it stay unused."""
-    for net in (RFBBackbone(width=0.125, depth=2), PWCNet(depth=3, width=0.125), SPyNet(depth=2, width=0.25)):
+    nets = (RFBBackbone(width=0.125, depth=2), PWCNet(depth=3, width=0.125), SPyNet(depth=2, width=0.25))
+    for net in (*nets, FlowNetS(depth=3, width=0.125)):
         state = {name: value + 1 for name, value in net.state_dict().items()}
         report = weights.load(net, {**state, "loc.0.weight": torch.zeros(1)})
-        assert report.unused == ("loc.0.weight",) and report.layout in ("rfb-net", "pwc-net", "spynet")
+        assert report.unused == ("loc.0.weight",)
+        assert report.layout in ("rfb-net", "pwc-net", "spynet", "flownet2")
         assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
 
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stad_lite.errors import FormatError
-from stad_lite.nets.flow.warping import resize_flow, resize_to_multiple, warp
+from stad_lite.nets.flow.warping import resize_to_multiple, to_image_size, warp
 from stad_lite.nets.layers import scaled
 
 PYRAMID = (16, 32, 64, 96, 128, 196)
@@ -159,11 +159,8 @@ def estimate(net: PWCNet, first: Tensor, second: Tensor) -> Tensor:
     first, second: (b, 3, h, w) RGB in [0, 1]
     returns: (b, 2, h, w) pixels to the right and down
     """
-    height, width = first.shape[2:]
     one, two = (resize_to_multiple(image.flip(1), 2**net.depth) for image in (first, second))
-    coarse = net(one, two)[0] * FLOW_SCALE
-    flow = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
-    return flow if flow.shape[2:] == (height, width) else resize_flow(flow, height, width)
+    return to_image_size(net(one, two)[0] * FLOW_SCALE, first.shape[2], first.shape[3])
 
 
 def multi_scale_loss(

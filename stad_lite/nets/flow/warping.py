@@ -48,6 +48,16 @@ def resize_to_multiple(images: Tensor, multiple: int) -> Tensor:
     return F.interpolate(images, size=(height, width), mode="bilinear", align_corners=False)
 
 
+def to_image_size(coarse: Tensor, height: int, width: int) -> Tensor:
+    """Return flow that a network gave at a quarter of its input's size at an image's own size.
+
+    coarse: (b, 2, h', w') pixels of the network's input, which is 4 h' x 4 w'
+    returns: (b, 2, height, width) pixels of the image
+    """
+    flow = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
+    return flow if flow.shape[2:] == (height, width) else resize_flow(flow, height, width)
+
+
 def end_point_error(flow: Tensor, truth: Tensor) -> Tensor:
     """Return the mean length of the difference in pixels.
 
