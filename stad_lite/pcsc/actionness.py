@@ -122,8 +122,9 @@ def train_actionness(
             remedy="train the detector longer, lower its thresholds or give untrimmed videos",
         )
     use = counts[columns[1]] > 0
-    features = torch.as_tensor(columns[0][use], dtype=torch.float32)
-    label, target = torch.as_tensor(columns[1][use]), torch.as_tensor(columns[2][use])
+    device = detectors.mean.device
+    features = torch.as_tensor(columns[0][use], dtype=torch.float32, device=device)
+    label, target = (torch.as_tensor(column[use], device=device) for column in columns[1:])
     with torch.no_grad():
         detectors.mean.copy_(features.mean(0))
         detectors.spread.copy_(features.std(0).clamp(min=1e-3))
@@ -132,7 +133,7 @@ def train_actionness(
     generator = torch.Generator().manual_seed(seed)
     detectors.train()
     for _ in range(steps):
-        chosen = torch.randint(len(label), (min(batch, len(label)),), generator=generator)
+        chosen = torch.randint(len(label), (min(batch, len(label)),), generator=generator).to(device)
         logits = detectors(features[chosen]).gather(1, label[chosen][:, None])[:, 0]
         optimiser.zero_grad(set_to_none=True)
         binary_cross_entropy(logits, target[chosen]).backward()
@@ -163,8 +164,8 @@ def scores_along(
         raise FormatError("the tube has no detections", remedy="give the boxes that it was linked from")
     if not detectors.trained[label]:
         return np.ones(len(tube))
-    logits = detectors(torch.as_tensor(features, dtype=torch.float32))[:, label]
-    return np.interp(tube.frames, frame, logits.sigmoid().numpy())
+    described = torch.as_tensor(features, dtype=torch.float32, device=detectors.mean.device)
+    return np.interp(tube.frames, frame, detectors(described)[:, label].sigmoid().cpu().numpy())
 
 
 @dataclass(frozen=True)

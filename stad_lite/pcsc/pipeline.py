@@ -186,20 +186,26 @@ def look(
     raises: FormatError
     """
     check_source(system, source)
-    network, config = system.network.eval(), system.config
+    network, config, training = system.network, system.config, system.network.training
+    network.eval()
     device = next(network.parameters()).device
-    for video in progress(source.videos, desc="detecting"):
-        known = maps if maps is not None or config.trunk == "i3d" else frame_maps(network, source, [video])
-        rows: list[list[Any]] = [[] for _ in range(config.stages + 1)]
-        features = []
-        for numbers, clip in clips(source, config, video, known, BATCH):
-            outputs = network(clip["rgb"].to(device), clip["flow"].to(device))
-            found = [decode(output) for output in outputs_by_stage(outputs, config)]
-            for stage, frames in zip(rows, found, strict=True):
-                stage += list(zip(numbers.tolist(), frames, strict=True))
-            boxes, item = _flat(found[-1], device)
-            features.append(network.describe(outputs.levels, boxes, item).cpu().numpy())
-        yield video, Seen(tuple(map(_rows, rows)), np.concatenate(features))
+    try:
+        for video in progress(source.videos, desc="detecting"):
+            known = (
+                maps if maps is not None or config.trunk == "i3d" else frame_maps(network, source, [video])
+            )
+            rows: list[list[Any]] = [[] for _ in range(config.stages + 1)]
+            features = []
+            for numbers, clip in clips(source, config, video, known, BATCH):
+                outputs = network(clip["rgb"].to(device), clip["flow"].to(device))
+                found = [decode(output) for output in outputs_by_stage(outputs, config)]
+                for stage, frames in zip(rows, found, strict=True):
+                    stage += list(zip(numbers.tolist(), frames, strict=True))
+                boxes, item = _flat(found[-1], device)
+                features.append(network.describe(outputs.levels, boxes, item).cpu().numpy())
+            yield video, Seen(tuple(map(_rows, rows)), np.concatenate(features))
+    finally:
+        network.train(training)
 
 
 def _flat(frames: Sequence[Found], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -86,7 +86,8 @@ def proposal_recall(
     Source: PCSC Sec. 3.2 (either stream's proposals cover the true regions only partly).
     """
     check_source(system, source)
-    network = system.network.eval()
+    network, training = system.network, system.network.training
+    network.eval()
     device = next(network.parameters()).device
     parts: dict[tuple[int, str], list[Tensor]] = {(n, name): [] for n in counts for name in PROPOSERS}
     labels = []
@@ -102,6 +103,7 @@ def proposal_recall(
                 pools = {**first, "union": united(first["rgb"], first["flow"], count)}
                 for name in PROPOSERS:
                     parts[count, name].append(found(pools[name], truth, count, overlap)[there])
+    network.train(training)
     if not sum(map(len, labels)):
         raise FormatError("no frame holds a true box", remedy="choose another subset")
     return {

@@ -1,0 +1,200 @@
+"""PCSC on the synthetic benchmark: stages, messages, directions, corrupted streams, trimming.
+
+One training a run gives all stages. Figures, in percent: ``stage0`` to ``stage4`` frame-mAP@.5 after each
+stage; ``recall_rgb``, ``recall_flow``, ``recall_union`` of region proposals at an equal count, ``only_rgb``,
+``only_flow``; ``tubes``, ``tubes_actionness``, ``tubes_labels`` video-mAP@.5 without trimming, trimmed by
+actionness and by label smoothness, and the same at .2. ``cpu_seconds`` is what training, actionness and the
+test take; the small networks' maps are computed once and kept (``feature_seconds``).
+
+    python -m stad_lite.reproduce.sweep pcsc --variants base no_messages --seeds 5 --profile lesson
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from stad_lite.data import flow as flow_tools
+from stad_lite.data.source import VideoSource, synthetic_source
+from stad_lite.data.synthetic import Settings, cache_folder
+from stad_lite.linking import LabelSmoothing, trim_tubes
+from stad_lite.metrics import evaluate
+from stad_lite.pcsc import actionness, pipeline
+from stad_lite.pcsc.config import PCSCConfig, schedule
+from stad_lite.pcsc.features import FrameMaps, kept_maps
+from stad_lite.pcsc.model import PCSCSystem
+from stad_lite.pcsc.pipeline import Seen
+from stad_lite.pcsc.recall import PROPOSERS, proposal_recall
+from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.reproduce.parameters import pick
+from stad_lite.training.loop import fit
+from stad_lite.tubes import Tube
+
+DIAL = {"rgb": (40.0, 80.0), "flow": (2.0, 4.0)}
+"""Strengths at which a stream is corrupted: grey levels, pixels (``Settings``)."""
+
+DIALLED: dict[str, dict[str, Any]] = {
+    "": {},
+    "_no_messages": {"messages": "none"},
+    "_alone": {"messages": "none", "proposals": False},
+}
+"""Suffix -> change of the variants that are run at every strength."""
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "no_messages": {"messages": "none"},
+    "no_proposals": {"proposals": False},
+    "image_only": {"messages": "image"},
+    "roi_only": {"messages": "roi"},
+    "to_rgb": {"directions": "to_rgb"},
+    "to_flow": {"directions": "to_flow"},
+    "alone": {"messages": "none", "proposals": False},
+    "baseline": {"messages": "none", "stages": 0},
+    "estimated_flow": {"flow": "dis"},
+    **{
+        f"{stream}_{strength:.0f}{name}": {f"corrupt_{stream}": strength, **change}
+        for stream, strengths in DIAL.items()
+        for strength in strengths
+        for name, change in DIALLED.items()
+    },
+}
+"""``no_messages`` is Table 5's column without feature cooperation; ``baseline`` is Faster R-CNN + FPN in two
+streams; ``alone`` has the stages but no cooperation at all. ``rgb_40`` and so on corrupt a stream on half of
+the frames of every clip."""
+
+SMOOTHING = LabelSmoothing(alpha=0.5, labels="two", empty="keep")
+"""Label smoothness, its price tuned on the split val."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much a profile does: clips for training and test, and those that actionness learns from."""
+
+    train: int
+    test: int
+    actionness: int
+    count: int
+
+
+def plan(profile: str) -> Plan:
+    """Return what a profile does. raises: FormatError for an unknown one"""
+    return pick(profile, smoke=Plan(4, 2, 3, 4), lesson=Plan(300, 48, 60, 4), paper=Plan(800, 200, 200, 4))
+
+
+def settings(profile: str, change: dict[str, Any]) -> Settings:
+    """Return the clips' settings: those of the profile with a stream corrupted."""
+    base = pick(profile, smoke=Settings.smoke(), lesson=Settings.lesson(), paper=Settings.lesson())
+    dials: dict[str, Any] = {name: value for name, value in change.items() if name.startswith("corrupt_")}
+    return replace(base, **dials, corrupt_share=0.5) if dials else base
+
+
+def open_clips(chosen: Settings, clips: int, split: str, flow: str = "exact") -> VideoSource:
+    """Return synthetic clips with their exact flow, or with estimated flow.
+
+    flow: ``exact``, or the name of an estimator in ``data.flow.ESTIMATORS``
+    """
+    source = synthetic_source(chosen, clips, split)
+    if flow == "exact":
+        return source
+    estimator = flow_tools.ESTIMATORS[flow]()
+
+    def read(video: str, numbers: np.ndarray) -> np.ndarray:
+        frames = source.frames(video, np.arange(source.num_frames(video)))
+        return flow_tools.of_clip(frames, estimator)[numbers]
+
+    return replace(source, read_flow=read, flow_name=flow)
+
+
+def config_of(profile: str, change: dict[str, Any]) -> PCSCConfig:
+    """Return the configuration of a variant (``paper`` is the lesson's network with more clips)."""
+    base = pick(profile, smoke=PCSCConfig.smoke(), lesson=PCSCConfig.lesson(), paper=PCSCConfig.lesson())
+    own = {name: value for name, value in change.items() if name in PCSCConfig.__dataclass_fields__}
+    return replace(base, **own)
+
+
+def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
+    """Train a variant and return its figures.
+
+    split: that is judged; settings are tuned on ``val``
+    """
+    change, chosen = VARIANTS[variant], plan(profile)
+    config, clips = config_of(profile, change), settings(profile, change)
+    flow = change.get("flow", "exact")
+    began = time.process_time()
+    train, test = open_clips(clips, chosen.train, "train", flow), open_clips(clips, chosen.test, split, flow)
+    torch.manual_seed(seed)
+    system = pipeline.build(config, train.classes)
+    folder = cache_folder() / "pcsc"
+    names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
+    maps = [kept_maps(system.network, s, n, folder) for s, n in zip((train, test), names, strict=True)]
+    started = time.process_time()
+    train_system(system, train, maps[0], profile, seed)
+    learned = train.subset(train.videos[: chosen.actionness])
+    pipeline.finish(system, learned, maps[0], seed)
+    figures = judge_system(system, test, maps[1], chosen.count)
+    return {
+        **figures,
+        "cpu_seconds": time.process_time() - started,
+        "feature_seconds": started - began,
+    }
+
+
+def train_system(system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int) -> None:
+    """Train a system on a source with the profile's schedule."""
+    wanted = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
+    wanted = replace(wanted, checkpoint_every=10**6)
+    data = pipeline.training_set(system, source, maps)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(system, data, wanted, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
+
+
+def judge_system(system: PCSCSystem, source: VideoSource, maps: FrameMaps, count: int) -> dict[str, float]:
+    """Return all figures of a trained system but its time.
+
+    count: region proposals a frame at which recall is told
+    """
+    seen = dict(pipeline.look(system, source, maps))
+    truth, classes = source.annotations, system.classes
+    figures = {}
+    for stage in range(system.config.stages + 1):
+        videos = {video: VideoPredictions(frames=one.stages[stage]) for video, one in seen.items()}
+        figures[f"stage{stage}"] = value(evaluate(truth, Predictions(classes, videos), "frame-map", 0.5), 0.5)
+    recall = proposal_recall(system, source, (count,), maps)[count]
+    figures |= {f"recall_{name}": recall.share(name) for name in PROPOSERS}
+    figures |= {f"only_{stream}": recall.only(stream) for stream in ("rgb", "flow")}
+    for name, tubes in trimmed_tubes(system, seen).items():
+        figures |= video_map(truth, classes, tubes, name)
+    return figures
+
+
+def trimmed_tubes(system: PCSCSystem, seen: dict[str, Seen]) -> dict[str, dict[str, Sequence[Tube]]]:
+    """Return every video's tubes: as linked, trimmed by actionness, trimmed by label smoothness."""
+    found: dict[str, dict[str, Sequence[Tube]]] = {"tubes": {}, "tubes_actionness": {}, "tubes_labels": {}}
+    for video, one in seen.items():
+        linked = pipeline.tubes_of(one.stages[-1], system.config, system.classes)
+        along = pipeline.along(system, one, linked)
+        found["tubes"][video] = linked.tubes
+        found["tubes_actionness"][video] = actionness.refine(linked.tubes, along, system.config.trim).tubes
+        found["tubes_labels"][video] = trim_tubes(linked.tubes, SMOOTHING).tubes
+    return found
+
+
+def video_map(
+    truth: Annotations, classes: Sequence[str], tubes: dict[str, Sequence[Tube]], name: str
+) -> dict[str, float]:
+    """Return video-mAP@.5 as ``name`` and video-mAP@.2 as ``name``_20."""
+    videos = {video: VideoPredictions(tubes=tuple(some)) for video, some in tubes.items()}
+    result = evaluate(truth, Predictions(tuple(classes), videos), "video-map", (0.2, 0.5))
+    return {name: value(result, 0.5), f"{name}_20": value(result, 0.2)}
+
+
+def value(result: Any, iou: float) -> float:
+    """Return a result at a threshold; 0 where nothing was found."""
+    found = result.iou.get(iou)
+    return 0.0 if found is None or found != found else float(found)
