@@ -7,10 +7,11 @@ estimated, once as well, for files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,7 +26,14 @@ from stad_lite.errors import (
     StadError,
     UnknownVideoError,
 )
-from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation, read_annotations
+from stad_lite.records import (
+    Annotations,
+    FrameBoxes,
+    Predictions,
+    VideoAnnotation,
+    VideoPredictions,
+    read_annotations,
+)
 
 Reading = Callable[[str, np.ndarray], np.ndarray]
 """(video, numbers) -> one entry a number: frames (n, h, w, 3) uint8, or flow (n, h, w, 2) float32."""
@@ -49,6 +57,7 @@ class VideoSource:
     read_frames, read_flow: read by video and frame numbers; a source without flow gives None
     flow_name: where the flow is from, such as "exact" or "dis"
     notes: what a user should know of it, such as how many videos have no file
+    published: (height, width) in which the truth is published, of the videos where it is not ``size``
     raises: FormatError where a video's number of frames is not known
     """
 
@@ -58,6 +67,7 @@ class VideoSource:
     read_flow: Reading | None = None
     flow_name: str = "exact"
     notes: tuple[str, ...] = ()
+    published: Mapping[str, Size] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, video in self.annotations.videos.items():
@@ -140,10 +150,67 @@ def scaled(video: VideoAnnotation, size: Size) -> VideoAnnotation:
         if video.tubes or video.frames:
             raise FormatError("there are boxes but no width and height", remedy="give the frame's size")
         return replace(video, width=width, height=height)
-    factor = np.array([width / video.width, height / video.height] * 2)
+    return _stretched(replace(video, width=width, height=height), (video.height, video.width), size)
+
+
+def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
+    """Return predictions made on a source with their boxes in the pixels of the published truth.
+
+    Where there is no truth these are the video file's own pixels.
+    """
+    videos = {
+        name: _stretched(video, source.size, source.published.get(name, source.size))
+        for name, video in predictions.videos.items()
+    }
+    return replace(predictions, videos=videos)
+
+
+Boxed = TypeVar("Boxed", VideoAnnotation, VideoPredictions)
+
+
+def _stretched(video: Boxed, before: Size, after: Size) -> Boxed:
+    """The record of one video with its boxes on frames of another size."""
+    if before == after:
+        return video
+    factor = np.array([after[1] / before[1], after[0] / before[0]] * 2)
     tubes = video.tubes and tuple(replace(tube, boxes=tube.boxes * factor) for tube in video.tubes)
     boxes: FrameBoxes | None = video.frames and replace(video.frames, box=video.frames.box * factor)
-    return replace(video, width=width, height=height, tubes=tubes, frames=boxes)
+    return replace(video, tubes=tubes, frames=boxes)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which videos; their size is the detector's business.
+
+    name, subset, split, flow, form: as in ``open_source``
+    clips: how many of the synthetic benchmark
+    first: only so many videos of files, 0 for all
+    settings: of the synthetic benchmark
+    """
+
+    name: str = "synthetic"
+    subset: str = "train"
+    split: int = 1
+    clips: int = 256
+    first: int = 0
+    flow: str = "dis"
+    form: str = "jpg"
+    settings: synthetic.Settings = field(default_factory=synthetic.Settings.lesson)
+
+    def open(self, size: Size | None, cache_dir: str | PathLike[str] | None = None) -> VideoSource:
+        """Return the source. raises: StadError and its kinds (``open_source``)"""
+        clips = self.clips if self.name == "synthetic" else self.first or None
+        return open_source(
+            self.name,
+            self.subset,
+            size,
+            split=self.split,
+            clips=clips,
+            settings=self.settings,
+            flow=self.flow,
+            form=self.form,
+            cache_dir=cache_dir,
+        )
 
 
 def open_source(
@@ -180,7 +247,7 @@ def open_source(
         part = "train" if subset == "all" else subset
         return synthetic_source(chosen, 64 if clips is None else clips, part, cache_dir)
     if str(name) in ("jhmdb21", "ucf101-24"):
-        folder = Path(data) if data is not None else _published(str(name))
+        folder = Path(data) if data is not None else _folder(str(name))
         annotations, files = (_jhmdb21 if name == "jhmdb21" else _ucf101_24)(folder, subset, split)
     else:
         annotations, files = _own(Path(name), subset)
@@ -222,9 +289,17 @@ def files_source(annotations: Annotations, files: dict[str, Path], store: decode
     raises: FrameRangeError where a tube reaches beyond its video, and what reading the files raises
     """
     store.add(files)
-    videos = {name: _settled(name, annotations.videos[name], store) for name in files}
+    known = annotations.videos
+    videos = {name: _settled(name, known[name], store) for name in files}
     truth = Annotations(annotations.dataset, annotations.classes, videos)
-    return VideoSource(truth, store.frame_size, store.frames, store.flow, store.estimator)
+    published = {name: _published_size(known[name], store.about(name)) for name in files}
+    return VideoSource(
+        truth, store.frame_size, store.frames, store.flow, store.estimator, published=published
+    )
+
+
+def _published_size(video: VideoAnnotation, found: Mapping[str, int]) -> Size:
+    return (video.height or found["height"], video.width or found["width"])
 
 
 def _settled(name: str, video: VideoAnnotation, store: decoded.Store) -> VideoAnnotation:
@@ -247,7 +322,7 @@ def _first(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[st
     return {name: files[name] for name in names}
 
 
-def _published(name: str) -> Path:
+def _folder(name: str) -> Path:
     folder = find_data({"jhmdb21": "jhmdb21", "ucf101-24": "ucf101_24"}[name])
     if folder is None:
         raise MissingFileError(missing_message(name))

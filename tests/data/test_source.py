@@ -11,9 +11,17 @@ import pytest
 
 from stad_lite import records
 from stad_lite.data import decoded, synthetic, video
-from stad_lite.data.source import VideoSource, files_source, open_source, scaled, synthetic_source
+from stad_lite.data.source import (
+    DataConfig,
+    VideoSource,
+    as_published,
+    files_source,
+    open_source,
+    scaled,
+    synthetic_source,
+)
 from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
-from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
+from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.tubes import Tube
 
 SMOKE = synthetic.Settings.smoke()
@@ -154,6 +162,32 @@ def test_boxes_on_single_frames_are_scaled_too():
     boxes = FrameBoxes(np.array([0]), np.array([0]), np.array([[2.0, 2, 4, 6]]))
     found = scaled(VideoAnnotation(2, 8, 8, frames=boxes), (16, 4))
     np.testing.assert_array_equal(found.frames.box, [[1, 4, 2, 12]])
+
+
+def test_predictions_go_back_to_the_published_pixels(tmp_path):
+    folder = folder_of_clips(tmp_path / "own")
+    entry = records.read_annotations(folder / "annotations.json").videos["run/a"]
+    source = open_source(folder, size=(24, 128), cache_dir=tmp_path / "cache")
+    tube = replace(source.annotations.videos["run/a"].tubes[0], score=0.5)
+    boxes = FrameBoxes(np.array([0]), np.array([0]), tube.boxes[:1], np.array([0.5]))
+    video_of = {"run/a": VideoPredictions((tube,), boxes), "b": VideoPredictions(tubes=())}
+    back = as_published(Predictions(("run",), video_of), source)
+    np.testing.assert_allclose(back.videos["run/a"].tubes[0].boxes, entry.tubes[0].boxes)
+    np.testing.assert_allclose(back.videos["run/a"].frames.box, entry.tubes[0].boxes[:1])
+    assert back.videos["b"] == video_of["b"]
+    bare = open_source(folder / "b.mp4", size=(24, 128), cache_dir=tmp_path / "cache")
+    found = as_published(Predictions(("run",), {"b": video_of["run/a"]}), bare).videos["b"]
+    np.testing.assert_allclose(found.tubes[0].boxes, entry.tubes[0].boxes)  # the file is 48 x 64 too
+    clips = synthetic_source(SMOKE, 1, "val", tmp_path / "cache")
+    same = Predictions(("run",), {clips.videos[0]: video_of["run/a"]})
+    assert as_published(same, clips) == same
+
+
+def test_settings_open_a_source(tmp_path):
+    config = DataConfig("synthetic", "val", clips=2, first=1, settings=SMOKE)
+    assert config.open((48, 48), tmp_path).videos == ("val/1000000", "val/1000001")
+    own = DataConfig(str(folder_of_clips(tmp_path / "own")), "all", first=1, form="npz")
+    assert own.open((24, 32), tmp_path / "cache").videos == ("run/a",)
 
 
 @pytest.mark.parametrize(
