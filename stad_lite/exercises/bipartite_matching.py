@@ -59,7 +59,7 @@ def several_each(cost: np.ndarray, copies: int) -> list[tuple[int, int]]:
 def _proof_cases() -> list[tuple[Any, ...]]:
     cost = np.array([[1.0, 2.0, 6.0], [2.0, 5.0, 9.0], [3.0, 4.0, 4.0]])
     best, other = [(1, 0), (0, 1), (2, 2)], [(0, 0), (2, 1), (1, 2)]
-    truths, proposals = np.array([2.0, 3.0, 3.0]), np.array([-1.0, 0.0, 0.0])
+    truths, proposals = np.array([2.0, 3.0, 4.0]), np.array([-1.0, 0.0, 0.0])
     wide, pair = np.array([[1.0], [3.0]]), [(1, 0)]
     return [
         (cost, best, truths, proposals),

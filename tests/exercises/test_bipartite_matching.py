@@ -23,6 +23,7 @@ def test_proofs(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys) == "is_proved: right"
     wrong = [
         lambda cost, pairs, u, v: True,
+        lambda cost, pairs, u, v: False,
         lambda cost, pairs, u, v: bool((cost >= u + v[:, None] - 1e-9).all()),
         lambda cost, pairs, u, v: bool(np.isclose(sum(cost[p] for p in pairs), u.sum() + v.sum())),
         lambda cost, pairs, u, v: bool(  # forgets that unused proposals pay nothing
