@@ -75,16 +75,18 @@ def lanes(
     names: Sequence[str] | None = None,
     notes: Sequence[str] | None = None,
     colours: Sequence[str] | None = None,
+    truth_colours: Sequence[str] | None = None,
     xlabel: str = "time (s)",
 ) -> Axes:
     """Draw truths above and proposals below as bars in time, and tie the matched ones together.
 
-    truths: (g, 2) start and end; each has a colour of its own
+    truths: (g, 2) start and end; each has a colour of its own where none is given
     proposals: (n, 2) start and end; a matched one has its truth's colour, the others are grey
     pairs: (pairs, 2) proposal and truth
     names: of the truths
     notes: written behind the proposals
     colours: of the proposals, in place of their truths'
+    truth_colours: of the truths
     returns: the axes, one lane a proposal from the second on
     raises: FormatError for segments that are not (n, 2) or pairs that are not there
     """
@@ -92,19 +94,20 @@ def lanes(
     chosen = _pairs(pairs, len(proposals), len(truths))
     ax = ax or style.figure(height=0.8 + 0.22 * len(proposals))[1]
     own = dict(chosen)
+    tones = truth_colours or [style.colour(g) for g in range(len(truths))]
     for g, (start, end) in enumerate(truths):
-        ax.barh(0, end - start, left=start, height=0.7, color=style.colour(g))
-        ax.axvspan(start, end, color=style.colour(g), alpha=0.08, linewidth=0)
+        ax.barh(0, end - start, left=start, height=0.7, color=tones[g])
+        ax.axvspan(start, end, color=tones[g], alpha=0.08, linewidth=0)
         name = names[g] if names else f"t{g + 1}"
         ax.text((start + end) / 2, 0, name, ha="center", va="center", fontsize=7.5, color="white")
     for n, (start, end) in enumerate(proposals):
-        tone = colours[n] if colours else style.colour(own[n]) if n in own else style.GREY
+        tone = colours[n] if colours else tones[own[n]] if n in own else style.GREY
         ax.barh(n + 1, end - start, left=start, height=0.55, color=tone)
         if notes:
             ax.text(end, n + 1, f" {notes[n]}", va="center", fontsize=7, color=style.INK)
     for n, g in chosen:
         ends = [truths[g].mean(), proposals[n].mean()]
-        ax.plot(ends, [0.35, n + 0.72], color=style.colour(g), linewidth=1.0)
+        ax.plot(ends, [0.35, n + 0.72], color=tones[g], linewidth=1.0)
     ax.set_yticks(range(len(proposals) + 1), ["truth", *(f"p{n + 1}" for n in range(len(proposals)))])
     ax.set(ylim=(len(proposals) + 0.6, -0.6), xlabel=xlabel)
     return ax
@@ -142,7 +145,8 @@ def holders(
             ax.plot(steps[first:last], held[first:last], color=tone, linewidth=1.4, zorder=2)
         ax.plot(steps, held, "o", color=tone, markersize=3, zorder=3, label=f"t{g + 1}")
     ax.set(xlabel="step", ylabel=ylabel)
-    ax.legend(loc="upper right", ncols=max(1, len(truths)), title="truth held by the proposal at")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=max(1, len(truths)), columnspacing=1.0)
+    ax.set_title("dots: middle of the proposal that holds each truth")
     return ax
 
 

@@ -49,6 +49,10 @@ def test_lanes_take_given_colours_and_no_truth() -> None:
     ax = matching.lanes(np.zeros((0, 2)), PROPOSALS, colours=["#000000", "#111111", "#222222"])
     assert [to_hex(p.get_facecolor()) for p in ax.patches] == ["#000000", "#111111", "#222222"]
     assert not ax.lines
+    both = matching.lanes(TRUTHS, PROPOSALS, [(0, 1)], truth_colours=["#AAAAAA", "#BBBBBB"])
+    bars = [p for p in both.patches if round(p.get_height(), 3) in (0.55, 0.7)]
+    tones = [to_hex(p.get_facecolor()).upper() for p in bars]
+    assert tones == ["#AAAAAA", "#BBBBBB", "#BBBBBB", style.GREY, style.GREY]
 
 
 def test_holders_follow_the_matched_proposal() -> None:
