@@ -23,7 +23,7 @@ FLOORS = {
     "baselines": 4.5,
     "cfad": 5, "step": 5, "sp_tad": 5, "pcsc": 5, "flow_subnet": 5,
     "plots": 5, "training": 5, "exercises": 5, "reproduce": 5,
-    "systems": 6,
+    "systems": 6, "runs": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 
@@ -33,9 +33,10 @@ ORDERED = {
     3: ["matching", "settings", "schedule", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
     5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "training", "exercises", "reproduce"],
+    6: ["systems", "runs"],
 }
 PAPERS = {"cfad", "step", "sp_tad", "pcsc", "flow_subnet"}
-ABOVE_METRICS = PAPERS | {"nets", "baselines", "training", "systems"}
+ABOVE_METRICS = PAPERS | {"nets", "baselines", "training", "systems", "runs"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 
 # Where an address may stand besides data_scripts/registry.toml, and why.

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from stad_lite.errors import FormatError, StadError, TruncatedFileError
 from stad_lite.records import atomic_write
@@ -58,23 +59,37 @@ def write(folder: Path, state: dict[str, Any]) -> Path:
 
     raises: StadError where the disk is full; then both earlier files are as they were
     """
-    content = io.BytesIO()
-    torch.save({"version": VERSION, **state}, content)
     last, fresh = folder / "last.pt", folder / "fresh.pt"
-    try:
-        atomic_write(fresh, lambda stream: stream.write(content.getbuffer()))
+
+    def put(content: memoryview) -> None:
+        atomic_write(fresh, lambda stream: stream.write(content))
         if last.exists():
             os.replace(last, folder / "previous.pt")
         os.replace(fresh, last)
+
+    return _put(last, state, f"step {state['step']}", put)
+
+
+def write_weights(path: Path, network: nn.Module) -> Path:
+    """Write the weights alone, under ``network``. raises: StadError where the disk is full"""
+    state = {"network": network.state_dict()}
+    return _put(path, state, path.stem, lambda content: atomic_write(path, lambda f: f.write(content)))
+
+
+def _put(path: Path, state: dict[str, Any], what: str, put: Callable[[memoryview], object]) -> Path:
+    content, folder = io.BytesIO(), path.parent
+    torch.save({"version": VERSION, **state}, content)
+    try:
+        put(content.getbuffer())
     except OSError as error:
         free = shutil.disk_usage(folder).free if folder.exists() else 0
         raise StadError(
-            f"step {state['step']} could not be saved ({error.strerror or error}): "
+            f"{what} could not be saved ({error.strerror or error}): "
             f"{content.getbuffer().nbytes:,} bytes are needed and {free:,} free; the earlier ones are kept",
-            file=last,
+            file=path,
             remedy="make room and give the same command again",
         ) from error
-    return last
+    return path
 
 
 def read(path: Path) -> dict[str, Any]:

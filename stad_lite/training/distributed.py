@@ -10,12 +10,18 @@ import atexit
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, default_collate
+
+PATIENCE = timedelta(hours=1)
+"""How long a process waits for another, such as for the first to decode a data set."""
+
+Result = TypeVar("Result")
 
 
 def rank() -> int:
@@ -47,7 +53,7 @@ def processes(device: str | None = None) -> Iterator[torch.device]:
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
         atexit.register(_leave)
     yield place
 
@@ -73,6 +79,19 @@ def gather(value: Any) -> list[Any]:
     values: list[Any] = [None] * world()
     dist.all_gather_object(values, value)
     return values
+
+
+def first_alone(work: Callable[[], Result]) -> Result:
+    """Return what a function returns, called in the first process before the others.
+
+    So that a file which it makes once is there when the others look for it.
+    """
+    if rank() == 0:
+        value = work()
+        gather(None)  # the others wait
+        return value
+    gather(None)
+    return work()
 
 
 def average(value: Tensor) -> Tensor:

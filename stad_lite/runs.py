@@ -1,0 +1,250 @@
+"""Runs of any system: a folder that is trained into, and predicted from without knowing how it was made.
+
+RUN/system.json holds the system's name, its settings, its classes and its data; the rest of the folder is
+``training.run_folder``'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stad_lite.data.source import DataConfig, VideoSource
+from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.records import Predictions, atomic_write
+from stad_lite.schedule import TrainConfig, plain
+from stad_lite.settings import changed, from_plain
+from stad_lite.systems import System, find
+from stad_lite.training import checkpoint, distributed
+from stad_lite.training.loop import Run, fit
+
+FORMAT = "stad-lite/run/1"
+FINISHED = "finished.pt"
+"""RUN/checkpoints/finished.pt: the weights after a system's last stage, where it has one."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that decides a run.
+
+    system: name in ``systems.SYSTEMS``
+    profile: what the settings started from
+    model, train, data: settings of the detector, of its training, and of what it is trained on
+    classes: names, () as long as the data is not opened
+    """
+
+    system: str
+    profile: str
+    model: Any
+    train: TrainConfig
+    data: DataConfig
+    classes: tuple[str, ...] = ()
+
+    @property
+    def entry(self) -> System:
+        """Where the system's parts are."""
+        return find(self.system)
+
+
+def make_spec(system: str, profile: str, texts: dict[str, str], **data: Any) -> Spec:
+    """Return what a profile says, with some settings changed.
+
+    texts: "model.x", "train.x" or "data.x" -> word
+    data: fields of the data's settings, as values
+    raises: FormatError for an unknown system, profile or key, and for a word that does not fit
+    """
+    entry = find(system)
+    train = entry.schedule(profile)
+    for given, other in (("steps", "epochs"), ("epochs", "steps")):
+        if f"train.{given}" in texts and f"train.{other}" not in texts:
+            texts = {**texts, f"train.{other}": "0"}  # the length is one of the two
+    spec = Spec(system, profile, entry.config(profile), train, replace(entry.data(profile), **data))
+    return with_texts(spec, texts)
+
+
+def with_texts(spec: Spec, texts: dict[str, str]) -> Spec:
+    """Return a spec with settings changed by words (``make_spec``)."""
+    parts: dict[str, dict[str, str]] = {"model": {}, "train": {}, "data": {}}
+    for key, text in texts.items():
+        part, _, rest = key.partition(".")
+        if part not in parts or not rest:
+            known = ", ".join(f"{name}.KEY" for name in parts)
+            raise FormatError(f"there is no setting {key}", remedy=f"settings are {known}")
+        parts[part][rest] = text
+    settings = {name: changed(getattr(spec, name), given, name) for name, given in parts.items()}
+    return replace(spec, **settings)
+
+
+def train(
+    spec: Spec,
+    run_dir: str | PathLike[str],
+    *,
+    device: str | None = None,
+    workers: int = 0,
+    cache_dir: str | PathLike[str] | None = None,
+    say: Callable[[str], object] = print,
+) -> Run:
+    """Train a system as a spec says; the same call again goes on where it was stopped.
+
+    run_dir, device, workers, say: as in ``training.fit``
+    raises: FormatError where the folder holds another run or the data has no truth, and what opening the
+        data, building the system and ``fit`` raise
+    """
+    run, entry = Path(run_dir), spec.entry
+    with distributed.processes(device) as place:
+        _check_same(run, spec)
+        if (done := _steps_done(run, spec)) is not None:
+            if distributed.rank() == 0:
+                say(f"{run} is finished: {done} of {done} steps are done")
+            return Run(run, done, done)
+        source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
+        _check_truth(source)
+        if distributed.rank() == 0:
+            for note in source.notes:
+                say(f"note: {note}")
+            _write(run, replace(spec, classes=source.classes))
+        checkpoint.seed_all(spec.train.seed)
+        system = distributed.first_alone(lambda: entry.build(spec.model, source.classes))
+        system.network.to(place)
+        data = entry.training_set(system, source)
+        if hasattr(data, "seed"):
+            data.seed = spec.train.seed
+        done_run = fit(
+            system, data, spec.train, run, device=device, workers=workers, collate=entry.collate, say=say
+        )
+        if entry.finishes and distributed.rank() == 0:
+            _finish(run, spec, system, source)
+    return done_run
+
+
+def load(
+    run_dir: str | PathLike[str],
+    texts: dict[str, str] | None = None,
+    device: str | None = None,
+    say: Callable[[str], object] = print,
+) -> tuple[Any, Spec]:
+    """Return the system of a run with its newest weights, and what the run was made of.
+
+    A run that is not finished gives what it has; a damaged checkpoint is passed over for the one before.
+    texts: settings to change (``make_spec``), such as ``model.min_score``
+    raises: MissingFileError where there is no run or no checkpoint, TruncatedFileError where none is whole,
+        FormatError where the weights do not fit the changed settings
+    """
+    run = Path(run_dir)
+    spec = with_texts(read_spec(run), texts or {})
+    finished = run / "checkpoints" / FINISHED
+    if finished.is_file():
+        state: dict[str, Any] | None = checkpoint.read(finished)
+    else:
+        state = checkpoint.read_newest(run / "checkpoints", say)
+    if state is None:
+        raise MissingFileError("the run has no checkpoint", file=run, remedy="train it first")
+    system = spec.entry.rebuild(spec.model, spec.classes)
+    try:
+        system.network.load_state_dict(state["network"])
+    except RuntimeError:
+        problem = "the weights are of another network than the settings say"
+        raise FormatError(problem, file=run, remedy="leave the network's settings as they are") from None
+    with distributed.processes(device) as place:
+        system.network.to(place).eval()
+    return system, spec
+
+
+def read_spec(run: Path) -> Spec:
+    """Return what a run is made of. raises: MissingFileError, FormatError"""
+    path = run / "system.json"
+    if not path.is_file():
+        raise MissingFileError(
+            "there is no run here", file=path, remedy="name the folder that was trained into"
+        )
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
+            raise FormatError(f"not a description of a run ({FORMAT})")
+        model = type(find(told["system"]).config("smoke"))
+        return Spec(
+            told["system"],
+            told["profile"],
+            from_plain(model, told["model"], "model"),
+            from_plain(TrainConfig, told["train"], "train"),
+            from_plain(DataConfig, told["data"], "data"),
+            tuple(told["classes"]),
+        )
+    except StadError as error:
+        raise error.at(file=path) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"the run's description is damaged ({error})", file=path) from None
+
+
+def predict(system: Any, entry: System, source: VideoSource) -> Predictions:
+    """Return what a system finds in all videos, in the source's order; processes share the videos.
+
+    returns: the same in every process
+    """
+    mine = source.videos[distributed.rank() :: distributed.world()]
+    found = dict(entry.detect(system, source.subset(mine)).videos) if mine else {}
+    videos = {name: video for part in distributed.gather(found) for name, video in part.items()}
+    return Predictions(system.classes, {name: videos[name] for name in source.videos})
+
+
+def _write(run: Path, spec: Spec) -> None:
+    text = json.dumps({"format": FORMAT, **plain(spec)}, indent=2) + "\n"
+    atomic_write(run / "system.json", lambda stream: stream.write(text.encode()))
+
+
+def _check_same(run: Path, spec: Spec) -> None:
+    """Refuse the folder of another run before any work is done."""
+    if not (run / "system.json").is_file():
+        return
+    earlier, asked = plain(read_spec(run)), plain(spec)
+    asked["classes"] = earlier["classes"]
+    differing = _differing(earlier, asked)
+    if differing:
+        raise FormatError(
+            f"the run in this folder had another {', '.join(differing)}",
+            file=run,
+            remedy="choose another folder, or the earlier settings to go on",
+        )
+
+
+def _differing(earlier: Any, asked: Any, name: str = "") -> list[str]:
+    if isinstance(earlier, dict) and isinstance(asked, dict):
+        keys = sorted({*earlier, *asked})
+        parts = (_differing(earlier.get(k), asked.get(k), f"{name}.{k}" if name else k) for k in keys)
+        return [key for part in parts for key in part]
+    return [] if earlier == asked else [name]
+
+
+def _steps_done(run: Path, spec: Spec) -> int | None:
+    """The steps of a run that is finished, without a look at its data; None where it is not."""
+    path, folder = run / "config.json", run / "checkpoints"
+    if not path.is_file() or (spec.entry.finishes and not (folder / FINISHED).is_file()):
+        return None
+    try:
+        total = spec.train.total_steps(json.loads(path.read_text("utf-8"))["data"]["items"])
+        return total if checkpoint.read(folder / "last.pt")["step"] == total else None
+    except (StadError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _check_truth(source: VideoSource) -> None:
+    videos = source.annotations.videos.values()
+    if not any(video.tubes or video.frames or video.segments for video in videos):
+        raise FormatError(
+            "there is nothing annotated to train on",
+            file=source.annotations.dataset,
+            remedy="put a record into the folder (annotations.json), or choose another data set",
+        )
+
+
+def _finish(run: Path, spec: Spec, system: Any, source: VideoSource) -> None:
+    """Train the system's last stage in this process and keep the weights."""
+    torch.manual_seed(spec.train.seed)
+    spec.entry.finish(system, source, spec.train.seed)
+    checkpoint.write_weights(run / "checkpoints" / FINISHED, system.network)

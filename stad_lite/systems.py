@@ -1,0 +1,171 @@
+"""The systems by name: what is needed to train, run and measure any of them, without knowing which it is.
+
+A system's package is imported when something of it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+from stad_lite.data.source import DataConfig, VideoSource
+from stad_lite.data.synthetic import Settings
+from stad_lite.errors import FormatError, MissingExtraError
+from stad_lite.records import Predictions
+from stad_lite.schedule import TrainConfig
+
+PROFILES = ("smoke", "lesson", "paper")
+"""Seconds, minutes, and the paper's own sizes."""
+
+DATA = {
+    "smoke": DataConfig(clips=4, settings=Settings.smoke()),
+    "lesson": DataConfig(clips=256),
+    "paper": DataConfig(clips=1000, settings=Settings.large()),
+}
+"""Profile -> what is trained on where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class System:
+    """Where the parts of one system are.
+
+    summary: one line
+    chapter: the notebook below ``book`` that builds it
+    configs: module and class of its settings, with the classmethods of ``PROFILES``
+    pipeline: module of ``build``, ``training_set``, ``collate`` and ``detect``
+    detector: module of ``detect``, where it is another one
+    config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
+    finishes: whether ``pipeline.finish`` is called when the network is trained
+    """
+
+    summary: str
+    chapter: str
+    configs: str
+    pipeline: str
+    detector: str = ""
+    config_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
+    data_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
+    finishes: bool = False
+
+    def config(self, profile: str) -> Any:
+        """Return the settings of a profile. raises: FormatError for an unknown one"""
+        _check_profile(profile)
+        module, name = self.configs.split(":")
+        return replace(getattr(getattr(_module(module), name), profile)(), **self.config_changes(profile))
+
+    def schedule(self, profile: str) -> TrainConfig:
+        """Return how a profile is trained. raises: FormatError for an unknown one"""
+        _check_profile(profile)
+        found: TrainConfig = _module(self.configs.split(":")[0]).schedule(profile)
+        return found
+
+    def data(self, profile: str) -> DataConfig:
+        """Return what a profile is trained on where nothing else is said. raises: FormatError"""
+        _check_profile(profile)
+        return replace(DATA[profile], **self.data_changes(profile))
+
+    def build(self, config: Any, classes: Sequence[str]) -> Any:
+        """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``."""
+        return _module(self.pipeline).build(config, classes)
+
+    def rebuild(self, config: Any, classes: Sequence[str]) -> Any:
+        """Return a new system whose weights will be loaded, so that none are pretrained for it."""
+        if getattr(config, "pretrained", ""):
+            config = replace(config, pretrained="")
+        return self.build(config, classes)
+
+    def training_set(self, system: Any, source: VideoSource) -> Any:
+        """Return what ``training.fit`` trains on."""
+        return _module(self.pipeline).training_set(system, source)
+
+    def collate(self, items: Sequence[Any]) -> Any:
+        """Return a batch of the training set's items."""
+        return _module(self.pipeline).collate(items)
+
+    def finish(self, system: Any, source: VideoSource, seed: int) -> None:
+        """Train what follows the network; nothing for most systems."""
+        if self.finishes:
+            _module(self.pipeline).finish(system, source, seed=seed)
+
+    def detect(self, system: Any, source: VideoSource) -> Predictions:
+        """Return what a system finds in all videos of a source: boxes, tubes or segments."""
+        found: Predictions = _module(self.detector or self.pipeline).detect(system, source)
+        return found
+
+
+def _sp_tad_config(profile: str) -> dict[str, Any]:
+    """Small networks read frames here, where the chapter has sequences of features."""
+    if profile == "paper":
+        return {}
+    from stad_lite.sp_tad.config import Backbone
+
+    smoke = profile == "smoke"
+    stem, channels = ((8, 8, 16), (8, 8, 8)) if smoke else ((16, 24, 32), (24, 32, 48))
+    crop = (40, 40) if smoke else (56, 56)
+    return {"backbone": Backbone("light", stem=stem, channels=channels, norm="group", crop=crop)}
+
+
+def _sp_tad_data(profile: str) -> dict[str, Any]:
+    """Longer clips, so that actions are found in time."""
+    if profile == "smoke":
+        return {"settings": replace(Settings.smoke(), frames=64, span=(8, 40))}
+    settings = Settings(frames=128, span=(12, 96))
+    return {"settings": settings, "clips": 128 if profile == "lesson" else 1000}
+
+
+SYSTEMS = {
+    "baseline": System(
+        summary="dense detector on every frame or tubelet, linked into tubes",
+        chapter="",
+        configs="stad_lite.baselines.config:DenseConfig",
+        pipeline="stad_lite.baselines.pipeline",
+        detector="stad_lite.baselines.detect_and_link",
+    ),
+    "step": System(
+        summary="STEP: cuboids refined in steps that see more and more frames",
+        chapter="",
+        configs="stad_lite.step.config:StepConfig",
+        pipeline="stad_lite.step.pipeline",
+    ),
+    "sp_tad": System(
+        summary="SP-TAD: learnable proposals that find actions in time",
+        chapter="",
+        configs="stad_lite.sp_tad.config:SpTadConfig",
+        pipeline="stad_lite.sp_tad.pipeline",
+        config_changes=_sp_tad_config,
+        data_changes=_sp_tad_data,
+    ),
+    "pcsc": System(
+        summary="PCSC: an RGB and a flow detector that help each other stage by stage",
+        chapter="",
+        configs="stad_lite.pcsc.config:PCSCConfig",
+        pipeline="stad_lite.pcsc.pipeline",
+        finishes=True,
+    ),
+}
+"""Name -> system."""
+
+
+def find(name: str) -> System:
+    """Return the system of a name. raises: FormatError for an unknown one
+
+    >>> find("baseline").summary
+    'dense detector on every frame or tubelet, linked into tubes'
+    """
+    if name not in SYSTEMS:
+        raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(SYSTEMS)}")
+    return SYSTEMS[name]
+
+
+def _check_profile(profile: str) -> None:
+    if profile not in PROFILES:
+        raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(PROFILES)}")
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"{name} needs {error.name}, which is not there") from None
