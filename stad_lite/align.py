@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
+from einops import rearrange, reduce
 from torch import Tensor
 
 from stad_lite.errors import FormatError
 
 BOXES_AT_A_TIME = 96
 """How many boxes are cut out in one product: few enough for what is in between to stay in the cache."""
+FEW_MAPS = 4
+"""Up to so many maps are looked at one by one; more of them together."""
 
 
 def interpolation_weights(
@@ -91,10 +93,16 @@ def roi_align(
     """
     _check_boxes(maps, boxes)
     rows, columns = (size, size) if isinstance(size, int) else size
+    many = len(maps) > FEW_MAPS
+    if many and samples and maps.dtype in (torch.float32, torch.float64):
+        return _align_points(maps, boxes * scale, index, (rows, columns), samples, aligned)
     x1, y1, x2, y2 = (boxes * scale).unbind(1)
     down = interpolation_weights(y1, y2, rows, maps.shape[2], samples, aligned).to(maps.dtype)
     across = interpolation_weights(x1, x2, columns, maps.shape[3], samples, aligned).to(maps.dtype)
     order, counts = _by_map(index, len(boxes), len(maps))
+    most = max(counts, default=0)
+    if many and 0 < len(maps) * most <= 2 * len(boxes):
+        return _align_together(maps, down, across, order, counts)
     pieces = [maps.new_zeros(0, rows, columns, maps.shape[1])]
     for image, chosen in zip(maps, order.split(counts), strict=True):
         flat = rearrange(image, "c h w -> h (w c)") if len(chosen) else image
@@ -104,6 +112,50 @@ def roi_align(
             pieces.append(across[some][:, None] @ strips)
     found = torch.cat(pieces)
     return rearrange(found if len(maps) == 1 else found[order.argsort()], "n i j c -> n c i j")
+
+
+def _align_together(maps: Tensor, down: Tensor, across: Tensor, order: Tensor, counts: list[int]) -> Tensor:
+    """RoIAlign of many maps with about as many boxes each: one product for all, with empty places in it.
+
+    down, across: (n, bins, cells) weights of each box along y and x
+    order, counts: as ``_by_map`` gives them
+    """
+    place, most = _places(order, counts)
+    table = down.new_zeros(len(maps) * most, *down.shape[1:]).index_copy(0, place, down)
+    strips = rearrange(table, "(b n) i h -> b (n i) h", n=most) @ rearrange(maps, "b c h w -> b h (w c)")
+    strips = rearrange(strips, "b (n i) (w c) -> (b n) i w c", n=most, w=maps.shape[3])[place]
+    return rearrange(across[:, None] @ strips, "n i j c -> n c i j")
+
+
+def _align_points(
+    maps: Tensor, boxes: Tensor, index: Tensor, size: tuple[int, int], samples: int, aligned: bool
+) -> Tensor:
+    """RoIAlign of many maps by reading a fixed number of points in each bin.
+
+    boxes: (n, 4) in cells
+    """
+    x1, y1, x2, y2 = boxes.unbind(1)
+    y, down = (each.flatten(1) for each in _points(y1, y2, size[0], maps.shape[2], samples, aligned))
+    x, across = (each.flatten(1) for each in _points(x1, x2, size[1], maps.shape[3], samples, aligned))
+    place, most = _places(*_by_map(index, len(boxes), len(maps)))
+    half = [max(side - 1, 1) / 2 for side in maps.shape[2:]]  # the grid runs from -1 to 1
+    grid = torch.stack(torch.broadcast_tensors(x[:, None] / half[1] - 1, y[..., None] / half[0] - 1), -1)
+    grid = grid.to(maps.dtype)
+    table = grid.new_zeros(len(maps) * most, *grid.shape[1:]).index_copy(0, place, grid)
+    table = rearrange(table, "(b n) i j xy -> b (n i) j xy", n=most)
+    read = F.grid_sample(maps, table, padding_mode="border", align_corners=True)
+    read = rearrange(read, "b c (n i) j -> (b n) c i j", n=most)[place]
+    weighted = read * (down[..., None] * across[:, None])[:, None].to(maps.dtype)
+    return reduce(weighted, "n c (i s) (j t) -> n c i j", "sum", s=samples, t=samples)
+
+
+def _places(order: Tensor, counts: list[int]) -> tuple[Tensor, int]:
+    """Return each box's place (n,) in a table with as many places for every map, and how many those are."""
+    number, most = torch.tensor(counts, device=order.device), max(1, *counts)
+    begin = torch.arange(len(counts), device=order.device) * most - (number.cumsum(0) - number)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device) + begin.repeat_interleave(number)
+    return place, most
 
 
 def roi_max_pool(

@@ -161,6 +161,37 @@ def test_order_batches_and_scale_do_not_matter():
 
 
 @pytest.mark.parametrize("aligned", [False, True])
+@pytest.mark.parametrize("samples", [0, 1, 2])
+@pytest.mark.parametrize("numbers", [(3, 3, 3, 3, 3, 3), (2, 3, 0, 3, 2, 3), (0, 9, 0, 0, 0, 1)])
+def test_many_maps_together_are_many_maps_one_by_one(numbers, samples, aligned):
+    generator = torch.Generator().manual_seed(sum(numbers) + samples)
+    maps = torch.randn(len(numbers), 2, 5, 1 if samples == 2 else 7, generator=generator, dtype=torch.float64)
+    index = torch.arange(len(numbers)).repeat_interleave(torch.tensor(numbers))
+    index = index[torch.randperm(len(index), generator=generator)]
+    corner = torch.rand(len(index), 2, generator=generator, dtype=torch.float64) * 14 - 4
+    boxes = torch.cat([corner, corner + torch.rand(len(index), 2, generator=generator).double() * 9], 1)
+    found, wanted = [], []
+    for kept, one_by_one in ((found, False), (wanted, True)):
+        ours, theirs = maps.clone().requires_grad_(), boxes.clone().requires_grad_()
+        if one_by_one:
+            parts = [
+                roi_align(
+                    ours[i : i + 1], theirs[index == i], index[index == i] * 0, (2, 3), 0.5, samples, aligned
+                )
+                for i in range(len(maps))
+            ]
+            pooled = torch.zeros(len(index), 2, 2, 3, dtype=torch.float64)
+            for i, part in enumerate(parts):
+                pooled[index == i] = part
+        else:
+            pooled = roi_align(ours, theirs, index, (2, 3), 0.5, samples, aligned)
+        weights = torch.arange(pooled.numel(), dtype=torch.float64).reshape(pooled.shape)
+        kept += [pooled.detach(), *torch.autograd.grad((pooled * weights).sum(), [ours, theirs])]
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("aligned", [False, True])
 def test_gradients_of_maps_and_boxes(aligned):
     generator = torch.Generator().manual_seed(1)
     maps = torch.randn(2, 2, 5, 6, dtype=torch.float64, generator=generator, requires_grad=True)
