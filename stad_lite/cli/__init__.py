@@ -22,6 +22,8 @@ VERBS = {
     "link": "link the boxes of single frames into tubes",
     "oracles": "compute the figures that real annotations alone can give",
     "render": "draw boxes over a video",
+    "train": "train a system, or go on with a run that was stopped",
+    "predict": "find actions in videos with a trained system",
 }
 """Verb -> one line; the verb's module has its name."""
 

@@ -1,0 +1,98 @@
+"""``stad-lite predict RUN INPUT --out predictions.json``: what a trained system finds in videos."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from stad_lite import runs
+from stad_lite.cli.check import describe
+from stad_lite.cli.train import pairs
+from stad_lite.data import video
+from stad_lite.data.source import SETS, DataConfig, VideoSource, as_published, scaled
+from stad_lite.errors import FormatError, MissingExtraError
+from stad_lite.records import Annotations, Predictions, write
+from stad_lite.training import distributed
+
+DEFAULT_CLIPS = 64
+"""Clips of the synthetic benchmark, unless ``--set data.clips=N`` says otherwise."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("folder", metavar="RUN", type=Path, help="folder that was trained into")
+    parser.add_argument("input", metavar="INPUT", help=f"video, folder of videos, or {', '.join(SETS)}")
+    parser.add_argument("--out", required=True, metavar="P", help="predictions: .json, .json.gz or .npz")
+    parser.add_argument("--subset", default="test", help="of a data set: train, val or test")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting of the detector (model.KEY) or of the data (data.KEY)",
+    )
+    parser.add_argument("--truth", metavar="T", help="write the input's annotations too, for evaluate")
+    parser.add_argument("--render", metavar="OUT", help="write the video with its boxes (.mp4)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Detect in every video; the first process writes, each file whole or not at all."""
+    with distributed.processes(arguments.device):
+        texts = pairs(arguments.settings)
+        about_data = {key: texts.pop(key) for key in list(texts) if key.startswith("data.")}
+        system, spec = runs.load(arguments.folder, texts, arguments.device)
+        kept = replace(spec, data=_data(arguments, spec.data))
+        data = runs.with_texts(kept, about_data).data
+        source = distributed.first_alone(lambda: data.open(spec.model.size))
+        if arguments.render and len(source.videos) != 1:
+            problem = f"{arguments.input} holds {len(source.videos)} videos and one can be rendered"
+            raise FormatError(problem, remedy="name one file, or --set data.first=1 (data.clips=1)")
+        found = runs.predict(system, spec.entry, source)
+        if distributed.rank() == 0:
+            _write_all(arguments, found, source)
+    return 0
+
+
+def _data(arguments: argparse.Namespace, trained: DataConfig) -> DataConfig:
+    """All videos of the input, opened as those of the training were."""
+    name = arguments.input
+    subset = arguments.subset if name in SETS else "all"
+    return replace(trained, name=name, subset=subset, clips=DEFAULT_CLIPS, first=0)
+
+
+def _write_all(arguments: argparse.Namespace, found: Predictions, source: VideoSource) -> None:
+    for note in source.notes:
+        print(f"note: {note}")
+    published = as_published(found, source)
+    write(published, arguments.out)
+    print(f"{arguments.out}: {describe(published)}")
+    if arguments.truth:
+        sizes = {name: source.published.get(name, source.size) for name in source.videos}
+        known = source.annotations.videos
+        truth = {name: scaled(known[name], size) for name, size in sizes.items()}
+        write(Annotations(source.annotations.dataset, source.classes, truth), arguments.truth)
+    if arguments.render:
+        print(_render(arguments, published, found, source))
+
+
+def _render(
+    arguments: argparse.Namespace, published: Predictions, found: Predictions, source: VideoSource
+) -> Path:
+    """Draw over the file itself, or over the frames of a set's only video."""
+    try:
+        from stad_lite.plots.render import render_video
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{error.name} is not installed", remedy="pip install 'stad_lite[video]'"
+        ) from None
+    (name,) = source.videos
+    if Path(arguments.input).is_file():
+        return render_video(arguments.input, published, arguments.render, video_id=name)
+    with tempfile.TemporaryDirectory() as folder:
+        frames = source.frames(name, range(source.num_frames(name)))
+        plain = video.write(Path(folder) / "video.mp4", frames, source.fps(name))
+        return render_video(plain, found, arguments.render, video_id=name)

@@ -1,0 +1,64 @@
+"""``stad-lite train SYSTEM --data DATA --out RUN``, alone or under ``torchrun -m stad_lite.cli train``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from stad_lite import runs
+from stad_lite.data.source import SETS
+from stad_lite.errors import FormatError
+from stad_lite.systems import PROFILES, SYSTEMS
+from stad_lite.training import distributed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    known = "; ".join(f"{name}: {system.summary}" for name, system in SYSTEMS.items())
+    parser.add_argument("system", metavar="SYSTEM", choices=list(SYSTEMS), help=known)
+    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size of network and training")
+    parser.add_argument(
+        "--data",
+        metavar="DATA",
+        default="synthetic",
+        help=f"{', '.join(SETS)}, or a folder with videos and annotations.json",
+    )
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting: model.KEY, train.KEY or data.KEY; an unknown KEY lists the known ones",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="the same as --set train.seed=N")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that prepare batches")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, or go on with a run that was stopped."""
+    texts = pairs(arguments.settings)
+    if arguments.seed is not None:
+        texts["train.seed"] = str(arguments.seed)
+    data: dict[str, Any] = {"name": arguments.data}
+    if arguments.data not in SETS:
+        data["subset"] = "all"
+    spec = runs.make_spec(arguments.system, arguments.profile, texts, **data)
+    done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
+    if distributed.rank() == 0 and done.resumed_at < done.steps:
+        print(f"{done.folder / 'checkpoints' / 'last.pt'}: {done.steps} steps are done")
+    return 0
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` words as a dictionary. raises: FormatError
+
+    >>> pairs(["train.lr=1e-3", "model.size=48,48"])
+    {'train.lr': '1e-3', 'model.size': '48,48'}
+    """
+    for word in words:
+        if "=" not in word:
+            raise FormatError(f"the setting {word!r} has no value", remedy="write KEY=VALUE")
+    return {key.strip(): value for key, _, value in (word.partition("=") for word in words)}
