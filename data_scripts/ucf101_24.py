@@ -12,7 +12,7 @@ from common import Dataset, Difference, check_clips, check_equal, find, main, ne
 
 from stad_lite.data import ucf101_24
 from stad_lite.errors import UnknownVideoError
-from stad_lite.records import Annotations
+from stad_lite.records import Annotations, read_list
 from stad_lite.records.exchange.report import Reading
 
 ANNOTATED, TRAIN, TEST = 3194, 2284, 910
@@ -30,7 +30,7 @@ def load(folder: Path, split: int | None, subset: str | None) -> Reading[Annotat
     record = ucf101_24.read_mat(path) if path.suffix == ".mat" else ucf101_24.read_pickle(path)
     if split is None and subset is None:
         return Reading(record, [])
-    listed = ucf101_24.read_list(_test_list(path, folder))
+    listed = read_list(_test_list(path, folder))
     test = [name for name in listed if name in record.videos]
     if not test:
         raise UnknownVideoError("the list names no annotated video", file=_test_list(path, folder))
@@ -56,7 +56,7 @@ def check(folder: Path) -> list[str]:
         lines.append(f"split 1: {TRAIN} train and {TEST} test videos")
     official = find(folder, "ucf101_official_splits")
     if official is not None:
-        lists = [ucf101_24.read_list(official / f"{part}list01.txt") for part in ("train", "test")]
+        lists = [read_list(official / f"{part}list01.txt") for part in ("train", "test")]
         lists = [tuple(n for n in names if n.split("/")[0] in ucf101_24.CLASSES) for names in lists]
         check_equal("the classes' clips in the official lists", tuple(map(len, lists)), OFFICIAL)
         names = {*lists[0], *lists[1]}

@@ -6,10 +6,9 @@ import argparse
 from dataclasses import replace
 
 from stad_lite.cli.output import write_json
-from stad_lite.data.ucf101_24 import read_list
 from stad_lite.errors import UnknownVideoError
 from stad_lite.metrics import CONVENTIONS, METRICS, Result, evaluate
-from stad_lite.records import Annotations, Predictions, read_annotations, read_predictions
+from stad_lite.records import Annotations, Predictions, read_annotations, read_list, read_predictions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

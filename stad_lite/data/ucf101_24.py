@@ -16,7 +16,7 @@ import numpy as np
 from stad_lite import unpickle
 from stad_lite.boxes import xywh_to_xyxy
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownVideoError
-from stad_lite.records.types import Annotations, VideoAnnotation
+from stad_lite.records import Annotations, VideoAnnotation, read_list
 from stad_lite.tubes import Tube
 
 CLASSES = (
@@ -93,25 +93,6 @@ def read_mat(path: str | PathLike[str]) -> Annotations:
         return _annotations({name: _from_mat(name, e) for name, e in zip(names, entries, strict=True)})
     except StadError as error:
         raise error.at(file=path) from None
-
-
-def read_list(path: str | PathLike[str]) -> tuple[str, ...]:
-    """Return the video ids of a split list (one a line, an extension is dropped).
-
-    raises: MissingFileError, FormatError
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise FormatError("the list is not UTF-8 text", file=path) from None
-    names = [line.split()[0] for line in lines if line.strip()]
-    names = [name.removesuffix(".avi").removesuffix(".mp4") for name in names]
-    if len(set(names)) != len(names) or not names:
-        raise FormatError(f"the list has {len(names)} lines, {len(set(names))} of them distinct", file=path)
-    return tuple(names)
 
 
 def split1(

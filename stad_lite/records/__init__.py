@@ -4,6 +4,7 @@ from stad_lite.records.files import (
     atomic_write,
     read,
     read_annotations,
+    read_list,
     read_predictions,
     write,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "atomic_write",
     "read",
     "read_annotations",
+    "read_list",
     "read_predictions",
     "write",
 ]

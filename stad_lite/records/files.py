@@ -105,6 +105,25 @@ def read_predictions(path: str | PathLike[str]) -> Predictions:
     return record
 
 
+def read_list(path: str | PathLike[str]) -> tuple[str, ...]:
+    """Return the video ids of a list, one a line; a video file's ending and further words are dropped.
+
+    raises: MissingFileError, FormatError for an empty list and for a name that stands twice
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError("there is no such file", file=path, remedy="check the path")
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise FormatError("the list is not UTF-8 text", file=path) from None
+    names = [line.split()[0] for line in lines if line.strip()]
+    names = [name.removesuffix(".avi").removesuffix(".mp4") for name in names]
+    if len(set(names)) != len(names) or not names:
+        raise FormatError(f"the list has {len(names)} lines, {len(set(names))} of them distinct", file=path)
+    return tuple(names)
+
+
 def write(record: Annotations | Predictions, path: str | PathLike[str]) -> Path:
     """Write a record to .json, .json.gz or .npz, whole or not at all.
 
