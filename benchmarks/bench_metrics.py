@@ -1,7 +1,7 @@
 """How fast the metrics are, beside straightforward loops, on data of UCF101-24's size.
 
-    python benchmarks/bench_metrics.py            # about a minute; writes benchmarks/results/metrics.json
-    python benchmarks/bench_metrics.py --memory   # 10 million detections: seconds and peak memory
+    python -m benchmarks.bench_metrics --json benchmarks/results/metrics.json    # about a minute
+    python -m benchmarks.bench_metrics --memory     # 10 million detections: seconds and peak memory
 
 CPU seconds of one thread, reading and building the records left out; ratios within one run.
 """
@@ -23,8 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.measure import report
 from stad_lite.data.ucf101_24 import CLASSES
 from stad_lite.metrics import evaluate
 from stad_lite.records import (
@@ -38,7 +37,7 @@ from stad_lite.records import (
 from stad_lite.tubes import Tube
 from tests.oracles import metrics_loop
 
-OUT = Path(__file__).parent / "results"
+REPOSITORY = Path(__file__).resolve().parent.parent
 VIDEOS, FRAMES, FPS = 910, 175, 25
 
 
@@ -201,17 +200,18 @@ def memory() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run the benchmark and write its figures."""
+    """Run the benchmark and report its figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memory", action="store_true", help="only 10 million detections, as JSON")
-    if parser.parse_args().memory:
+    parser.add_argument("--json", default="", help="file to write")
+    arguments = parser.parse_args()
+    if arguments.memory:
         print(json.dumps(memory()))
         return
-    large = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
-    figures = {"compare": compare(), "scale": scale(), "memory": json.loads(large.stdout)}
-    OUT.mkdir(exist_ok=True)
-    (OUT / "metrics.json").write_text(json.dumps(figures, indent=1) + "\n")
-    print(json.dumps(figures, indent=1))
+    # in a process of its own, so that the peak is that of this alone
+    command = [sys.executable, "-m", "benchmarks.bench_metrics", "--memory"]
+    large = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    report({"compare": compare(), "scale": scale(), "memory": json.loads(large.stdout)}, arguments.json)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ OMP_NUM_THREADS=1 python -m benchmarks.bench_synthetic
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from dataclasses import replace
 
+from benchmarks.measure import report
 from stad_lite.data.synthetic import Settings, annotate, render
 
 TARGET = 12.0
@@ -33,10 +33,12 @@ def annotations_a_second(settings: Settings, clips: int) -> float:
 
 
 def main() -> None:
-    """Measure and print the figures as JSON."""
+    """Measure and report the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=40)
-    clips = parser.parse_args().clips
+    parser.add_argument("--json", default="", help="file to write")
+    arguments = parser.parse_args()
+    clips = arguments.clips
     lesson, large = Settings.lesson(), Settings.large()
     few = max(clips // 5, 1)
     figures = {
@@ -47,7 +49,7 @@ def main() -> None:
         "32x64x64 truth only": annotations_a_second(lesson, clips),
         "target for 32x64x64 with flow": TARGET,
     }
-    print(json.dumps({name: round(value, 2) for name, value in figures.items()}, indent=1))
+    report({name: round(value, 2) for name, value in figures.items()}, arguments.json)
 
 
 if __name__ == "__main__":
