@@ -1,0 +1,1 @@
+"""SP-TAD: temporal action detection with sparse proposals (papers: Wu et al., 2021)."""

@@ -1,0 +1,128 @@
+"""Three stages of features: from two I3D streams, from a light network, or from a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+from torch import Tensor, nn
+
+from stad_lite.nets.fpn import over_space
+from stad_lite.nets.i3d import I3D
+from stad_lite.nets.layers import ConvNorm
+from stad_lite.sp_tad.config import Backbone
+
+TAPS = ("Mixed_3c", "Mixed_4f", "Mixed_5c")
+"""I3D's last three stages, at strides 2, 4, 8 in time and 8, 16, 32 in space (SP-TAD Sec. 3.1.1)."""
+CHANNELS = {"rgb": 3, "flow": 2}
+
+
+class I3DStages(nn.Module):
+    """One I3D a stream; stages are pooled over space and concatenated.
+
+    Source: SP-TAD Sec. 3.1.1 and 3.1.2.
+    """
+
+    def __init__(self, config: Backbone) -> None:
+        super().__init__()
+        self.streams = nn.ModuleDict(
+            {
+                stream: I3D(
+                    CHANNELS[stream],
+                    width=config.width,
+                    norm=config.norm,  # type: ignore[arg-type]
+                    frozen=config.frozen_norms,
+                )
+                for stream in config.streams
+            }
+        )
+        nets = [net for net in self.streams.values() if isinstance(net, I3D)]
+        self.channels = tuple(sum(net.channels[tap] for net in nets) for tap in TAPS)
+
+    def forward(self, clips: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return (b, channels, t / stride) of each stage.
+
+        clips: (b, 3, t, h, w) in [-1, 1] of "rgb", (b, 2, t, h, w) of "flow", cut and scaled to [-1, 1]
+        """
+        found = [net(clips[stream], TAPS) for stream, net in self.streams.items()]
+        return [torch.cat([over_space(maps[tap]) for maps in found], 1) for tap in TAPS]
+
+
+class LightStages(nn.Module):
+    """Frame by frame a few 2-D convolutions, then in time three 1-D ones of stride 2: I3D's cheap double.
+
+    The pooled maps keep a mean and a maximum over space. Convolutions in three dimensions cost several times
+    as much on a CPU.
+    """
+
+    def __init__(self, config: Backbone) -> None:
+        super().__init__()
+        self.stems, self.stages = nn.ModuleDict(), nn.ModuleDict()
+        for stream in config.streams:
+            stem, inside = [], CHANNELS[stream]
+            for width in config.stem:
+                stem.append(ConvNorm(inside, width, 3, stride=2, padding=1, norm="group"))
+                inside = width
+            self.stems[stream] = nn.Sequential(*stem)
+            stages, inside = [], 2 * inside
+            for width in config.channels:
+                stages.append(
+                    nn.Sequential(
+                        ConvNorm(inside, width, 5, stride=2, padding=2, norm="group", dims=1),
+                        ConvNorm(width, width, 3, padding=1, norm="group", dims=1),
+                    )
+                )
+                inside = width
+            self.stages[stream] = nn.ModuleList(stages)
+        self.depth = len(config.channels)
+        self.channels = tuple(len(config.streams) * width for width in config.channels)
+
+    def forward(self, clips: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return (b, channels, t / stride) of each stage; ``clips`` as in ``I3DStages``."""
+        found: list[list[Tensor]] = []
+        for stream, stem in self.stems.items():
+            frames = clips[stream]
+            maps = stem(rearrange(frames, "b c t h w -> (b t) c h w"))
+            pooled = [reduce(maps, "n c h w -> n c", how) for how in ("mean", "max")]
+            levels = [rearrange(torch.cat(pooled, 1), "(b t) c -> b c t", b=len(frames))]
+            for number in range(self.depth):
+                stage = self.stages[stream].get_submodule(str(number))
+                levels.append(stage(levels[-1]))
+            found.append(levels[1:])
+        return [torch.cat(parts, 1) for parts in zip(*found, strict=True)]
+
+
+class CachedStages(nn.Module):
+    """Features that were computed before."""
+
+    def __init__(self, config: Backbone) -> None:
+        super().__init__()
+        self.channels = config.channels
+
+    def forward(self, stages: Mapping[str, Tensor]) -> list[Tensor]:
+        """Return the given stages ("0", "1", ...), each (b, channels, steps)."""
+        return [stages[str(number)] for number in range(len(self.channels))]
+
+
+def make_backbone(config: Backbone) -> I3DStages | LightStages | CachedStages:
+    """Return the network that gives the stages; ``channels`` holds those of each."""
+    if config.kind == "i3d":
+        return I3DStages(config)
+    return LightStages(config) if config.kind == "light" else CachedStages(config)
+
+
+class ClipHead(nn.Module):
+    """Which classes occur in the window: the stages, pooled over time and concatenated, into one layer.
+
+    Source: SP-TAD Sec. 3.1.4.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.classes = nn.Linear(channels, num_classes)
+
+    def forward(self, stages: list[Tensor]) -> Tensor:
+        """Return logits (b, classes) of stages (b, channels[i], steps)."""
+        return self.classes(torch.cat([F.adaptive_avg_pool1d(stage, 1)[..., 0] for stage in stages], 1))

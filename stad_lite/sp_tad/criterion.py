@@ -1,0 +1,136 @@
+"""Set prediction loss: who answers for which truth, and what every answer costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from stad_lite import segments as segment_ops
+from stad_lite.errors import FormatError, NotFiniteError
+from stad_lite.matching import Matching, hungarian
+from stad_lite.nets.losses import binary_cross_entropy, segment_giou, sigmoid_focal
+from stad_lite.sp_tad.config import SpTadConfig
+from stad_lite.sp_tad.model import Outputs
+
+EPSILON = 1e-8
+
+
+class Truth(NamedTuple):
+    """The instances of a batch of windows, filled up to as many in each.
+
+    segments: (b, g, 2) start and end in windows
+    labels: (b, g) class indices
+    counts: how many of the g are real
+    """
+
+    segments: Tensor
+    labels: Tensor
+    counts: Sequence[int]
+
+
+def matching_cost(logits: Tensor, segments: Tensor, truth: Truth, config: SpTadConfig) -> Tensor:
+    """Return what it costs that a proposal answers for a truth.
+
+    The class costs what the focal loss would gain by calling the proposal positive.
+
+    logits: (..., b, n, classes)
+    segments: (..., b, n, 2) start and end in windows
+    returns: (..., b, n, g)
+    Source: SP-TAD Sec. 3.2.1; the focal cost and its weights are Sparse R-CNN's.
+    """
+    score = logits.sigmoid()
+    positive = config.alpha * (1 - score) ** config.gamma * -(score + EPSILON).log()
+    negative = (1 - config.alpha) * score**config.gamma * -(1 - score + EPSILON).log()
+    labels = truth.labels[:, None, :].expand(*score.shape[:-1], -1)
+    by_class = (positive - negative).gather(-1, labels)
+    apart = (segments[..., :, None, :] - truth.segments[:, None]).abs().sum(-1)
+    overlap = segment_ops.giou(segments[..., :, None, :], truth.segments[:, None])
+    return config.cls_cost * by_class + config.l1_cost * apart - config.giou_cost * overlap
+
+
+@torch.no_grad()
+def match(outputs: Outputs, truth: Truth, config: SpTadConfig) -> list[Matching]:
+    """Return the matching of every head, all windows and heads solved in one go.
+
+    raises: NotFiniteError with the window's place in the batch
+    """
+    heads, size = outputs.logits.shape[:2]
+    cost = matching_cost(outputs.logits.float(), outputs.segments.float(), truth, config)
+    try:
+        found = hungarian(cost.flatten(0, 1), list(truth.counts) * heads)
+    except NotFiniteError:
+        bad = [i for i in range(size) if not torch.isfinite(cost[:, i, :, : truth.counts[i]]).all()]
+        raise NotFiniteError(
+            f"the predictions of window {bad[0] if bad else 0} of the batch are not finite",
+            remedy="look for NaN among its features, or lower the learning rate",
+        ) from None
+    head = found.item // size
+    return [
+        Matching(found.item[head == h] % size, found.proposal[head == h], found.truth[head == h])
+        for h in range(heads)
+    ]
+
+
+def set_loss(
+    outputs: Outputs, truth: Truth, config: SpTadConfig, matches: Sequence[Matching] | None = None
+) -> dict[str, Tensor]:
+    """Return the weighted terms of the loss, each summed over the heads.
+
+    All but the clip head's are divided by the number of truths in the batch (at least 1).
+
+    matches: of every head; computed where not given
+    returns: ``cls``, ``l1``, ``giou`` and, with a clip head, ``clip``
+    Source: SP-TAD Eq. 2 and 3, with the auxiliary losses of Sec. 3.1.3.
+    """
+    matches = match(outputs, truth, config) if matches is None else matches
+    number = max(1, sum(truth.counts))
+    head = torch.cat([torch.full_like(found.item, h) for h, found in enumerate(matches)])
+    item, proposal, index = (torch.cat(column) for column in zip(*matches, strict=True))
+    labels, wanted = truth.labels[item, index], truth.segments[item, index]
+    targets = torch.zeros_like(outputs.logits)
+    targets[head, item, proposal, labels] = 1
+    focal = sigmoid_focal(outputs.logits, targets, config.alpha, config.gamma, "sum")
+    found = outputs.segments[head, item, proposal]
+    terms = {
+        "cls": config.cls_weight * focal / number,
+        "l1": config.l1_weight * (found - wanted).abs().sum() / number,
+        "giou": config.giou_weight * segment_giou(found, wanted) / number,
+    }
+    if outputs.clip is not None:
+        present = clip_targets(truth, outputs.clip.shape[1])
+        terms["clip"] = config.clip_weight * binary_cross_entropy(outputs.clip, present)
+    return terms
+
+
+def clip_targets(truth: Truth, num_classes: int) -> Tensor:
+    """Return which classes occur in each window: (b, classes) of 0 and 1 (SP-TAD Sec. 3.1.4)."""
+    present = torch.zeros(len(truth.counts), num_classes, device=truth.labels.device)
+    for row, labels, count in zip(present, truth.labels, truth.counts, strict=True):
+        row[labels[:count]] = 1
+    return present
+
+
+def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
+    """Return the instances of some windows as one batch.
+
+    segments: of each window (g, 2) start and end in windows
+    labels: of each window (g,)
+    raises: FormatError where a window has no one label for each segment
+
+    >>> one, none = torch.tensor([[0.1, 0.4]]), torch.zeros(0, 2)
+    >>> make_truth([one, none], [torch.tensor([2]), torch.tensor([])]).counts
+    (1, 0)
+    """
+    counts = tuple(len(each) for each in segments)
+    if counts != tuple(len(each) for each in labels):
+        raise FormatError("a window has not one label for each segment", remedy="give both lists alike")
+    largest = max(counts, default=0)
+    all_segments = torch.zeros(len(counts), largest, 2)
+    all_labels = torch.zeros(len(counts), largest, dtype=torch.long)
+    for i, count in enumerate(counts):
+        all_segments[i, :count] = segments[i]
+        all_labels[i, :count] = labels[i].long()
+    return Truth(all_segments, all_labels, counts)

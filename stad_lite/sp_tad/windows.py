@@ -1,0 +1,221 @@
+"""Windows over untrimmed videos: which frames they take, what is true in them, and back to whole videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from stad_lite import segments as segment_ops
+from stad_lite.data import clips
+from stad_lite.errors import FormatError, FrameRangeError, UnknownLabelError
+from stad_lite.records import Segment, VideoAnnotation
+
+
+class Window(NamedTuple):
+    """A stretch of a video's timeline.
+
+    video: id
+    start: place of its first frame
+    length: places
+    """
+
+    video: str
+    start: int
+    length: int
+
+    def __str__(self) -> str:
+        return f"{self.video}, frames {self.start} to {self.start + self.length - 1}"
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """The frames of a video at the rate that windows are read at.
+
+    frames: (places,) number in the video of the frame at each place
+    seconds: that one place lasts
+    duration: seconds of the video
+    """
+
+    video: str
+    frames: np.ndarray
+    seconds: float
+    duration: float
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def timeline(video: str, num_frames: int, fps: float, rate: float = 0.0, squeeze: int = 0) -> Timeline:
+    """Return a video's timeline.
+
+    rate: frames a second to read at, 0 for the video's own (THUMOS14: 10)
+    squeeze: in place of a rate, spread the whole video over so many places (ActivityNet: 768)
+    raises: FrameRangeError for a video without frames, FormatError for rates that are not positive
+    Source: SP-TAD Sec. 4.1.
+
+    >>> line = timeline("a", num_frames=60, fps=30, rate=10)
+    >>> len(line), line.frames[:3].tolist(), line.seconds
+    (20, [0, 3, 6], 0.1)
+    >>> timeline("a", num_frames=60, fps=30, squeeze=4).seconds
+    0.5
+    """
+    if not fps > 0:
+        raise FormatError(f"{fps} frames a second", video=video, remedy="give the video's frame rate")
+    duration = num_frames / fps
+    if squeeze:
+        run = clips.resampled(video, num_frames, squeeze) if num_frames > 0 else _no_frames(video)
+        return Timeline(video, run.frames, duration / squeeze, duration)
+    run = clips.at_rate(video, num_frames, fps, rate or fps)
+    return Timeline(video, run.frames, 1 / (rate or fps), duration)
+
+
+def _no_frames(video: str) -> clips.FrameRun:
+    raise FrameRangeError("the video has no frames", video=video, remedy="leave it out of the set")
+
+
+def slide(line: Timeline, length: int, stride: int, step: int = 1) -> list[Window]:
+    """Return the windows that slide over a timeline; the last one ends with it.
+
+    step: starts are moved down to multiples of it (cached features: the coarsest stride); the last window
+        may then reach up to step - 1 places beyond the end. A shorter video is one window
+
+    >>> line = timeline("a", num_frames=600, fps=10)
+    >>> [w.start for w in slide(line, 256, 128)], [w.start for w in slide(line, 256, 128, step=10)]
+    ([0, 128, 256, 344], [0, 120, 250, 350])
+    """
+    starts = [run.start for run in clips.windows(line.video, len(line), length, stride)]
+    snapped = [start // step * step for start in starts]
+    if snapped[-1] != starts[-1]:  # the end must stay inside
+        snapped[-1] += step
+    return [Window(line.video, start, length) for start in sorted(set(snapped))]
+
+
+def segments_of(video: VideoAnnotation, fps: float) -> tuple[Segment, ...]:
+    """Return a video's segments; those of its tubes where it has tubes in place of segments."""
+    if video.segments is not None:
+        return video.segments
+    return tuple(Segment(tube.label, tube.start / fps, tube.end / fps) for tube in video.tubes or ())
+
+
+def window_truth(
+    window: Window,
+    line: Timeline,
+    segments: Sequence[Segment],
+    classes: Sequence[str],
+    share: float = 0.5,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the instances that count in a window, cut to it.
+
+    An instance counts where at least ``share`` of it lies inside (tIoA). So one without length never counts,
+    and one more than 1 / share as long as the window counts in none.
+
+    segments: of the video, in seconds
+    returns: (g, 2) start and end in windows, within [0, 1], and (g,) class indices
+    raises: UnknownLabelError
+    Source: SP-TAD Sec. 4.2 (the rule of Fig. 4, also for training).
+
+    >>> line = timeline("a", num_frames=40, fps=10)
+    >>> segments = [Segment("x", 1, 3), Segment("x", 1, 4)]
+    >>> inside, label = window_truth(Window("a", 0, 20), line, segments, ["x"])
+    >>> inside.tolist(), label.tolist()
+    ([[0.5, 1.0]], [0])
+    """
+    spans = np.array([(s.start, s.end) for s in segments], dtype=np.float64).reshape(-1, 2)
+    names = list(classes)
+    if unknown := [s.label for s in segments if s.label not in names]:
+        raise UnknownLabelError(
+            f"label {unknown[0]!r} is not among the classes",
+            video=window.video,
+            remedy="train on a source with the same classes",
+        )
+    labels = np.array([names.index(s.label) for s in segments], dtype=np.int64)
+    inside = segment_ops.clip((spans / line.seconds - window.start) / window.length, 0.0, 1.0)
+    whole = segment_ops.length(spans) / line.seconds / window.length
+    counts = (whole > 0) & (segment_ops.length(inside) >= share * whole - 1e-9)
+    return inside[counts], labels[counts]
+
+
+def unseen(
+    lines: Iterable[Timeline],
+    windows: Iterable[Window],
+    segments: Mapping[str, Sequence[Segment]],
+    share: float = 0.5,
+) -> dict[str, int]:
+    """Count the instances that no window counts: ``without length`` and ``too long for a window``."""
+    found = {"without length": 0, "too long for a window": 0}
+    by_video: dict[str, list[Window]] = {}
+    for window in windows:
+        by_video.setdefault(window.video, []).append(window)
+    for line in lines:
+        for one in segments[line.video]:
+            if one.end <= one.start:
+                found["without length"] += 1
+                continue
+            seen = any(
+                len(window_truth(window, line, [one], [one.label], share)[0])
+                for window in by_video.get(line.video, ())
+            )
+            found["too long for a window"] += not seen
+    return found
+
+
+def to_seconds(segments: np.ndarray, window: Window, line: Timeline) -> np.ndarray:
+    """Return segments (n, 2) given in windows as seconds of the video, cut to its ends."""
+    places = window.start + np.asarray(segments, dtype=np.float64) * window.length
+    return np.clip(places * line.seconds, 0.0, line.duration)
+
+
+class Found(NamedTuple):
+    """Segments found in one window.
+
+    window: where
+    segments: (n, 2) start and end in windows
+    scores: (n,)
+    labels: (n,) class indices
+    """
+
+    window: Window
+    segments: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+
+def merge(
+    found: Sequence[Found],
+    line: Timeline,
+    classes: Sequence[str],
+    sigma: float = 0.5,
+    min_score: float = 0.001,
+    most: int = 200,
+) -> tuple[Segment, ...]:
+    """Return one video's segments from those of its windows, best first.
+
+    Soft-NMS, class by class over all windows, lowers what overlapping windows say twice. What is without
+    length after the cut at the video's ends is left out.
+
+    sigma: of soft-NMS, 0 for none
+    min_score: what is or falls below it is left out
+    most: segments kept
+    Source: SP-TAD Sec. 4.1 (soft-NMS over overlapping windows; its numbers are AFSD's).
+    """
+    spans = [to_seconds(one.segments, one.window, line) for one in found]
+    segments = np.concatenate([np.zeros((0, 2)), *spans])
+    scores = np.concatenate([np.zeros(0), *(one.scores for one in found)])
+    labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in found)])
+    good = (scores >= min_score) & (segments[:, 1] > segments[:, 0])
+    segments, scores, labels = segments[good], scores[good], labels[good]
+    kept: list[Segment] = []
+    for label in np.unique(labels):
+        mine = labels == label
+        spans_of, scores_of = segments[mine], scores[mine]
+        if sigma:
+            order, scores_of = segment_ops.soft_nms(spans_of, scores_of, sigma, min_score)
+            spans_of = spans_of[order]
+        kept += [
+            Segment(classes[label], float(start), float(end), float(score))
+            for (start, end), score in zip(spans_of, scores_of, strict=True)
+        ]
+    return tuple(sorted(kept, key=lambda one: -(one.score or 0.0))[:most])
