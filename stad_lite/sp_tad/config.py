@@ -202,7 +202,7 @@ def schedule(profile: str) -> TrainConfig:
     paper = TrainConfig(
         epochs=16, batch=16, lr=1e-4, weight_decay=1e-4, schedule="step", drops=(0.75,), clip_norm=1.0
     )
-    lesson = replace(paper, epochs=0, steps=600, lr=2e-3, schedule="cosine", warm_up=20, checkpoint_every=600)
+    lesson = replace(paper, epochs=0, steps=500, lr=2e-3, schedule="cosine", warm_up=20, checkpoint_every=500)
     known = {"smoke": replace(lesson, steps=4, batch=4), "lesson": lesson, "paper": paper}
     if profile not in known:
         raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(known)}")

@@ -55,12 +55,12 @@ class SequenceSettings:
     span: tuple[int, int] = (5, 96)
     span_spread: float = 1.0
     gap: tuple[int, int] = (3, 48)
-    distractors: float = 0.5
-    likeness: float = 0.5
+    distractors: float = 0.4
+    likeness: float = 0.4
     semantics: tuple[float, float, float] = (0.5, 0.8, 1.2)
     blur: tuple[int, int, int] = (2, 8, 20)
-    noise: tuple[float, float, float] = (0.9, 0.7, 0.5)
-    drift: float = 0.5
+    noise: tuple[float, float, float] = (0.6, 0.5, 0.35)
+    drift: float = 0.3
     dip: float = 0.4
     channels: tuple[int, int, int] = (24, 32, 48)
 
