@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from stad_lite import runs
@@ -46,7 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data not in SETS:
         data["subset"] = "all"
     spec = runs.make_spec(arguments.system, arguments.profile, texts, **data)
-    done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
+    try:
+        done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
+    except KeyboardInterrupt:
+        print(f"{arguments.out} was stopped; the same line goes on from its last checkpoint", file=sys.stderr)
+        return 130
     if distributed.rank() == 0 and done.resumed_at < done.steps:
         print(f"{done.folder / 'checkpoints' / 'last.pt'}: {done.steps} steps are done")
     return 0

@@ -18,6 +18,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset, default_collate
 
+from stad_lite.errors import StadError
+
 PATIENCE = timedelta(hours=1)
 """How long a process waits for another, such as for the first to decode a data set."""
 
@@ -46,9 +48,12 @@ def processes(device: str | None = None) -> Iterator[torch.device]:
 
     device: "cpu" or "cuda"; without it the GPU where there is one
     yields: the device of this process (nccl between GPUs, gloo between CPUs)
+    raises: StadError for a GPU that is not there
     """
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     place = torch.device(kind)
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise StadError("there is no GPU here", remedy="use the device cpu")
     if place.type == "cuda" and place.index is None:
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(place)

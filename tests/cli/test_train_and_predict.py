@@ -97,10 +97,10 @@ def test_the_same_line_again_resumes(trained, tmp_path, capsys, monkeypatch):
             raise KeyboardInterrupt
         return step(training, batches, number)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(loop, "_step", stopping)
-        main(words(tmp_path / "run"))
-    capsys.readouterr()
+        assert main(words(tmp_path / "run")) == 130
+    assert "the same line goes on" in capsys.readouterr().err
     assert main(words(tmp_path / "run")) == 0
     told = capsys.readouterr().out
     assert "goes on: 2 of 6 steps are done" in told and "last.pt: 6 steps are done" in told
@@ -242,6 +242,12 @@ def test_every_system_says_what_it_needs():
             assert len(config.size) == 2 and schedule.batch > 0 and system.data(profile).clips > 0
             spec = runs.make_spec(name, profile, {"train.seed": "3"}, name="own")
             assert spec.model == config and spec.train.seed == 3 and spec.data.name == "own"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there(tmp_path, capsys):
+    line = [word if word != "cpu" else "cuda" for word in words(tmp_path / "run")]
+    assert "there is no GPU here; use the device cpu" in refusal(capsys, *line)
 
 
 def test_names_that_are_not_there():
