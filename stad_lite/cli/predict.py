@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         source = distributed.first_alone(lambda: data.open(spec.model.size))
         if arguments.render and len(source.videos) != 1:
             problem = f"{arguments.input} holds {len(source.videos)} videos and one can be rendered"
-            raise FormatError(problem, remedy="name one file, or --set data.first=1 (data.clips=1)")
+            raise FormatError(problem, remedy="name one file, or --set data.limit=1 (data.clips=1)")
         found = runs.predict(system, spec.entry, source)
         if distributed.rank() == 0:
             _write_all(arguments, found, source)
@@ -61,7 +61,7 @@ def _data(arguments: argparse.Namespace, trained: DataConfig) -> DataConfig:
     """All videos of the input, opened as those of the training were."""
     name = arguments.input
     subset = arguments.subset if name in SETS else "all"
-    return replace(trained, name=name, subset=subset, clips=DEFAULT_CLIPS, first=0)
+    return replace(trained, name=name, subset=subset, clips=DEFAULT_CLIPS, limit=0)
 
 
 def _write_all(arguments: argparse.Namespace, found: Predictions, source: VideoSource) -> None:

@@ -184,7 +184,7 @@ class DataConfig:
 
     name, subset, split, flow, form: as in ``open_source``
     clips: how many of the synthetic benchmark
-    first: only so many videos of files, 0 for all
+    limit: only so many videos of files, spread evenly over their list; 0 for all
     settings: of the synthetic benchmark
     """
 
@@ -192,14 +192,14 @@ class DataConfig:
     subset: str = "train"
     split: int = 1
     clips: int = 256
-    first: int = 0
+    limit: int = 0
     flow: str = "dis"
     form: str = "jpg"
     settings: synthetic.Settings = field(default_factory=synthetic.Settings.lesson)
 
     def open(self, size: Size | None, cache_dir: str | PathLike[str] | None = None) -> VideoSource:
         """Return the source. raises: StadError and its kinds (``open_source``)"""
-        clips = self.clips if self.name == "synthetic" else self.first or None
+        clips = self.clips if self.name == "synthetic" else self.limit or None
         return open_source(
             self.name,
             self.subset,
@@ -232,7 +232,8 @@ def open_source(
     subset: train, val or test of the synthetic benchmark; train or test of a published set; ``all``
     size: (height, width) of frames and boxes; without it the synthetic settings' or the first file's own
     split: of JHMDB-21, 1 to 3
-    clips: of the synthetic benchmark: how many or which (64 without it); of files: the first so many
+    clips: of the synthetic benchmark: how many or which (64 without it); of files: so many, spread evenly
+        over their list, or which; all without it
     settings: of the synthetic benchmark, ``Settings.lesson()`` without it
     flow: estimator for files, a name in ``flow.ESTIMATORS``
     form: of the decoded frames in the cache, ``jpg`` (small) or ``npz`` (exact)
@@ -251,7 +252,7 @@ def open_source(
         annotations, files = (_jhmdb21 if name == "jhmdb21" else _ucf101_24)(folder, subset, split)
     else:
         annotations, files = _own(Path(name), subset)
-    chosen_files = _first(files, clips)
+    chosen_files = _some(files, clips)
     left = len(annotations.videos) - len(files)
     note = f"{left} of {len(annotations.videos)} videos have no file and are left out"
     store = decoded.Store(cache_dir, size, form, flow)
@@ -315,11 +316,11 @@ def _settled(name: str, video: VideoAnnotation, store: decoded.Store) -> VideoAn
         raise error.at(file=store.files[name], video=name) from None
 
 
-def _first(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[str, Path]:
+def _some(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[str, Path]:
     names = list(files)
-    if clips is not None:
-        names = names[:clips] if isinstance(clips, int) else [names[number] for number in clips]
-    return {name: files[name] for name in names}
+    if isinstance(clips, int):
+        clips = [place * len(names) // clips for place in range(clips)] if clips < len(names) else None
+    return files if clips is None else {names[number]: files[names[number]] for number in clips}
 
 
 def _folder(name: str) -> Path:

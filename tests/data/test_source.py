@@ -119,14 +119,15 @@ def test_files_are_decoded_once_unless_they_change(tmp_path, monkeypatch):
 
 
 def test_videos_without_a_record(tmp_path):
-    for name in ("x/a", "b"):
+    for name in ("x/a", "b", "y/a", "z"):
         (tmp_path / "v" / name).parent.mkdir(parents=True, exist_ok=True)
         video.write(tmp_path / "v" / f"{name}.mp4", moving(4), 10.0)
     source = open_source(tmp_path / "v", cache_dir=tmp_path / "cache")
-    assert source.videos == ("b", "x/a") and source.classes == () and source.size == (48, 64)
+    assert source.videos == ("b", "x/a", "y/a", "z") and source.classes == () and source.size == (48, 64)
     assert source.annotations.videos["b"].tubes is None and source.fps("b") == 10
     assert source.subset(["x/a"]).videos == ("x/a",)
-    assert open_source(tmp_path / "v", clips=1, cache_dir=tmp_path / "cache").videos == ("b",)
+    for clips, names in ((1, ("b",)), (2, ("b", "y/a")), ([3, 1], ("z", "x/a")), (9, source.videos)):
+        assert open_source(tmp_path / "v", clips=clips, cache_dir=tmp_path / "cache").videos == names
 
 
 def test_a_tube_may_lose_its_last_box_and_no_more(tmp_path):
@@ -184,9 +185,9 @@ def test_predictions_go_back_to_the_published_pixels(tmp_path):
 
 
 def test_settings_open_a_source(tmp_path):
-    config = DataConfig("synthetic", "val", clips=2, first=1, settings=SMOKE)
+    config = DataConfig("synthetic", "val", clips=2, limit=1, settings=SMOKE)
     assert config.open((48, 48), tmp_path).videos == ("val/1000000", "val/1000001")
-    own = DataConfig(str(folder_of_clips(tmp_path / "own")), "all", first=1, form="npz")
+    own = DataConfig(str(folder_of_clips(tmp_path / "own")), "all", limit=1, form="npz")
     assert own.open((24, 32), tmp_path / "cache").videos == ("run/a",)
 
 
