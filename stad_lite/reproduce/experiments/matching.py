@@ -1,0 +1,224 @@
+"""One-to-one against one-to-many labels of SP-TAD's proposals, within single windows.
+
+Every video is one window of cached features, so what is measured has nothing to do with windows that overlap.
+Figures, in percent, of the last head on unseen windows: ``raw`` and ``suppressed``, mean temporal mAP at
+0.3:0.1:0.7 of all answers and of those that survive NMS within a class at tIoU 0.5; ``gain``, the second less
+the first; ``duplicates``, of the best answers. ``gain_first_head`` is that of the first head, ``gain_seen``
+that on windows it was trained on.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stad_lite import segments
+from stad_lite.data.synthetic.sequences import SequenceSettings, SequenceSource, sequence_source
+from stad_lite.errors import FormatError
+from stad_lite.matching import POSITIVE, Matching, by_threshold
+from stad_lite.metrics import evaluate
+from stad_lite.records import Annotations, Predictions, Segment, VideoPredictions
+from stad_lite.reproduce.parameters import pick
+from stad_lite.schedule import TrainConfig
+from stad_lite.sp_tad import pipeline
+from stad_lite.sp_tad.config import SpTadConfig, schedule
+from stad_lite.sp_tad.criterion import Truth, match, set_loss
+from stad_lite.sp_tad.model import Outputs
+from stad_lite.training.loop import fit
+
+LABELS = ("one-to-one", "one-to-many")
+VIDEOS = {"smoke": {"train": 8, "test": 4}, "lesson": {"train": 600, "test": 200}}
+SEEN = 100
+"""How many of the windows that were trained on are looked at again."""
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "one_to_one": {},
+    "one_to_many": {"labels": "one-to-many"},
+    "one_to_one_silent": {"self_attention": False},
+    "one_to_one_long": {"length": 3},
+}
+"""``silent``: proposals do not see each other; ``long``: three times the updates."""
+
+
+def match_by_overlap(outputs: Outputs, truth: Truth, threshold: float = 0.5) -> list[Matching]:
+    """Return, for every head, all proposals that overlap a truth enough, any number for one truth.
+
+    Each truth also has the proposal that overlaps it most.
+
+    threshold: tIoU from which a proposal is positive; below it all are negative, none is ignored
+
+    >>> half = torch.tensor([[[[0.0, 0.5], [0.1, 0.5], [0.8, 1.0]]]])
+    >>> truth = Truth(torch.tensor([[[0.0, 0.5]]]), torch.tensor([[0]]), (1,))
+    >>> match_by_overlap(Outputs(half, half, None), truth)[0].proposal.tolist()
+    [0, 1]
+    """
+    found = []
+    for head in outputs.segments.detach():
+        rows: list[Tensor] = [torch.zeros(0, 3, dtype=torch.long)]
+        for item, (proposals, count) in enumerate(zip(head.cpu(), truth.counts, strict=True)):
+            overlaps = segments.pairwise_iou(proposals, truth.segments[item, :count].cpu())
+            label = by_threshold(overlaps, threshold, threshold, best_per_truth=True)
+            chosen = (label.label == POSITIVE).nonzero()[:, 0]
+            rows.append(torch.stack([torch.full_like(chosen, item), chosen, label.truth[chosen]], 1))
+        found.append(Matching(*torch.cat(rows).T.to(head.device)))
+    return found
+
+
+class Silent(nn.Module):
+    """In place of self-attention: no proposal hears of another."""
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, need_weights: bool = False
+    ) -> tuple[Tensor, None]:
+        """Return zeros of the query's shape, and no weights."""
+        return torch.zeros_like(query), None
+
+
+@dataclass
+class Labelled:
+    """SP-TAD trained with one of LABELS; its loss is divided by the number of positives (Eq. 3).
+
+    system: what is trained
+    labels: in LABELS
+    raises: FormatError for other labels
+    """
+
+    system: pipeline.System
+    labels: str = LABELS[0]
+
+    def __post_init__(self) -> None:
+        if self.labels not in LABELS:
+            raise FormatError(f"no labels {self.labels!r}", remedy=f"choose from {', '.join(LABELS)}")
+        self.network: nn.Module = self.system.network
+        self.config, self.classes = self.system.config, self.system.classes
+
+    def loss(self, batch: pipeline.Batch) -> dict[str, Tensor]:
+        """Return the weighted terms of Eq. 2."""
+        outputs: Outputs = self.network(batch.inputs)
+        if self.labels == LABELS[0]:
+            return set_loss(outputs, batch.truth, self.config, match(outputs, batch.truth, self.config))
+        matches = match_by_overlap(outputs, batch.truth)
+        positives = sum(len(one.item) for one in matches) / len(matches)
+        share = max(1, sum(batch.truth.counts)) / max(1.0, positives)
+        terms = set_loss(outputs, batch.truth, self.config, matches)
+        return {name: term if name == "clip" else share * term for name, term in terms.items()}
+
+    def predict(self, batch: pipeline.Batch) -> list[Any]:
+        """Return what the last head finds in each window."""
+        return list(self.system.predict(batch))
+
+
+def one_window(profile: str, split: str) -> tuple[SpTadConfig, SequenceSource]:
+    """Return settings of two heads without NMS and clip head, and videos that are exactly one window long.
+
+    raises: FormatError for an unknown profile
+    """
+    frames = pick(profile, smoke=64, lesson=128, paper=128)
+    small = pick(profile, smoke=SequenceSettings.smoke(), lesson=SequenceSettings.lesson(),
+                 paper=SequenceSettings.lesson())  # fmt: skip
+    two = replace(SpTadConfig.lesson(), heads=2)
+    base = pick(profile, smoke=SpTadConfig.smoke(), lesson=two, paper=two)
+    count = pick(profile, smoke=VIDEOS["smoke"], lesson=VIDEOS["lesson"], paper=VIDEOS["lesson"])[split]
+    config = replace(base, clip_head=False, sigma=0.0, window=frames, test_stride=frames, initial="grid")
+    return config, sequence_source(replace(small, frames=(frames, frames)), count, split)
+
+
+def build(config: SpTadConfig, classes: Sequence[str], settings: Mapping[str, Any]) -> Labelled:
+    """Return a new system of a variant. settings: a value of VARIANTS"""
+    system = pipeline.build(config, classes)
+    if not settings.get("self_attention", True):
+        for head in system.network.heads:
+            head.self_attention = Silent()
+    return Labelled(system, settings.get("labels", LABELS[0]))
+
+
+def suppress(predictions: Predictions, threshold: float = 0.5) -> Predictions:
+    """Return the answers that survive NMS among those of their video and class."""
+    return Predictions(
+        predictions.classes,
+        {name: VideoPredictions(segments=_survivors(video.segments or (), threshold))
+         for name, video in predictions.videos.items()},
+    )  # fmt: skip
+
+
+def _survivors(found: Sequence[Segment], threshold: float) -> tuple[Segment, ...]:
+    kept: list[Segment] = []
+    for label in dict.fromkeys(one.label for one in found):
+        mine = [one for one in found if one.label == label]
+        spans, scores = np.array([(s.start, s.end) for s in mine]), np.array([s.score for s in mine])
+        kept += [mine[i] for i in segments.nms(spans, scores, threshold)]
+    return tuple(sorted(kept, key=lambda one: -(one.score or 0.0)))
+
+
+def duplicates(truth: Annotations, predictions: Predictions, threshold: float = 0.5) -> float:
+    """Return the percentage of best answers that only repeat a better one of their class.
+
+    A window with g truths gives its g best answers.
+
+    threshold: tIoU of a repetition
+    """
+    repeated, counted = 0, 0
+    for name, video in predictions.videos.items():
+        found = sorted(video.segments or (), key=lambda one: -(one.score or 0.0))
+        best = found[: len(truth.videos[name].segments or ())]
+        counted += len(best)
+        repeated += len(best) - len(_survivors(best, threshold))
+    return 100 * repeated / max(1, counted)
+
+
+@torch.no_grad()
+def answers(system: Labelled, source: SequenceSource, head: int = -1, batch: int = 32) -> Predictions:
+    """Return what one head answers for every video.
+
+    head: its place, -1 for the last
+    batch: windows that go through the network together
+    """
+    data = pipeline.test_windows(system.system, source)
+    network = system.system.network.eval()
+    found: dict[str, list[Any]] = {name: [] for name in source.videos}
+    for first in range(0, len(data), batch):
+        some = pipeline.collate([data[i] for i in range(first, min(first + batch, len(data)))])
+        for one in pipeline.decode(network(some.inputs), some.windows, system.config, head):
+            found[one.window.video].append(one)
+    return pipeline.merged(found, data.lines, system.system)
+
+
+def figures(truth: Annotations, predictions: Predictions) -> dict[str, float]:
+    """Return the figures that the module names, without the time."""
+    raw, kept = (
+        float(evaluate(truth, found, "temporal-map", iou=THRESHOLDS).mean)
+        for found in (predictions, suppress(predictions))
+    )
+    repeated = duplicates(truth, predictions)
+    return {"raw": raw, "suppressed": kept, "gain": kept - raw, "duplicates": repeated}
+
+
+def run(variant: str, seed: int, profile: str) -> dict[str, float]:
+    """Train one variant and return its figures and ``cpu_seconds``.
+
+    raises: FormatError for an unknown profile
+    """
+    began = time.process_time()
+    config, source = one_window(profile, "train")
+    torch.manual_seed(seed)
+    system = build(config, source.annotations.classes, VARIANTS[variant])
+    planned = schedule("smoke" if profile == "smoke" else "lesson")
+    steps = planned.steps * VARIANTS[variant].get("length", 1)
+    settings: TrainConfig = replace(planned, seed=seed, steps=steps, checkpoint_every=steps)
+    data = pipeline.training_set(system.system, source, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(system, data, settings, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
+    unseen = one_window(profile, "test")[1]
+    seen = sequence_source(source.settings, range(min(SEEN, len(source.videos))), "train")
+    found = figures(unseen.annotations, answers(system, unseen))
+    found["gain_first_head"] = figures(unseen.annotations, answers(system, unseen, 0))["gain"]
+    found["gain_seen"] = figures(seen.annotations, answers(system, seen))["gain"]
+    return {**found, "cpu_seconds": time.process_time() - began}
