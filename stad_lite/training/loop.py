@@ -24,7 +24,10 @@ from stad_lite.training import checkpoint, distributed, optimisers, run_folder
 class System(Protocol):
     """A detector: network (raw outputs), matching and criterion (in ``loss``), decoding (in ``predict``)."""
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+        ...
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Return the weighted terms of the loss; their sum is minimised."""
