@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from stad_lite import records, runs
+from stad_lite.baselines import pipeline
 from stad_lite.cli import main
 from stad_lite.data import video
 from stad_lite.data.source import DataConfig
@@ -106,6 +108,28 @@ def test_the_same_line_again_resumes(trained, tmp_path, capsys, monkeypatch):
     assert "goes on: 2 of 6 steps are done" in told and "last.pt: 6 steps are done" in told
     one, other = last(tmp_path / "run")["network"], last(trained)["network"]
     assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+def test_a_system_with_a_last_stage(own, tmp_path, capsys, monkeypatch):
+    """Stopped in the stage after the network, a run is not finished; then the stage's weights count."""
+    calls = []
+
+    def finish(system, source, seed):
+        calls.append((source.videos, seed))
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        with torch.no_grad():
+            next(system.network.parameters()).fill_(7)
+
+    monkeypatch.setitem(SYSTEMS, "baseline", replace(SYSTEMS["baseline"], finishes=True))
+    monkeypatch.setattr(pipeline, "finish", finish, raising=False)
+    line = [*words(tmp_path / "run", str(own), train__steps="2"), "--seed", "4"]
+    assert main(line) == 130 and not (tmp_path / "run" / "checkpoints" / "finished.pt").exists()
+    assert main(line) == 0 and main(line) == 0
+    assert "is finished: 2 of 2 steps are done" in capsys.readouterr().out
+    assert calls == [(("b", "a"), 4)] * 2
+    system, _ = runs.load(tmp_path / "run", device="cpu")
+    assert (next(system.network.parameters()) == 7).all()
 
 
 def test_another_seed_is_another_run(trained, tmp_path, capsys):
