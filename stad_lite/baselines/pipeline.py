@@ -60,10 +60,10 @@ class DenseSystem:
     @torch.no_grad()
     def predict(self, batch: Batch) -> list[Found]:
         """Return the detections of each clip, in pixels; the network is used in evaluation mode."""
-        mode = self.network.training
+        mode, place = self.network.training, next(self.network.parameters()).device
         self.network.eval()
         try:
-            maps = self.network(batch.inputs)
+            maps = self.network({name: stream.to(place) for name, stream in batch.inputs.items()})
         finally:
             self.network.train(mode)
         size = next(iter(batch.inputs.values())).shape[-2:]
