@@ -86,17 +86,33 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
+def from_first(work: Callable[[], Result]) -> Result:
+    """Return in every process what a function returns in the first one, which alone calls it.
+
+    raises: in every process the StadError that the function raises
+    """
+    if world() == 1:
+        return work()
+    value: Any = None
+    try:
+        value = work() if rank() == 0 else None
+    except StadError as error:
+        value = error
+    value = broadcast(value)
+    if isinstance(value, StadError):
+        raise value
+    return value
+
+
 def first_alone(work: Callable[[], Result]) -> Result:
     """Return what a function returns, called in the first process before the others.
 
     So that a file which it makes once is there when the others look for it.
+    raises: in every process the StadError that the function raises in the first one
     """
-    if rank() == 0:
-        value = work()
-        gather(None)  # the others wait
-        return value
-    gather(None)
-    return work()
+    held: list[Result] = []
+    from_first(lambda: held.append(work()))
+    return held[0] if held else work()
 
 
 def average(value: Tensor) -> Tensor:

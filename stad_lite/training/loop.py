@@ -134,12 +134,14 @@ def _total(config: TrainConfig, data: Any) -> int:
 
 def _begin_or_resume(training: _Training, say: Callable[[str], object]) -> None:
     """Open the folder; take network, optimiser, random states and step from its newest checkpoint."""
-    run, config, alone = training.run, training.config, distributed.rank() == 0
-    if alone:
-        run_folder.open_run(
-            run, config, training.system, training.data, training.place, distributed.world()
-        )
-    state = distributed.broadcast(checkpoint.read_newest(run / "checkpoints", say) if alone else None)
+    run, config = training.run, training.config
+
+    def newest() -> dict[str, Any] | None:
+        count = distributed.world()
+        run_folder.open_run(run, config, training.system, training.data, training.place, count)
+        return checkpoint.read_newest(run / "checkpoints", say)
+
+    state = distributed.from_first(newest)
     if state is None:
         checkpoint.seed_all(config.seed + distributed.rank())
         # the first checkpoint is written before the first step: a full disk is told at once
@@ -148,7 +150,7 @@ def _begin_or_resume(training: _Training, say: Callable[[str], object]) -> None:
     training.system.network.load_state_dict(state["network"])
     training.optimiser.load_state_dict(state["optimiser"])
     checkpoint.restore_random_states(state["random"][distributed.rank() % len(state["random"])])
-    if alone:
+    if distributed.rank() == 0:
         run_folder.cut_metrics(run, training.first)
         if training.first:
             word = "is finished" if training.first >= training.total else "goes on"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stad_lite.training.distributed import predict
+from stad_lite.training.distributed import first_alone, from_first, predict
 from stad_lite.training.loop import fit
 from tests.training.tiny import CONFIG, Points, Tiny
 
@@ -68,3 +68,12 @@ def test_predictions_of_two_processes_come_in_order(together, alone):
     assert [number for number, _ in found["numbers"]] == [0, 1, 0, 1, 0, 1, 0]  # the work was shared
     first = [float(Points()[index][0][0]) for index in range(7)]
     assert [value for _, value in found["numbers"]] == pytest.approx(first)
+
+
+def test_all_processes_hear_why_the_first_failed(together):
+    found = json.loads((together / "found.json").read_text())  # what the second process heard
+    assert found["refusals"] == ["a.txt: the disk is gone; find it"] * 2
+
+
+def test_one_process_works_for_itself():
+    assert first_alone(lambda: 3) == from_first(lambda: 3) == 3

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stad_lite.errors import StadError
 from stad_lite.schedule import TrainConfig
 from stad_lite.training.checkpoint import seed_all
-from stad_lite.training.distributed import gather, predict, rank
+from stad_lite.training.distributed import first_alone, from_first, gather, predict, rank
 from stad_lite.training.loop import fit
 
 CONFIG = TrainConfig(steps=40, batch=4, lr=0.01, warm_up=5, clip_norm=1.0, checkpoint_every=1, log_every=3)
@@ -119,6 +120,19 @@ def select_for(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def refused(call: Any) -> str:
+    """What a process says when the first one fails."""
+
+    def fails() -> None:
+        raise StadError("the disk is gone", file="a.txt", remedy="find it") if rank() == 0 else KeyError
+
+    try:
+        call(fails)
+    except StadError as error:
+        return str(error)
+    return ""
+
+
 def together(folder: Path) -> None:
     """Train and predict under torchrun, each process late once; the second writes what came out."""
     system = Tiny(dropout=0.0, seed=rank())
@@ -128,7 +142,8 @@ def together(folder: Path) -> None:
     predictions = predict(system, Points(count=7), batch=2, device="cpu")
     select_for(float(mine))
     numbers = predict(Named(), Points(count=7), batch=3, device="cpu", collate=list)
-    found = {"predictions": predictions, "numbers": numbers, "ranks": gather(mine)}
+    refusals = [refused(from_first), refused(first_alone)]
+    found = {"refusals": refusals, "predictions": predictions, "numbers": numbers, "ranks": gather(mine)}
     if mine == 1:  # the second has the whole list as well
         (folder / "found.json").write_text(json.dumps(found))
 
