@@ -84,7 +84,7 @@ lab: $(READY)  ## JupyterLab on the book
 	@$(BIN)/jupyter lab book
 
 book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
-	@$(BIN)/python book/_tools/site.py
+	@$(BIN)/python book/_tools/build_site.py
 
 variants: $(READY)  ## run every chapter with other parameters
 	@STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --out runs/variants $(VARIANT)
