@@ -150,9 +150,7 @@ def windows(tubes: Sequence[np.ndarray], length: int, stride: int) -> np.ndarray
     (2, 12, 4)
     """
     found = [
-        tube[start : start + length]
-        for tube in tubes
-        for start in range(0, len(tube) - length + 1, stride)
+        tube[start : start + length] for tube in tubes for start in range(0, len(tube) - length + 1, stride)
     ]
     return np.stack(found).astype(np.float64) if found else np.zeros((0, length, 4))
 

@@ -1,0 +1,286 @@
+"""Settings of STEP: what the detector is made of, how it is trained, how its clips become tubes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stad_lite.errors import FormatError
+from stad_lite.schedule import TrainConfig
+from stad_lite.step.cuboids import CUBOIDS
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "backbone": ("small", "vgg16", "i3d"),
+    "stream": ("rgb", "flow", "early"),
+    "cuboids": tuple(CUBOIDS),
+    "extension": ("extrapolation", "anticipation", "copy"),
+    "extrapolation": ("closed", "recursive"),
+    "head": ("vector", "conv3d", "mixed"),
+    "roi": ("align", "legacy", "max"),
+    "regression": ("class", "agnostic"),
+    "classification": ("softmax", "bce"),
+    "sampling": ("paper", "code", "uniform"),
+    "supervision": ("all", "middle"),
+    "normalise": ("unit", "bgr"),
+}
+"""The words that a setting may be."""
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """STEP as the paper describes it; where its authors' code differs, both are a setting.
+
+    The default is the paper's unless said otherwise; ``paper_ava`` takes the code's numbers where the
+    paper gives none.
+
+    backbone: ``small`` (2-D, stride 4), ``vgg16`` (to conv5_3) or ``i3d`` (to Mixed_4f)
+    stream: ``rgb``; ``flow`` (``flow_depth`` maps stacked); or ``early``, both stacked in channels
+    flow_depth: flow maps stacked for one frame
+    flow_scale: pixels a frame that count as 1
+    normalise: pixels in [-1, 1] (``unit``) or as published VGG weights expect them (``bgr``)
+    pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
+    frozen: the backbone is not trained, and its features are computed once and kept as float16
+    size: (height, width) of frames, pixels
+    clip: K frames of a clip
+    cuboids: initial proposals, a name in ``cuboids.CUBOIDS``
+    clips: clips that each step sees, odd numbers that grow by 2 or not at all: (1, 3, 5) extends before
+        the second and third step, (1, 1, 3) before the third alone (AVA), (1, 1, 1) never, and (5, 5, 5)
+        takes all frames at once
+    extension: by Eq. 4 (``extrapolation``), by Eq. 5 (``anticipation``), or as ``copy`` of the last box
+    extrapolation: ``closed`` as the paper writes Eq. 4, ``recursive`` as the code does it
+    head: global branch of three 3-D convolutions (``conv3d``), of I3D's Mixed_5b and 5c (``mixed``), or
+        of 1-D convolutions on one vector a frame (``vector``: ours, for a CPU)
+    width: channels of the global branch
+    hidden: channels of the local branch's bottlenecks, and of the vector between the branches
+    roi: RoIAlign (``align``, our default), the original one half a cell aside (``legacy``, the code's), or
+        RoI max pooling (``max``, which the paper names)
+    roi_size: cells of a region along each side
+    context: the whole image's features join each region's in the global branch
+    dropout: before the last layers
+    regression: one box for each class (``class``, the paper's) or one for all (``agnostic``, the code's)
+    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes
+        (the code's; for several labels on one actor)
+    thresholds: overlap from which a proposal is positive, one for each step; their number is S_max
+    sampling: ``paper``: positives and negatives with a chance that grows with the score; ``code``:
+        positives alike, negatives with the softmax of the scores; ``uniform``: all alike
+    positives: most positives of a clip
+    negatives: for one positive; a clip without any takes this number
+    supervision: ``all`` frames count, or the ``middle`` one of the centre clip (AVA's key frame)
+    box_weight: lambda of Eq. 2
+    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated
+    min_score, nms, keep: detections of a clip need this score, go where a better one of their class
+        overlaps more (mean over the frames), and at most ``keep`` stay
+    stride: frames from one clip to the next at test time
+    link_overlap: least overlap of linked tubelets
+    trim_alpha: price of a switch in the temporal trimming
+    raises: FormatError
+    """
+
+    backbone: str = "small"
+    stream: str = "rgb"
+    flow_depth: int = 1
+    flow_scale: float = 4.0
+    normalise: str = "unit"
+    pretrained: str = "lesson"
+    frozen: bool = True
+    size: tuple[int, int] = (64, 64)
+    clip: int = 6
+    cuboids: str = "grid11"
+    clips: tuple[int, ...] = (1, 1, 1)
+    extension: str = "anticipation"
+    extrapolation: str = "closed"
+    head: str = "vector"
+    width: int = 128
+    hidden: int = 128
+    roi: str = "align"
+    roi_size: int = 4
+    context: bool = True
+    dropout: float = 0.0
+    regression: str = "class"
+    classification: str = "softmax"
+    thresholds: tuple[float, ...] = (0.2, 0.35, 0.5)
+    sampling: str = "paper"
+    positives: int = 5
+    negatives: int = 2
+    supervision: str = "all"
+    box_weight: float = 5.0
+    neighbour_weight: float = 1.0
+    min_score: float = 0.01
+    nms: float = 0.4
+    keep: int = 300
+    stride: int = 6
+    link_overlap: float = 0.2
+    trim_alpha: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise FormatError(
+                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
+                )
+        self._check_clips()
+        for name in ("flow_depth", "width", "hidden", "roi_size", "positives", "negatives", "keep", "stride"):
+            if getattr(self, name) < 1:
+                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give 1 or more")
+        if not self.thresholds or any(not 0 < tau <= 1 for tau in self.thresholds):
+            raise FormatError(
+                f"thresholds {self.thresholds}", remedy="give an overlap in (0, 1] for each step"
+            )
+        if self.backbone == "i3d" and self.stream == "early":
+            raise FormatError("I3D with both streams stacked", remedy="join two detectors (fusion.py)")
+
+    def _check_clips(self) -> None:
+        if len(self.clips) != len(self.thresholds):
+            problem = f"{len(self.clips)} numbers of clips for {len(self.thresholds)} steps"
+            raise FormatError(problem, remedy="give clips and thresholds one entry a step")
+        growth = [after - before for before, after in zip(self.clips, self.clips[1:], strict=False)]
+        if any(number < 1 or number % 2 == 0 for number in self.clips) or not set(growth) <= {0, 2}:
+            raise FormatError(
+                f"steps that see {self.clips} clips", remedy="give odd numbers that grow by 2 or not at all"
+            )
+        if self.clip % self.time_stride or self.clip < 2 * self.time_stride:
+            raise FormatError(
+                f"clips of {self.clip} frames",
+                remedy=f"give a multiple of {self.time_stride}, at least twice",
+            )
+
+    @property
+    def steps(self) -> int:
+        """S_max."""
+        return len(self.thresholds)
+
+    @property
+    def time_stride(self) -> int:
+        """Frames that one box of a proposal stands for: 4 for I3D, else 1."""
+        return 4 if self.backbone == "i3d" else 1
+
+    @property
+    def boxes(self) -> int:
+        """Boxes of a proposal over one clip."""
+        return self.clip // self.time_stride
+
+    @property
+    def reach(self) -> int:
+        """Clips on either side that are read: half of what the last step sees."""
+        return self.clips[-1] // 2
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
+
+    @classmethod
+    def smoke(cls) -> StepConfig:
+        """48 x 48 pixels, two steps with anticipation, a tiny head: seconds on a CPU."""
+        return cls(
+            pretrained="smoke",
+            size=(48, 48),
+            clips=(1, 3),
+            thresholds=(0.2, 0.35),
+            width=16,
+            hidden=16,
+            roi_size=2,
+        )
+
+    @classmethod
+    def lesson(cls) -> StepConfig:
+        """Three steps on features of a frozen small backbone, 64 x 64 pixels, without extension."""
+        return cls()
+
+    @classmethod
+    def large(cls) -> StepConfig:
+        """The small network end to end at 112 x 112, from scratch: synthetic clips, JHMDB-21, on a GPU."""
+        return cls(
+            pretrained="",
+            frozen=False,
+            size=(112, 112),
+            clips=(1, 3, 5),
+            head="conv3d",
+            width=64,
+            hidden=128,
+            roi_size=5,
+            dropout=0.3,
+        )
+
+    @classmethod
+    def paper(cls) -> StepConfig:
+        """UCF101-24: VGG16, 400 x 400, K = 6, 11 cuboids, 6 to 18 to 30 frames, anticipated (Sec. 4.1)."""
+        return cls(
+            backbone="vgg16",
+            normalise="bgr",
+            flow_depth=5,
+            pretrained="",
+            frozen=False,
+            size=(400, 400),
+            clips=(1, 3, 5),
+            head="conv3d",
+            width=512,
+            hidden=256,
+            roi_size=7,
+            dropout=0.3,
+            stride=1,
+        )
+
+    @classmethod
+    def paper_ava(cls) -> StepConfig:
+        """AVA: I3D to Mixed_4f, 400 x 400, K = 12, 34 cuboids, extension before the third step (Sec. 4.1)."""
+        return cls(
+            backbone="i3d",
+            pretrained="",
+            frozen=False,
+            size=(400, 400),
+            clip=12,
+            cuboids="grid34",
+            clips=(1, 1, 3),
+            head="mixed",
+            width=1024,
+            hidden=256,
+            roi="legacy",
+            roi_size=7,
+            dropout=0.3,
+            regression="agnostic",
+            classification="bce",
+            sampling="code",
+            supervision="middle",
+            stride=12,
+        )
+
+
+Profile = Literal["smoke", "lesson", "large", "paper", "paper_ava"]
+
+SCHEDULES: dict[str, TrainConfig] = {
+    "smoke": TrainConfig(steps=6, batch=4, lr=2e-3, clip_norm=5.0, checkpoint_every=6),
+    "lesson": TrainConfig(steps=900, batch=16, lr=2e-3, clip_norm=5.0, checkpoint_every=300),
+    "large": TrainConfig(epochs=35, batch=8, lr=1e-3, warm_up=100, clip_norm=5.0, checkpoint_every=500),
+    "paper": TrainConfig(
+        epochs=35,
+        batch=4,
+        optimiser="adam",
+        lr=5e-5,
+        weight_decay=0.0,
+        schedule="step",
+        drops=(20 / 35, 30 / 35),
+    ),
+    "paper_ava": TrainConfig(
+        epochs=10,
+        batch=4,
+        optimiser="adam",
+        lr=5e-5,
+        lr_factors=(("backbone", 0.1),),
+        weight_decay=0.0,
+        schedule="step",
+        drops=(0.6,),
+    ),
+}
+"""Profile -> how it is trained; the last two as in STEP Sec. 4.1."""
+
+
+def schedule(profile: str = "lesson") -> TrainConfig:
+    """Return how a profile is trained. raises: FormatError for an unknown one
+
+    >>> schedule("paper").optimiser, schedule("paper").lr
+    ('adam', 5e-05)
+    """
+    if profile not in SCHEDULES:
+        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
+    return SCHEDULES[profile]

@@ -1,0 +1,178 @@
+"""What STEP learns from: Eq. 2 and 3 summed over the steps, on sampled proposals (STEP Sec. 3.2 to 3.4).
+
+A batch carries the truth of all clips that the last step sees:
+
+truth: (b, g, t, 4) xyxy pixels
+present: (b, g, t) bool, whether the truth has a box there and the frame is in the video
+labels: (b, g, classes) 0 or 1; exactly one 1 for a softmax
+valid: (b, g) bool, whether the truth counts in the centre clip
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stad_lite import boxes as box_ops
+from stad_lite.errors import FormatError
+from stad_lite.step.config import StepConfig
+from stad_lite.step.head import Raw
+from stad_lite.step.model import Answer, StepNetwork, centre
+from stad_lite.step.sampling import Samples, assign, draw, tubelet_overlaps
+
+
+def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weighted terms of all steps whose head is being trained.
+
+    An inference pass over all steps but the last gives the inputs of every step and the scores to
+    sample by; then each head answers for the drawn proposals alone.
+
+    maps: (b, t, c, h, w)
+    returns: ``class_1``, ``box_1``, ``near_1`` (neighbouring clips, where a step has any), ``class_2``, ...
+    raises: FormatError where the truth does not fit
+    Source: STEP Eq. 2 and Sec. 3.4 (joint training).
+    """
+    config = network.config
+    check_truth(batch, config, network.initial)
+    inputs, scores = trail(network, maps.detach())
+    terms: dict[str, Tensor] = {}
+    for step in range(config.steps):
+        if not any(parameter.requires_grad for parameter in network.heads[step].parameters()):
+            continue
+        overlaps = input_overlaps(inputs[step], batch, config)
+        assignment = assign(overlaps, batch["valid"], config.thresholds[step])
+        known = scores[step]
+        known = _best_overlaps(overlaps) if known is None else known
+        samples = draw(assignment, known, config.positives, config.negatives, config.sampling)
+        tubelets = inputs[step][samples.item, samples.proposal]
+        raw = network.raw(maps, tubelets, samples.item, step)
+        for name, value in step_losses(raw, tubelets, samples, batch, config).items():
+            terms[f"{name}_{step + 1}"] = value
+    return terms
+
+
+@torch.no_grad()
+def trail(network: StepNetwork, maps: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Return the input of every step, and the scores that each is sampled by (None for the first).
+
+    Source: the (S_max - 1)-step inference pass of STEP Sec. 3.4.
+    """
+    training = network.training
+    network.eval()
+    inputs: list[Tensor] = []
+    scores: list[Tensor | None] = []
+    answer: Answer | None = None
+    for step in range(network.config.steps):
+        inputs.append(network.propose(maps, answer, step))
+        scores.append(None if answer is None else answer.scores.amax(-1))
+        if step + 1 < network.config.steps:
+            answer = network.refine(maps, inputs[-1], step)
+    network.train(training)
+    return inputs, scores
+
+
+def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: StepConfig) -> Tensor:
+    """Return the overlap (b, m, g) of a step's input with the truths that count, on the centre clip.
+
+    proposals: (b, m, t, 4) xyxy pixels
+    Source: STEP Sec. 3.4; its distribution is Fig. 4.
+    """
+    truth = centre(batch["truth"], config.boxes)
+    present = centre(batch["present"][..., None], config.boxes)[..., 0] & batch["valid"][..., None]
+    return tubelet_overlaps(centre(proposals, config.boxes), truth, present)
+
+
+def _best_overlaps(overlaps: Tensor) -> Tensor:
+    return overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
+
+
+def step_losses(
+    raw: Raw, tubelets: Tensor, samples: Samples, batch: dict[str, Tensor], config: StepConfig
+) -> dict[str, Tensor]:
+    """Return one step's terms on its samples, each weighted: ``class``, ``box`` and perhaps ``near``.
+
+    raw: of the n sampled tubelets
+    tubelets: (n, t, 4) xyxy pixels
+    returns: means over the samples (class) or over the positives (boxes)
+    Source: STEP Eq. 2 and 3; lambda and gamma are weights of the means here.
+    """
+    positive = samples.truth >= 0
+    item, truth = samples.item[positive], samples.truth[positive]
+    labels = tubelets.new_zeros(len(positive), batch["labels"].shape[2])
+    labels[positive] = batch["labels"][item, truth].to(labels.dtype)
+    terms = {"class": class_loss(raw.logits, labels, config)}
+    boxes, length, beside = config.boxes, tubelets.shape[1], raw.before is not None
+    first = (batch["truth"].shape[2] - length) // 2 - (boxes if beside else 0)
+    last = batch["truth"].shape[2] - first
+    wanted = batch["truth"][item, truth, first:last].to(tubelets.dtype)
+    present = batch["present"][item, truth, first:last]
+    offsets, anchors = raw.offsets[positive], tubelets[positive]
+    if beside:
+        assert raw.before is not None and raw.after is not None
+        offsets = torch.cat([raw.before[positive], offsets, raw.after[positive]], 1)
+        anchors = torch.cat([anchors[:, :boxes], anchors, anchors[:, -boxes:]], 1)
+    each = box_losses(offsets, anchors, wanted, present, labels[positive])
+    middle = torch.zeros_like(present)
+    start = (present.shape[1] - boxes) // 2
+    middle[:, start : start + boxes] = True
+    terms["box"] = config.box_weight * _mean(each, present & middle)
+    if present.shape[1] > boxes:
+        terms["near"] = config.neighbour_weight * _mean(each, present & ~middle)
+    return terms
+
+
+def class_loss(logits: Tensor, labels: Tensor, config: StepConfig) -> Tensor:
+    """Return the mean classification loss; rows without a label are background.
+
+    logits: (n, classes + 1), or (n, classes) for ``bce``
+    labels: (n, classes) 0 or 1
+    Source: STEP Eq. 2 (softmax); the independent classes are its authors' code's.
+    """
+    if not len(logits):
+        return logits.sum()
+    if config.classification == "bce":
+        return F.binary_cross_entropy_with_logits(logits, labels)
+    target = torch.where(labels.any(1), labels.argmax(1), labels.shape[1])
+    return F.cross_entropy(logits, target)
+
+
+def box_losses(offsets: Tensor, anchors: Tensor, truth: Tensor, present: Tensor, labels: Tensor) -> Tensor:
+    """Return the smooth L1 loss of every box, of its own class's regression: (n, t).
+
+    offsets: (n, t, regressions, 4)
+    anchors, truth: (n, t, 4) xyxy pixels
+    present: (n, t) bool; what the truth says elsewhere is not looked at
+    labels: (n, classes) 0 or 1; of several classes the mean counts
+    Source: STEP Eq. 3, with the offsets of R-CNN.
+    """
+    wanted = box_ops.encode(torch.where(present[..., None], truth, anchors), anchors)
+    each = F.smooth_l1_loss(offsets, wanted[:, :, None].expand_as(offsets), reduction="none").sum(-1)
+    if each.shape[2] == 1:
+        return each[..., 0]
+    share = labels / labels.sum(1, keepdim=True).clamp(min=1)
+    return (each * share[:, None]).sum(-1)
+
+
+def _mean(each: Tensor, counted: Tensor) -> Tensor:
+    """Mean over a tubelet's counted boxes, then over the tubelets that have any; 0 for none."""
+    count = counted.sum(1)
+    mean = (each * counted).sum(1) / count.clamp(min=1)
+    return mean.sum() / (count > 0).sum().clamp(min=1)
+
+
+def check_truth(batch: dict[str, Tensor], config: StepConfig, initial: Tensor) -> None:
+    """Refuse a batch whose truth does not fit the configuration. raises: FormatError"""
+    truth, present, labels = batch["truth"], batch["present"], batch["labels"]
+    length = config.clips[-1] * config.boxes
+    if truth.ndim != 4 or truth.shape[2:] != (length, 4) or present.shape != truth.shape[:3]:
+        raise FormatError(
+            f"truth of shape {tuple(truth.shape)} for {config.clips[-1]} clips of {config.boxes} boxes",
+            remedy="give truth (b, g, clips * boxes, 4) and presence (b, g, clips * boxes)",
+        )
+    if labels.shape[:2] != truth.shape[:2] or batch["valid"].shape != truth.shape[:2]:
+        raise FormatError("labels and truth are not of one number", remedy="give labels (b, g, classes)")
+    if config.classification == "softmax" and bool((labels.sum(2) > 1).any()):
+        raise FormatError(
+            "a truth has several labels", remedy="use classification='bce', or give every truth one label"
+        )

@@ -1,0 +1,313 @@
+"""STEP's network and Algorithm 1: extend, refine, update, step after step.
+
+network   ``StepNetwork``: frames -> maps; maps -> what each step saw and said
+matching  ``sampling.assign`` and ``sampling.draw``
+criterion ``criterion.losses``
+decoding  ``dense`` and ``decode``: a step's answer -> detections of the centre clips
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from torch import Tensor, nn
+
+from stad_lite import boxes as box_ops
+from stad_lite.arrays import suppress
+from stad_lite.errors import FormatError
+from stad_lite.nets.i3d import I3D
+from stad_lite.nets.layers import freeze_norms
+from stad_lite.nets.vgg import VGG
+from stad_lite.step.config import StepConfig
+from stad_lite.step.cuboids import cuboids
+from stad_lite.step.extension import concatenate, extrapolate, replicate
+from stad_lite.step.head import Raw, TwoBranchHead
+
+SMALLEST = 2.0
+"""Pixels: a proposal that is not wider and higher becomes the whole frame (the authors' code)."""
+
+
+class Answer(NamedTuple):
+    """What one step saw and said, for m proposals of each of b clips.
+
+    proposals: (b, m, t, 4) xyxy pixels, the step's input B~
+    scores: (b, m, classes) in [0, 1], without background
+    boxes: (b, m, t, regressions, 4) xyxy pixels, decoded
+    best: (b, m) the class with the highest score
+    before, after: (b, m, boxes, regressions, 4) xyxy pixels anticipated in the next clips, or None
+    """
+
+    proposals: Tensor
+    scores: Tensor
+    boxes: Tensor
+    best: Tensor
+    before: Tensor | None
+    after: Tensor | None
+
+
+def make_backbone(config: StepConfig) -> VGG | I3D:
+    """Return the backbone with random weights; ``channels`` and ``strides`` tell its last map."""
+    if config.backbone == "i3d":
+        return I3D(config.channels, final="Mixed_4f", frozen=True)
+    if config.backbone == "vgg16":
+        return VGG(config.channels)
+    return VGG(config.channels, depth=(1, 2, 2), channels=(32, 32, 32), norm="group", last_dilation=2)
+
+
+def tidy(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return boxes cut to the frame; what is hardly there any more becomes the whole frame.
+
+    boxes: (..., 4) xyxy pixels
+    size: (height, width) in pixels
+    Source: the update of the authors' code.
+
+    >>> tidy(torch.tensor([[-4.0, 2.0, 30.0, 9.0], [50.0, 2.0, 60.0, 9.0]]), (20, 40)).tolist()
+    [[0.0, 2.0, 30.0, 9.0], [0.0, 0.0, 40.0, 20.0]]
+    """
+    height, width = size
+    inside = box_ops.clip(boxes, width, height)
+    sides = inside[..., 2:] - inside[..., :2]
+    frame = inside.new_tensor([0, 0, width, height])
+    return torch.where((sides > SMALLEST).all(-1, keepdim=True), inside, frame)
+
+
+def chances(logits: Tensor, config: StepConfig) -> Tensor:
+    """Return the classes' scores (..., classes) in [0, 1] of raw logits."""
+    return logits.softmax(-1)[..., :-1] if config.classification == "softmax" else logits.sigmoid()
+
+
+def of_class(boxes: Tensor, label: Tensor) -> Tensor:
+    """Return the boxes of one class of each proposal, or those for all classes where they are one.
+
+    boxes: (..., t, regressions, 4)
+    label: (...) class index
+    returns: (..., t, 4)
+    """
+    if boxes.shape[-2] == 1:
+        return boxes[..., 0, :]
+    index = label[..., None, None, None].expand(*boxes.shape[:-2], 1, 4)
+    return boxes.gather(-2, index)[..., 0, :]
+
+
+def centre(tubelets: Tensor, boxes: int) -> Tensor:
+    """Return the centre clip (..., boxes, 4) of tubelets (..., an odd number of clips, 4)."""
+    first = (tubelets.shape[-2] - boxes) // 2
+    return tubelets[..., first : first + boxes, :]
+
+
+class StepNetwork(nn.Module):
+    """Backbone, and one two-branch head for each step.
+
+    classes: without background
+
+    >>> config = StepConfig.smoke()
+    >>> network = StepNetwork(config, classes=6)
+    >>> answers = network(network.features(torch.zeros(1, 18, 3, 48, 48)))
+    >>> [tuple(answer.proposals.shape) for answer in answers]
+    [(1, 11, 6, 4), (1, 11, 18, 4)]
+    """
+
+    def __init__(self, config: StepConfig, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        backbone = make_backbone(config)
+        channels = list(backbone.channels.values())[-1]
+        self.backbone: nn.Module = backbone
+        if isinstance(backbone, I3D):
+            self.stride = list(backbone.strides.values())[-1][1]
+        else:
+            self.stride = list(backbone.strides.values())[-1]
+        grown = [*config.clips[1:], config.clips[-1]]
+        anticipates = [
+            config.extension == "anticipation" and after > now
+            for now, after in zip(config.clips, grown, strict=True)
+        ]
+        self.heads = nn.ModuleList(
+            [TwoBranchHead(config, channels, self.stride, classes, asked) for asked in anticipates]
+        )
+        initial = torch.as_tensor(cuboids(config.cuboids, config.size, config.boxes), dtype=torch.float32)
+        self.register_buffer("initial", initial, persistent=False)
+        self.initial: Tensor
+        self.train()
+
+    def train(self, mode: bool = True) -> StepNetwork:
+        """Switch to training, except published batch norms and a frozen backbone."""
+        super().train(mode)
+        if self.config.backbone == "i3d":
+            freeze_norms(self)
+        if self.config.frozen:
+            self.backbone.eval()
+        return self
+
+    def features(self, frames: Tensor) -> Tensor:
+        """Return the backbone's maps of a run of clips.
+
+        frames: (b, t, channels, h, w) as ``pipeline.stream_input`` gives them
+        returns: (b, t / time stride, c, h / stride, w / stride)
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
+            if self.config.backbone == "i3d":
+                (maps,) = self.backbone(rearrange(frames, "b t c h w -> b c t h w")).values()
+                return rearrange(maps, "b c t h w -> b t c h w")
+            (maps,) = self.backbone(rearrange(frames, "b t c h w -> (b t) c h w")).values()
+            return rearrange(maps, "(b t) c h w -> b t c h w", b=len(frames))
+
+    def forward(self, maps: Tensor, steps: int | None = None) -> list[Answer]:
+        """Algorithm 1: refine the initial proposals over the steps.
+
+        maps: (b, t, c, h, w) of all clips that the last step sees, the target clip in the middle
+        steps: only so many
+        returns: one answer a step
+        raises: FormatError where maps and configuration do not fit
+        """
+        config = self.config
+        if maps.ndim != 5 or maps.shape[1] != config.clips[-1] * config.boxes:
+            raise FormatError(
+                f"maps of shape {tuple(maps.shape)} for {config.clips[-1]} clips of {config.boxes} boxes",
+                remedy="give (b, clips * boxes, c, h, w)",
+            )
+        answers: list[Answer] = []
+        for step in range(config.steps if steps is None else steps):
+            proposals = self.propose(maps, answers[-1] if answers else None, step)
+            answers.append(self.refine(maps, proposals, step))
+        return answers
+
+    def propose(self, maps: Tensor, answer: Answer | None, step: int) -> Tensor:
+        """Return the input of a step, B~: the initial proposals, or the last answer updated and extended.
+
+        returns: (b, m, clips * boxes, 4) xyxy pixels without gradient
+        Source: STEP Algorithm 1, lines 3 to 9 and 12.
+        """
+        if answer is None:
+            tubelets = repeat(self.initial[:, :1], "m 1 side -> b m t side", b=len(maps), t=self.seen(0))
+            return tubelets.to(maps.dtype) if maps.is_floating_point() else tubelets
+        if self.seen(step) == answer.proposals.shape[2]:
+            return update(answer, self.config)
+        return extend(answer, self.config)
+
+    def seen(self, step: int) -> int:
+        """Return how many boxes a proposal has at a step."""
+        return self.config.clips[step] * self.config.boxes
+
+    def refine(self, maps: Tensor, proposals: Tensor, step: int) -> Answer:
+        """Return what a step says of all proposals (b, m, t, 4) of all clips."""
+        batch, count = proposals.shape[:2]
+        item = torch.arange(batch, device=maps.device).repeat_interleave(count)
+        raw = self.raw(maps, rearrange(proposals, "b m t side -> (b m) t side"), item, step)
+        raw = Raw(*(x if x is None else rearrange(x, "(b m) ... -> b m ...", b=batch) for x in raw))  # type: ignore[arg-type]
+        scores = chances(raw.logits, self.config)
+        boxes, edge = self.config.boxes, proposals[..., None, :]
+        before, after = (
+            None if offsets is None else box_ops.decode(offsets, anchors)
+            for offsets, anchors in ((raw.before, edge[:, :, :boxes]), (raw.after, edge[:, :, -boxes:]))
+        )
+        decoded = box_ops.decode(raw.offsets, edge)
+        return Answer(proposals, scores, decoded, scores.argmax(-1), before, after)
+
+    def raw(self, maps: Tensor, tubelets: Tensor, item: Tensor, step: int) -> Raw:
+        """Return a step's raw outputs for tubelets (n, t, 4) in the clips ``item`` (n,)."""
+        first = (maps.shape[1] - self.seen(step)) // 2
+        output: Raw = self.heads[step](maps[:, first : first + self.seen(step)], tubelets, item)
+        return output
+
+
+@torch.no_grad()
+def update(answer: Answer, config: StepConfig) -> Tensor:
+    """Return each proposal's regression for its best class: (b, m, t, 4) xyxy pixels.
+
+    Source: STEP Eq. 1; boxes are cut to the frame (``tidy``) as in the authors' code.
+    """
+    return tidy(of_class(answer.boxes, answer.best), config.size)
+
+
+@torch.no_grad()
+def extend(answer: Answer, config: StepConfig) -> Tensor:
+    """Return the updated proposals with a clip more on either side: (b, m, t + 2 boxes, 4).
+
+    Source: STEP Sec. 3.3.
+    """
+    updated = update(answer, config)
+    if config.extension == "anticipation":
+        if answer.before is None or answer.after is None:
+            raise FormatError(
+                "this step anticipates nothing", remedy="give a network built for its extension"
+            )
+        before, after = of_class(answer.before, answer.best), of_class(answer.after, answer.best)
+    elif config.extension == "extrapolation":
+        before, after = extrapolate(updated, config.boxes, config.extrapolation)
+    else:
+        before, after = replicate(updated, config.boxes)
+    return concatenate(tidy(before, config.size), updated, tidy(after, config.size))
+
+
+@dataclass(frozen=True)
+class Found:
+    """The detections of one clip, best first.
+
+    boxes: (n, boxes, 4) xyxy pixels
+    labels: (n,) class indices
+    scores: (n,)
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Dense(NamedTuple):
+    """Every proposal's boxes and scores on the centre clip, before anything is left out.
+
+    boxes: (b, m, classes, boxes, 4) xyxy pixels inside the frame
+    scores: (b, m, classes)
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+
+
+def dense(answer: Answer, config: StepConfig) -> Dense:
+    """Return what a step says of the centre clips."""
+    regressed = rearrange(answer.boxes, "b m t r side -> b m r t side")
+    tubelets = tidy(centre(regressed, config.boxes), config.size)
+    tubelets = tubelets.expand(-1, -1, answer.scores.shape[2], -1, -1)
+    return Dense(tubelets.cpu().double().numpy(), answer.scores.cpu().double().numpy())
+
+
+def decode(answer: Dense, config: StepConfig) -> list[Found]:
+    """Decoding: the boxes of every class that are sure enough and survive suppression in their class.
+
+    returns: one a clip
+    """
+    label = np.broadcast_to(np.arange(answer.scores.shape[2]), answer.scores.shape[1:]).ravel()
+    return [
+        select(boxes.reshape(-1, *boxes.shape[2:]), label, scores.ravel(), config)
+        for boxes, scores in zip(answer.boxes, answer.scores, strict=True)
+    ]
+
+
+def select(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, config: StepConfig) -> Found:
+    """Return the detections of one clip that are sure enough and survive suppression in their class.
+
+    boxes: (n, t, 4) xyxy pixels; labels, scores: (n,)
+    """
+    sure = np.flatnonzero(scores > config.min_score)
+    kept = [
+        some[np.asarray(suppress(boxes[some], scores[some], config.nms, mean_iou))]
+        for label in np.unique(labels[sure])
+        for some in [sure[labels[sure] == label]]
+    ]
+    chosen = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
+    chosen = chosen[np.argsort(-scores[chosen], kind="stable")][: config.keep]
+    return Found(boxes[chosen], labels[chosen], scores[chosen])
+
+
+def mean_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the overlap of tubelets (..., t, 4): the mean over their frames."""
+    return np.asarray(box_ops.iou(a, b).mean(-1))
