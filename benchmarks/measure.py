@@ -1,13 +1,17 @@
-"""What the benchmarks share: CPU seconds of a call, and where figures go."""
+"""What the benchmarks share: CPU seconds of a call, where figures are from, and where they go."""
 
 from __future__ import annotations
 
 import json
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def cpu_seconds(work: Callable[[], Any], rounds: int = 1) -> float:
@@ -18,6 +22,27 @@ def cpu_seconds(work: Callable[[], Any], rounds: int = 1) -> float:
         work()
         taken.append(time.process_time() - started)
     return statistics.median(taken)
+
+
+def commit() -> str:
+    """Return the commit that is checked out, with "+" where files differ from it; "unknown" outside git."""
+    words = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
+    try:
+        run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return run.stdout.strip()
+
+
+def origin(command: str, hardware: str, at: str = "") -> dict[str, str]:
+    """Return what a record of figures begins with.
+
+    command: that made them
+    hardware: that they were measured on
+    at: commit, where git cannot tell it
+    """
+    date = datetime.now(UTC).isoformat(timespec="minutes")
+    return {"hardware": hardware, "date": date, "command": command, "commit": at or commit()}
 
 
 def report(figures: dict[str, Any], path: str) -> None:
