@@ -204,7 +204,12 @@ class StepConfig:
 
     @classmethod
     def paper(cls) -> StepConfig:
-        """UCF101-24: VGG16, 400 x 400, K = 6, 11 cuboids, 6 to 18 to 30 frames, anticipated (Sec. 4.1)."""
+        """UCF101-24: VGG16, 400 x 400, K = 6, 11 cuboids, 6 to 18 to 30 frames, anticipated (Sec. 4.1).
+
+        122,412,843 parameters for 24 classes, of which 14,714,688 are the backbone's. The paper's figures:
+        frame-mAP 66.7 (RGB), 63.5 (flow), 70.7 (late), 74.3 (early) and 75.0 (hybrid); 21 frames a second.
+        It names RoI pooling; RoIAlign is our default, ``roi="max"`` its word.
+        """
         return cls(
             backbone="vgg16",
             normalise="bgr",
@@ -223,7 +228,12 @@ class StepConfig:
 
     @classmethod
     def paper_ava(cls) -> StepConfig:
-        """AVA: I3D to Mixed_4f, 400 x 400, K = 12, 34 cuboids, extension before the third step (Sec. 4.1)."""
+        """AVA: I3D to Mixed_4f, 400 x 400, K = 12, 34 cuboids, extension before the third step (Sec. 4.1).
+
+        53,785,416 parameters for 60 classes, of which 7,528,256 are the backbone's. The paper's figure:
+        frame-mAP 18.6 with two RGB models joined. What the paper leaves open is as in its authors' code,
+        and so are one regression for all classes, the independent classes and the original RoIAlign.
+        """
         return cls(
             backbone="i3d",
             pretrained="",

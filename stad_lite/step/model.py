@@ -132,6 +132,7 @@ class StepNetwork(nn.Module):
         initial = torch.as_tensor(cuboids(config.cuboids, config.size, config.boxes), dtype=torch.float32)
         self.register_buffer("initial", initial, persistent=False)
         self.initial: Tensor
+        self.train_only(None)
         self.train()
 
     def train(self, mode: bool = True) -> StepNetwork:
@@ -142,6 +143,19 @@ class StepNetwork(nn.Module):
         if self.config.frozen:
             self.backbone.eval()
         return self
+
+    def train_only(self, step: int | None) -> None:
+        """Choose what is trained: everything jointly (None), or one step's head, as in step-wise training.
+
+        The backbone learns with the first step, unless the configuration freezes it; published batch norms
+        never do.
+        Source: STEP Sec. 3.4 (step-wise training is G-CNN's, which the paper compares with).
+        """
+        for number, head in enumerate(self.heads):
+            head.requires_grad_(step in (None, number))
+        self.backbone.requires_grad_(step in (None, 0) and not self.config.frozen)
+        if self.config.backbone == "i3d":
+            freeze_norms(self)
 
     def features(self, frames: Tensor) -> Tensor:
         """Return the backbone's maps of a run of clips.

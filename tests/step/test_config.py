@@ -1,0 +1,74 @@
+"""Settings: what the profiles say, and what cannot be."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from stad_lite.errors import FormatError
+from stad_lite.schedule import learning_rate
+from stad_lite.step.config import SCHEDULES, StepConfig, schedule
+from stad_lite.step.model import StepNetwork
+
+
+def test_the_papers_numbers():
+    """STEP Sec. 4.1."""
+    ucf, ava = StepConfig.paper(), StepConfig.paper_ava()
+    assert (ucf.backbone, ucf.size, ucf.clip, ucf.cuboids) == ("vgg16", (400, 400), 6, "grid11")
+    assert [clips * ucf.clip for clips in ucf.clips] == [6, 18, 30]
+    assert (ucf.flow_depth, ucf.regression, ucf.classification) == (5, "class", "softmax")
+    assert (ava.backbone, ava.size, ava.clip, ava.cuboids) == ("i3d", (400, 400), 12, "grid34")
+    assert ava.clips == (1, 1, 3) and ava.boxes == 3
+    assert ucf.steps == ava.steps == 3
+
+
+def test_the_papers_schedules():
+    ucf, ava = schedule("paper"), schedule("paper_ava")
+    total = ucf.total_steps(3500)
+    rates = [learning_rate(int(part * total), total, ucf) for part in (0, 19.9 / 35, 20.1 / 35, 30.1 / 35)]
+    assert rates == pytest.approx([5e-5, 5e-5, 5e-6, 5e-7])
+    assert (ucf.epochs, ucf.batch, ucf.optimiser) == (35, 4, "adam")
+    assert (ava.epochs, ava.batch) == (10, 4)
+    assert dict(ava.lr_factors)["backbone"] * ava.lr == pytest.approx(5e-6)
+    total = ava.total_steps(1000)
+    assert learning_rate(int(0.61 * total), total, ava) == pytest.approx(5e-6)
+
+
+def test_every_profile_has_a_schedule():
+    for profile in SCHEDULES:
+        assert isinstance(getattr(StepConfig, profile)(), StepConfig)
+    with pytest.raises(FormatError, match="huge"):
+        schedule("huge")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"extension": "guess"}, "extension 'guess'"),
+        ({"sampling": "hard"}, "sampling"),
+        ({"clips": (1, 3)}, "2 numbers of clips for 3 steps"),
+        ({"clips": (1, 2, 3)}, "odd"),
+        ({"clips": (1, 5, 5)}, "grow by 2"),
+        ({"clips": (3, 1, 1)}, "grow by 2"),
+        ({"thresholds": (0.2, 0.3, 1.5)}, "thresholds"),
+        ({"clip": 1}, "clips of 1"),
+        ({"backbone": "i3d", "clip": 10}, "multiple of 4"),
+        ({"backbone": "i3d", "clip": 12, "stream": "early"}, "stacked"),
+        ({"positives": 0}, "positives"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(FormatError, match=message):
+        replace(StepConfig.lesson(), **settings)
+
+
+@pytest.mark.parametrize(("profile", "classes"), [("paper", 24), ("paper_ava", 60)])
+def test_the_papers_networks_have_their_size(profile, classes):
+    """Built without memory; the figures stand in the profiles' docstrings."""
+    config = getattr(StepConfig, profile)()
+    with torch.device("meta"):
+        network = StepNetwork(config, classes)
+    count = sum(p.numel() for p in network.parameters())
+    backbone = sum(p.numel() for p in network.backbone.parameters())
+    text = getattr(StepConfig, profile).__doc__.replace(",", "")
+    assert str(count) in text and str(backbone) in text

@@ -1,0 +1,218 @@
+"""Losses: Eq. 2 and 3 by hand, what is trained when, and bad truths."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from stad_lite import boxes as box_ops
+from stad_lite.errors import FormatError
+from stad_lite.step.criterion import box_losses, class_loss, input_overlaps, losses, step_losses, trail
+from stad_lite.step.head import Raw
+from stad_lite.step.model import centre, extend
+from stad_lite.step.sampling import Samples
+from tests.step.cases import batch, system, tiny
+
+
+def test_classification_is_cross_entropy_with_the_background_last():
+    logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[0.0, 1, 0], [0, 0, 0], [1, 0, 0]])
+    chance = logits.softmax(1)
+    wanted = -(chance[0, 1].log() + chance[1, 3].log() + chance[2, 0].log()) / 3
+    torch.testing.assert_close(class_loss(logits, labels, tiny()), wanted)
+
+
+def test_the_codes_classification_is_binary_for_every_class():
+    logits = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[1.0, 1, 0], [0, 0, 0]])
+    chance = logits.sigmoid()
+    wanted = -torch.where(labels > 0, chance.log(), (1 - chance).log()).mean()
+    torch.testing.assert_close(class_loss(logits, labels, tiny(classification="bce")), wanted)
+    assert class_loss(logits[:0], labels[:0], tiny()) == 0
+
+
+def test_box_loss_by_hand():
+    """Smooth L1 of the four offsets of the own class's regression, 0 where the truth has no box."""
+    generator = torch.Generator().manual_seed(0)
+    anchors = torch.tensor([[[0.0, 0, 10, 10]] * 2])
+    truth = torch.tensor([[[1.0, 2, 12, 9], [0, 0, 0, 0]]])
+    offsets = torch.randn(1, 2, 3, 4, generator=generator)
+    labels = torch.tensor([[0.0, 0, 1]])
+    found = box_losses(offsets, anchors, truth, torch.tensor([[True, False]]), labels)
+    wanted = [0.0] * 4
+    target = box_ops.encode(truth[0, 0], anchors[0, 0])
+    for i in range(4):
+        error = abs(offsets[0, 0, 2, i] - target[i]).item()
+        wanted[i] = 0.5 * error**2 if error < 1 else error - 0.5
+    assert found[0, 0].item() == pytest.approx(sum(wanted))
+    several = box_losses(offsets, anchors, truth, torch.tensor([[True, False]]), torch.tensor([[1.0, 0, 1]]))
+    first = box_losses(offsets, anchors, truth, torch.tensor([[True, False]]), torch.tensor([[1.0, 0, 0]]))
+    torch.testing.assert_close(several[0, 0], (found[0, 0] + first[0, 0]) / 2)
+
+
+def raw_at(boxes, anchors, classes=3):
+    """Raw outputs whose regressions decode to given boxes, for all classes."""
+    offsets = box_ops.encode(boxes, anchors)[:, :, None].expand(-1, -1, classes, -1)
+    return offsets
+
+
+def test_step_losses_are_zero_for_perfect_boxes_and_weighted_otherwise():
+    config = tiny(box_weight=5.0, neighbour_weight=2.0)
+    one = batch(config, items=1, truths=2)
+    samples = Samples(torch.tensor([0, 0, 0]), torch.tensor([0, 1, 2]), torch.tensor([1, -1, 0]))
+    length = 6
+    truth = centre(one["truth"], length)[0][[1, 0, 0]]
+    tubelets = truth + torch.tensor([-1.0, -2, 2, 1])
+    outer = one["truth"][0][[1, 0, 0]]
+    perfect = Raw(
+        torch.zeros(3, 4),
+        raw_at(truth, tubelets),
+        raw_at(outer[:, :6], tubelets),
+        raw_at(outer[:, 12:], tubelets),
+    )
+    terms = step_losses(perfect, tubelets, samples, one, config)
+    assert terms["box"].item() == pytest.approx(0, abs=1e-10)
+    assert terms["near"].item() == pytest.approx(0, abs=1e-10)
+    assert terms["class"].item() == pytest.approx(torch.tensor(4.0).log().item())
+    off = perfect._replace(offsets=perfect.offsets + 0.1)
+    found = step_losses(off, tubelets, samples, one, config)
+    assert found["box"].item() == pytest.approx(5.0 * 4 * 0.5 * 0.1**2, rel=1e-4)
+    assert found["near"].item() == pytest.approx(0, abs=1e-10)
+    off = perfect._replace(after=perfect.after + 0.1)
+    found = step_losses(off, tubelets, samples, one, config)
+    assert found["box"].item() == pytest.approx(0, abs=1e-10)
+    assert found["near"].item() == pytest.approx(2.0 * 4 * 0.5 * 0.1**2 / 2, rel=1e-4)
+
+
+def test_frames_without_a_box_do_not_count():
+    config = tiny()
+    one = batch(config, items=1, truths=1)
+    one["present"][:, :, 8:] = False
+    one["truth"][:, :, 8:] = -1e3
+    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
+    tubelets = centre(one["truth"], 6)[0].clone()
+    tubelets[:, 2:] = tubelets[:, :1]
+    offsets = torch.zeros(1, 6, 3, 4, requires_grad=True)
+    terms = step_losses(Raw(torch.zeros(1, 4), offsets, None, None), tubelets, samples, one, config)
+    terms["box"].backward()
+    assert torch.isfinite(terms["box"]) and (offsets.grad[:, 2:] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["extrapolation", "anticipation", "copy"])
+def test_terms_of_all_steps(kind):
+    one = system(clips=(1, 3), extension=kind)
+    terms = one.loss(batch(one.config))
+    near = {"near_1"} if kind == "anticipation" else set()
+    assert set(terms) == {"class_1", "box_1", "class_2", "box_2", "near_2"} | near
+    assert all(torch.isfinite(value) for value in terms.values())
+
+
+def test_the_inference_pass_gives_the_inputs_of_all_steps():
+    one = system(clips=(1, 3))
+    network = one.network.train()
+    maps = one.maps(batch(one.config)).detach()
+    inputs, scores = trail(network, maps)
+    assert network.training and network.heads[0].training
+    answers = network.eval()(maps)
+    torch.testing.assert_close(inputs[0], answers[0].proposals)
+    torch.testing.assert_close(inputs[1], extend(answers[0], one.config))
+    assert scores[0] is None
+    torch.testing.assert_close(scores[1], answers[0].scores.amax(-1))
+
+
+def test_steps_learn_alone_or_together():
+    one = system(clips=(1, 3), frozen=False)
+    shown = batch(one.config)
+    for step, names in ((0, {"class_1", "box_1", "near_1"}), (1, {"class_2", "box_2", "near_2"})):
+        one.network.train_only(step)
+        one.network.zero_grad(set_to_none=True)
+        terms = one.loss(shown)
+        assert set(terms) == names
+        sum(terms.values()).backward()
+        touched = {
+            name.split(".")[1]
+            for name, p in one.network.heads.named_parameters(prefix="heads")
+            if p.grad is not None
+        }
+        assert touched == {str(step)}
+        assert (next(one.network.backbone.parameters()).grad is not None) is (step == 0)
+    one.network.train_only(None)
+    assert set(one.loss(shown)) == {"class_1", "box_1", "near_1", "class_2", "box_2", "near_2"}
+
+
+def test_no_gradient_flows_from_a_step_to_the_one_before():
+    one = system(clips=(1, 1))
+    terms = one.loss(batch(one.config))
+    (terms["class_2"] + terms["box_2"]).backward()
+    assert all(p.grad is None for p in one.network.heads[0].parameters())
+
+
+def test_a_clip_without_truth_teaches_background_alone():
+    one = system(clips=(1, 1))
+    shown = batch(one.config)
+    shown["valid"][:] = False
+    terms = one.loss(shown)
+    assert terms["box_1"] == 0 and terms["box_2"] == 0
+    assert torch.isfinite(terms["class_1"]) and terms["class_1"] > 0
+    empty = {name: value[:, :0] if name != "frames" else value for name, value in shown.items()}
+    assert torch.isfinite(sum(one.loss(empty).values()))
+
+
+def test_more_truths_than_proposals_and_samples():
+    one = system(clips=(1, 1), cuboids="grid5")
+    terms = one.loss(batch(one.config, truths=9))
+    assert all(torch.isfinite(value) for value in terms.values())
+
+
+def test_a_few_updates_lower_the_loss():
+    one = system(clips=(1, 3), width=32, hidden=32)
+    shown = batch(one.config, items=2)
+    shown["maps"] = one.maps(shown)
+    optimiser = torch.optim.AdamW(one.network.heads.parameters(), 3e-3)
+    torch.manual_seed(0)
+    first = last = 0.0
+    for step in range(40):
+        total = sum(one.loss(shown).values())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        first, last = (total.item(), last) if step == 0 else (first, total.item())
+    assert last < 0.6 * first
+
+
+def test_overlaps_are_told_on_the_centre_clip():
+    config = tiny(clips=(1, 3))
+    shown = batch(config, items=1, truths=1)
+    proposals = shown["truth"].clone()
+    proposals[:, :, :6] = proposals[:, :, 12:] = 0
+    assert input_overlaps(proposals, shown, config).item() == pytest.approx(1)
+    shown["valid"][:] = False
+    assert input_overlaps(proposals, shown, config).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: {**b, "truth": b["truth"][:, :, 1:]}, "clips of 6"),
+        (lambda b: {**b, "labels": b["labels"][:, :1]}, "number"),
+        (lambda b: {**b, "labels": b["labels"] * 0 + 1}, "several labels"),
+    ],
+)
+def test_truths_that_do_not_fit_are_refused(change, message):
+    one = system()
+    with pytest.raises(FormatError, match=message):
+        one.loss(change(batch(one.config)))
+
+
+def test_several_labels_are_fine_for_independent_classes():
+    one = system(classification="bce", regression="agnostic")
+    shown = batch(one.config)
+    shown["labels"][:] = 1
+    assert all(torch.isfinite(value) for value in losses(one.network, one.maps(shown), shown).values())
+
+
+def test_cross_entropy_reference():
+    """The background's index is the number of classes."""
+    logits = torch.randn(4, 4, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(
+        class_loss(logits, torch.zeros(4, 3), tiny()), F.cross_entropy(logits, torch.full((4,), 3))
+    )
