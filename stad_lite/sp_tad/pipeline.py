@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from stad_lite.data.features import FeatureSource
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
-from stad_lite.records import Predictions, VideoPredictions
+from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import Truth, make_truth, set_loss
 from stad_lite.sp_tad.model import Outputs, SpTad
@@ -160,6 +161,19 @@ class WindowSet:
     def name(self, index: int) -> str:
         """Return how a window is called in messages."""
         return str(self.windows[index])
+
+
+def segment_truth(source: Source) -> Annotations:
+    """Return a source's annotations with every video's segments, those of its tubes where it has tubes.
+
+    Temporal metrics compare ``detect`` with it.
+    """
+    truth = source.annotations
+    videos = {
+        name: replace(video, segments=segments_of(video, source.fps(name)), tubes=None, frames=None)
+        for name, video in truth.videos.items()
+    }
+    return Annotations(truth.dataset, truth.classes, videos)
 
 
 def training_set(system: System, source: Source, seed: int = 0) -> WindowSet:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from stad_lite.data.source import synthetic_source
+from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Segment, exchange
@@ -20,6 +22,7 @@ from stad_lite.sp_tad.pipeline import (
     decode,
     detect,
     merged,
+    segment_truth,
     test_windows,
     training_set,
 )
@@ -157,6 +160,20 @@ def test_decoding_multiplies_by_the_clip_and_keeps_the_best_pairs():
     np.testing.assert_array_equal(one.segments, segments[-1, 0, order // 3].numpy())
     (plain,) = decode(Outputs(logits, segments, None), [Window("a", 0, 64)], config, head=0)
     assert plain.scores[0] == pytest.approx(float(logits[0].sigmoid().max()))
+
+
+def test_tubes_become_segments_for_the_metrics():
+    source = synthetic_source(replace(Settings.smoke(), flow=False), 2, "val")
+    truth = segment_truth(source)
+    for name, video in source.annotations.videos.items():
+        ours = truth.videos[name]
+        assert ours.tubes is None and len(ours.segments) == len(video.tubes)
+        for segment, tube in zip(ours.segments, video.tubes, strict=True):
+            assert (segment.label, segment.start * 25, segment.end * 25) == (
+                tube.label, pytest.approx(tube.start), pytest.approx(tube.end),
+            )  # fmt: skip
+    own = stored(64, [Segment("run", 1, 2)])
+    assert segment_truth(own).videos["a"].segments == (Segment("run", 1, 2),)
 
 
 def test_a_perfect_detector_scores_hundred():

@@ -104,7 +104,7 @@ def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict
     system.network.backbone.load_state_dict(state)
     factors = (("backbone", rate / PAPER_RATE),)
     _train(system, train, replace(_schedule(profile, seed, video=True), lr_factors=factors))
-    found = figures(test.annotations, pipeline.detect(system, test), classes)
+    found = figures(pipeline.segment_truth(test), pipeline.detect(system, test), classes)
     return {**found, "cpu_seconds": time.process_time() - began}
 
 
