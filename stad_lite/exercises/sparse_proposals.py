@@ -1,0 +1,103 @@
+"""Checks and reference answers of the chapter on sparse proposals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stad_lite.exercises.checks import check_function
+
+Segment = tuple[float, float]
+
+
+def steps_read(length: float, window: int, strides: Sequence[int], eta: float) -> float:
+    """Return how many steps of its level a proposal reads (SP-TAD Eq. 1, then the lengthening).
+
+    length: of the proposal, in frames
+    window: frames
+    strides: frames for one step of each level, finest first
+    eta: the proposal is lengthened by 1 / eta of its length on either side
+
+    >>> steps_read(128, 256, (2, 4, 8, 16), eta=5)
+    22.4
+    """
+    highest = len(strides) - 1
+    level = min(max(math.floor(highest + math.log2(length / window)), 0), highest)
+    return length * (1 + 2 / eta) / strides[level]
+
+
+def deltas_between(segment: Segment, target: Segment) -> tuple[float, float]:
+    """Return what a head must predict to turn one segment into another (the inverse of ``refine``).
+
+    >>> [round(x, 3) for x in deltas_between((10.0, 20.0), (10.0, 30.0))]
+    [1.0, 0.693]
+    """
+    (a, b), (c, d) = segment, target
+    shift = ((c + d) / 2 - (a + b) / 2) / (b - a)
+    return 2.0 * shift, math.log((d - c) / (b - a))
+
+
+def break_even(proposals: int, channels: int, hidden: int, bins: int) -> float:
+    """Return the pyramid steps from which global attention costs more multiplications than the interaction.
+
+    Of the interaction count the two made layers, applying them, and the last layer; of the attention keys
+    and values of every step, queries and outputs of every proposal, the products and the weighted sums.
+
+    >>> round(break_even(proposals=50, channels=256, hidden=64, bins=16))
+    3137
+    """
+    made = proposals * channels * 2 * channels * hidden
+    applied = proposals * bins * 2 * channels * hidden
+    last = proposals * bins * channels * channels
+    queries = proposals * 2 * channels * channels
+    each_step = 2 * channels * channels + 2 * proposals * channels
+    return (made + applied + last - queries) / each_step
+
+
+def clip_scores(scores: Sequence[Sequence[float]], clip: Sequence[float]) -> tuple[int, int]:
+    """Return proposal and class of the best pair once the clip's scores are multiplied in.
+
+    scores: (proposals, classes)
+    clip: (classes,)
+
+    >>> clip_scores([[0.6, 0.5], [0.4, 0.2]], [0.5, 0.9])
+    (0, 1)
+    """
+    pairs = [(s * clip[k], -p, -k) for p, row in enumerate(scores) for k, s in enumerate(row)]
+    _, proposal, label = max(pairs)
+    return -proposal, -label
+
+
+def check_steps_read(answer: Callable[..., Any]) -> None:
+    """Exercise 1."""
+    four, one = (2, 4, 8, 16), (8,)
+    cases = [(128, 256, four, 5), (100, 256, four, 5), (20, 256, four, 5), (256, 256, four, 5),
+             (300, 256, four, 5), (5, 256, four, 2), (20, 256, one, 5), (100, 768, four, 10)]  # fmt: skip
+    hint = "the level is that of the proposal's own length, floored and kept inside the pyramid"
+    check_function("steps_read", answer, steps_read, cases, hint=hint)
+
+
+def check_deltas_between(answer: Callable[..., Any]) -> None:
+    """Exercise 2."""
+    cases = [((10.0, 20.0), (10.0, 30.0)), ((0.0, 1.0), (0.25, 0.5)), ((0.2, 0.6), (0.2, 0.6)),
+             ((5.0, 7.0), (1.0, 3.0))]  # fmt: skip
+    hint = "the shift counts in lengths of the segment that is moved, times 2; the factor as its log"
+    check_function("deltas_between", answer, deltas_between, cases, hint=hint)
+
+
+def check_break_even(answer: Callable[..., Any]) -> None:
+    """Exercise 3."""
+    cases = [(50, 256, 64, 16), (100, 256, 64, 16), (20, 64, 16, 8), (50, 256, 16, 16)]
+    hint = "set both costs equal; only keys, values, products and sums grow with the steps"
+    check_function("break_even", answer, break_even, cases, tolerance=1e-3, hint=hint)
+
+
+def check_clip_scores(answer: Callable[..., Any]) -> None:
+    """Exercise 4."""
+    cases = [
+        ([[0.6, 0.5], [0.4, 0.2]], [0.5, 0.9]),
+        ([[0.6, 0.5], [0.4, 0.2]], [1.0, 1.0]),
+        ([[0.1, 0.2, 0.3], [0.3, 0.1, 0.2]], [0.9, 0.1, 0.5]),
+    ]
+    check_function("clip_scores", answer, clip_scores, cases, hint="multiply before you look for the best")
