@@ -52,7 +52,8 @@ def test_the_backbone_was_trained_on_other_classes_and_seeds(cache):
     assert all(label.startswith("cool") for label in labels[1] | labels[2])
     assert all(len(source.videos) == 5 for source in sources)
     assert not set(before.videos) & set(train.videos) and not set(train.videos) & set(test.videos)
-    passed_by = [v for v in annotate(settings, range(20_000, 20_010), "train").videos if v not in train.videos]
+    near = annotate(settings, range(20_000, 20_010), "train").videos
+    passed_by = [video for video in near if video not in train.videos]
     assert passed_by  # clips of the other appearance
 
 
