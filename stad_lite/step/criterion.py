@@ -35,11 +35,11 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
     """
     config = network.config
     check_truth(batch, config, network.initial)
-    inputs, scores = trail(network, maps.detach())
+    learning = [any(p.requires_grad for p in head.parameters()) for head in network.heads]
+    chosen = [step for step in range(config.steps) if learning[step]]
+    inputs, scores = trail(network, maps.detach(), max(chosen, default=-1) + 1)
     terms: dict[str, Tensor] = {}
-    for step in range(config.steps):
-        if not any(parameter.requires_grad for parameter in network.heads[step].parameters()):
-            continue
+    for step in chosen:
         overlaps = input_overlaps(inputs[step], batch, config)
         assignment = assign(overlaps, batch["valid"], config.thresholds[step])
         known = scores[step]
@@ -53,9 +53,12 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
 
 
 @torch.no_grad()
-def trail(network: StepNetwork, maps: Tensor) -> tuple[list[Tensor], list[Tensor | None]]:
+def trail(
+    network: StepNetwork, maps: Tensor, steps: int | None = None
+) -> tuple[list[Tensor], list[Tensor | None]]:
     """Return the input of every step, and the scores that each is sampled by (None for the first).
 
+    steps: only so many
     Source: the (S_max - 1)-step inference pass of STEP Sec. 3.4.
     """
     training = network.training
@@ -63,10 +66,11 @@ def trail(network: StepNetwork, maps: Tensor) -> tuple[list[Tensor], list[Tensor
     inputs: list[Tensor] = []
     scores: list[Tensor | None] = []
     answer: Answer | None = None
-    for step in range(network.config.steps):
+    count = network.config.steps if steps is None else steps
+    for step in range(count):
         inputs.append(network.propose(maps, answer, step))
         scores.append(None if answer is None else answer.scores.amax(-1))
-        if step + 1 < network.config.steps:
+        if step + 1 < count:
             answer = network.refine(maps, inputs[-1], step)
     network.train(training)
     return inputs, scores

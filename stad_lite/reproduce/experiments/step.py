@@ -1,0 +1,200 @@
+"""STEP's ablations on synthetic clips: heads trained on kept features of a frozen backbone.
+
+Tuned on the split ``val`` and judged here on ``test``. All seeds and variants of a stream share one backbone,
+so the spread over seeds is that of the heads' first weights, of the order of the data and of the sampling.
+Figures, in percent, for every step s: ``map_s``, frame-mAP at .5 were s the last step (the last is ``map``);
+``input_s``, the mean overlap of its input proposals with the truth they overlap most (of what the last step
+gives: ``input_out``); ``best_s``, of each truth with its best proposal. ``detect_ms``: CPU milliseconds a
+frame in inference on kept features; ``cpu_seconds``: of the training and of the detection together.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+
+from stad_lite.data.source import VideoSource, synthetic_source
+from stad_lite.data.synthetic import Settings, cache_folder
+from stad_lite.errors import StadError
+from stad_lite.metrics import evaluate
+from stad_lite.records import Predictions, VideoPredictions, atomic_write
+from stad_lite.schedule import TrainConfig, config_hash
+from stad_lite.step import pipeline
+from stad_lite.step.analysis import overlaps_by_step
+from stad_lite.step.config import StepConfig, schedule
+from stad_lite.step.features import FrameMaps, kept_maps
+from stad_lite.step.fusion import look_together
+from stad_lite.step.model import decode
+from stad_lite.training.loop import fit
+
+EXTENDED = {"clips": (1, 3, 5)}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "steps1": {"thresholds": (0.2,), "clips": (1,)},
+    "steps2": {"thresholds": (0.2, 0.35), "clips": (1, 1)},
+    "steps4": {"thresholds": (0.2, 0.35, 0.5, 0.5), "clips": (1, 1, 1, 1)},
+    "extrapolation": {**EXTENDED, "extension": "extrapolation"},
+    "anticipation": {**EXTENDED, "extension": "anticipation"},
+    "recursive": {**EXTENDED, "extension": "extrapolation", "extrapolation": "recursive"},
+    "copy": {**EXTENDED, "extension": "copy"},
+    "long30": {"clips": (5, 5, 5)},
+    "no_context": {"context": False},
+    "no_hard": {"sampling": "uniform"},
+    "flat_iou": {"thresholds": (0.35, 0.35, 0.35)},
+    "stepwise": {"training": "stepwise"},
+    "proposals5": {"cuboids": "grid5"},
+    "proposals34": {"cuboids": "grid34"},
+    "rgb": {"stream": "rgb"},
+    "flow": {"stream": "flow"},
+    "late": {"fusion": ("rgb", "flow"), "rule": "union"},
+    "late_mean": {"fusion": ("rgb", "flow"), "rule": "mean"},
+    "late_nearest": {"fusion": ("rgb", "flow"), "rule": "nearest"},
+    "hybrid": {"fusion": ("rgb", "flow", "early"), "rule": "union"},
+    "agnostic": {"regression": "agnostic"},
+    "bce": {"classification": "bce"},
+    "sampling_code": {"sampling": "code"},
+    "roi_max": {"roi": "max"},
+}
+"""Settings that differ from the base: three steps without extension, 11 cuboids, both streams stacked."""
+
+CLIPS = {"lesson": (400, 100), "smoke": (4, 2)}
+"""Profile -> clips of ``train`` and ``test``."""
+VERSION = 1
+"""Part of the key of kept heads; to be raised with every change in how they are trained."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained detector, and the CPU seconds that its training took."""
+
+    system: pipeline.StepSystem
+    seconds: float
+
+
+def base(profile: str) -> StepConfig:
+    """Return the settings that the variants differ from. raises: StadError for an unknown profile"""
+    if profile not in CLIPS:
+        raise StadError(f"no experiment at {profile!r}", remedy="choose lesson or smoke")
+    if profile == "lesson":
+        return StepConfig.lesson()
+    return replace(StepConfig.smoke(), clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5), stream="early")
+
+
+@lru_cache(maxsize=4)
+def source(profile: str, split: str) -> VideoSource:
+    """Return the clips of a split."""
+    count = CLIPS[profile][split != "train"]
+    return synthetic_source(getattr(Settings, profile)(), count, split)
+
+
+@lru_cache(maxsize=8)
+def maps(config: StepConfig, profile: str, split: str) -> FrameMaps:
+    """Return the kept features of a split; only the settings of the backbone and its input count."""
+    clips = source(profile, split)
+    network = pipeline.build(config, clips.classes).network
+    name = getattr(Settings, profile)().key
+    return kept_maps(network, clips, cache_folder() / "step", name, mirror=split == "train")
+
+
+def features(config: StepConfig, profile: str, split: str) -> FrameMaps:
+    """Return the features that a configuration's heads see."""
+    return maps(replace(base(profile), stream=config.stream), profile, split)
+
+
+def train(config: StepConfig, seed: int, profile: str, stepwise: bool = False) -> Trained:
+    """Return a detector with trained heads, from the cache folder where it was trained before.
+
+    stepwise: each step is trained alone, after the ones before it, with as many updates as all together
+        have in joint training
+    """
+    plan = replace(schedule(profile), seed=seed)
+    torch.manual_seed(seed)
+    clips = source(profile, "train")
+    system = pipeline.build(config, clips.classes)
+    key = config_hash(VERSION, config, plan, CLIPS[profile], stepwise)
+    path = cache_folder() / "step" / "heads" / f"{profile}-{key}.pt"
+    try:
+        kept = torch.load(path, weights_only=True)
+        system.network.heads.load_state_dict(kept["heads"])
+        return Trained(system, float(kept["seconds"]))
+    except Exception:  # none there, or damaged: torch.load names no common kind
+        pass
+    data = pipeline.training_set(system, clips, features(config, profile, "train"))
+    seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
+    state = {"heads": system.network.heads.state_dict(), "seconds": seconds}
+    atomic_write(path, lambda stream: torch.save(state, stream))
+    return Trained(system, seconds)
+
+
+def fit_steps(
+    system: pipeline.StepSystem, data: pipeline.Clips, plan: TrainConfig, steps: Any = (None,)
+) -> float:
+    """Train the steps one after another (None: all together) and return the CPU seconds."""
+    began = time.process_time()
+    for step in steps:
+        system.network.train_only(step)
+        with tempfile.TemporaryDirectory() as folder:
+            fit(system, data, plan, folder, collate=pipeline.collate, device="cpu", say=lambda text: None)
+    system.network.train_only(None)
+    return time.process_time() - began
+
+
+def detect(systems: list[pipeline.StepSystem], profile: str, rule: str) -> tuple[list[Predictions], float]:
+    """Return what each step finds in the test clips, and the CPU seconds it took."""
+    clips = source(profile, "test")
+    known = [features(system.config, profile, "test") for system in systems]
+    config = systems[0].config
+    began = time.process_time()
+    videos: list[dict[str, VideoPredictions]] = [{} for _ in range(config.steps)]
+    for video, runs, steps in look_together(systems, clips, known, rule):
+        for place, seen in zip(videos, steps, strict=True):
+            boxes = pipeline.on_frames(runs, decode(seen, config), clips.num_frames(video), config)
+            place[video] = VideoPredictions(frames=boxes)
+    return [Predictions(clips.classes, place) for place in videos], time.process_time() - began
+
+
+def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
+    """Train and judge one variant with one seed (the module's docstring names the figures).
+
+    raises: StadError for an unknown variant or profile
+    """
+    if variant not in VARIANTS:
+        raise StadError(f"no variant {variant!r}", remedy=f"choose from {', '.join(VARIANTS)}")
+    settings = dict(VARIANTS[variant])
+    streams, rule = settings.pop("fusion", ()), settings.pop("rule", "union")
+    stepwise = settings.pop("training", "joint") == "stepwise"
+    config = replace(base(profile), **settings)
+    configs = [replace(config, stream=stream) for stream in streams] or [config]
+    parts = [train(one, seed, profile, stepwise) for one in configs]
+    clips = source(profile, "test")
+    found, seconds = detect([part.system for part in parts], profile, rule)
+    figures = {}
+    for step, predictions in enumerate(found, start=1):
+        result = evaluate(clips.annotations, predictions, "frame-map", iou=0.5)
+        figures[f"map_{step}"] = figures["map"] = float(result.iou[0.5])
+    if len(parts) == 1:
+        figures |= input_figures(parts[0].system, clips, profile)
+    frames = sum(clips.num_frames(video) for video in clips.videos)
+    figures["detect_ms"] = 1000 * seconds / frames
+    figures["cpu_seconds"] = seconds + sum(part.seconds for part in parts)
+    return figures
+
+
+def input_figures(system: pipeline.StepSystem, clips: VideoSource, profile: str) -> dict[str, float]:
+    """Return the mean input overlaps of every step in percent."""
+    found = overlaps_by_step(system, clips, features(system.config, profile, "test"))
+    figures = {}
+    for step, overlaps in enumerate(found, start=1):
+        name = str(step) if step <= system.config.steps else "out"
+        figures[f"input_{name}"] = 100 * float(overlaps.proposals.mean())
+        figures[f"best_{name}"] = 100 * float(overlaps.truths.mean())
+    return figures
+
+
+SETTINGS = {field.name for field in fields(StepConfig)} | {"training", "fusion", "rule"}
+"""What a variant may set."""
