@@ -74,12 +74,13 @@ def segment_features(levels: Levels, segments: Tensor, eta: float, bins: int, sa
     item = torch.arange(len(segments), device=flat.device).repeat_interleave(segments.shape[1])
     level = pyramid_level(flat[:, 1] - flat[:, 0], len(levels.maps))
     frames = segment_ops.expand(flat, eta) * levels.window
-    found = levels.maps[0].new_zeros(len(flat), levels.maps[0].shape[1], bins)
-    for number, (sequence, stride) in enumerate(zip(levels.maps, levels.strides, strict=True)):
-        here = (level == number).nonzero()[:, 0]
-        if len(here):
-            cut = segment_align(sequence, frames[here], item[here], bins, 1 / stride, samples)
-            found = found.index_copy(0, here, cut.to(found.dtype))
+    order = level.argsort(stable=True)
+    chosen = order.split(torch.bincount(level, minlength=len(levels.maps)).tolist())
+    pieces = [
+        segment_align(sequence, frames[here], item[here], bins, 1 / stride, samples)
+        for sequence, stride, here in zip(levels.maps, levels.strides, chosen, strict=True)
+    ]
+    found = torch.cat(pieces).index_select(0, order.argsort())
     return rearrange(found, "(b n) c i -> b n i c", b=len(segments))
 
 
