@@ -1,4 +1,7 @@
-"""``stad-lite profile NAME``: what a system, or a network alone, costs on this machine."""
+"""``stad-lite profile NAME``: what a system, or a network alone, costs on this machine.
+
+Weights are random. Where later stages work on sure detections alone, as PCSC's do, trained weights cost more.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,12 @@ def table(title: str, found: Profile) -> str:
     kind = "cuda" if clock == "GPU" else "cpu"
     rounds = found.predict.timing.rounds, found.step.timing.rounds
     return "\n".join(
-        [*lines, "", f"Times: medians of {rounds[0]} and {rounds[1]} calls. MiB: {MEMORY[kind]}."]
+        [
+            *lines,
+            "",
+            f"Times: medians of {rounds[0]} and {rounds[1]} calls. MiB: {MEMORY[kind]}.",
+            "Weights are random: stages that work on sure detections alone cost more with trained ones.",
+        ]
     )
 
 

@@ -37,7 +37,7 @@ def test_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert f"{told['total'] / 1e6:.3f} M parameters" in lines[2]
     (row,) = (line.split() for line in lines if line.startswith("prediction"))
     assert float(row[1]) == round(told["predict"]["flop"] / 1e9, 3)
-    parts = lines[lines.index(next(line for line in lines if line.startswith("part"))) + 1 : -2]
+    parts = lines[lines.index(next(line for line in lines if line.startswith("part"))) + 1 : -3]
     assert len(parts) == 13 and parts[-1].split()[1] == "others"
     counts = [int(line.split()[-2].replace(",", "")) for line in parts]
     assert sum(counts) == told["total"]
