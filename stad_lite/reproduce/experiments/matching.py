@@ -121,14 +121,19 @@ def one_window(profile: str, split: str) -> tuple[SpTadConfig, SequenceSource]:
 
     raises: FormatError for an unknown profile
     """
-    frames = pick(profile, smoke=64, lesson=128, paper=128)
-    small = pick(profile, smoke=SequenceSettings.smoke(), lesson=SequenceSettings.lesson(),
-                 paper=SequenceSettings.lesson())  # fmt: skip
-    two = replace(SpTadConfig.lesson(), heads=2)
-    base = pick(profile, smoke=SpTadConfig.smoke(), lesson=two, paper=two)
+    lesson = SequenceSettings(
+        frames=(128, 128), classes=4, span=(8, 40), gap=(4, 24), channels=(8, 8, 8), likeness=0.0
+    )
+    smoke = replace(SequenceSettings.smoke(), frames=(64, 64))
+    settings = pick(profile, smoke=smoke, lesson=lesson, paper=lesson)
     count = pick(profile, smoke=VIDEOS["smoke"], lesson=VIDEOS["lesson"], paper=VIDEOS["lesson"])[split]
-    config = replace(base, clip_head=False, sigma=0.0, window=frames, test_stride=frames, initial="grid")
-    return config, sequence_source(replace(small, frames=(frames, frames)), count, split)
+    larger: dict[str, Any] = {"proposals": 12, "channels": 32, "bins": 8, "feed_forward": 64}
+    window = settings.frames[0]
+    config = replace(
+        SpTadConfig.smoke(), window=window, test_stride=window, initial="grid", clip_head=False, sigma=0.0,
+        **({} if profile == "smoke" else larger),
+    )  # fmt: skip
+    return config, sequence_source(settings, count, split)
 
 
 def build(config: SpTadConfig, classes: Sequence[str], settings: Mapping[str, Any]) -> Labelled:
@@ -210,9 +215,10 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     config, source = one_window(profile, "train")
     torch.manual_seed(seed)
     system = build(config, source.annotations.classes, VARIANTS[variant])
-    planned = schedule("smoke" if profile == "smoke" else "lesson")
-    steps = planned.steps * VARIANTS[variant].get("length", 1)
-    settings: TrainConfig = replace(planned, seed=seed, steps=steps, checkpoint_every=steps)
+    steps = pick(profile, smoke=4, lesson=600, paper=600) * VARIANTS[variant].get("length", 1)
+    settings: TrainConfig = replace(
+        schedule("lesson"), seed=seed, steps=steps, batch=8, checkpoint_every=steps
+    )
     data = pipeline.training_set(system.system, source, seed)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, settings, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
