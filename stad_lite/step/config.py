@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
+from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
 from stad_lite.schedule import TrainConfig
 from stad_lite.step.cuboids import CUBOIDS
@@ -22,6 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "sampling": ("paper", "code", "uniform"),
     "supervision": ("all", "middle"),
     "normalise": ("unit", "bgr"),
+    "augment": ("flip", "crop", "colour"),
 }
 """The words that a setting may be."""
 
@@ -38,6 +39,8 @@ class StepConfig:
     flow_depth: flow maps stacked for one frame
     flow_scale: pixels a frame that count as 1
     normalise: pixels in [-1, 1] (``unit``) or as published VGG weights expect them (``bgr``)
+    augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides both
+        (the code's, which erases parts of actors as well)
     pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
     frozen: the backbone is not trained, and its features are computed once and kept as float16
     size: (height, width) of frames, pixels
@@ -81,6 +84,7 @@ class StepConfig:
     flow_depth: int = 1
     flow_scale: float = 4.0
     normalise: str = "unit"
+    augment: str = "flip"
     pretrained: str = "lesson"
     frozen: bool = True
     size: tuple[int, int] = (64, 64)
@@ -195,6 +199,7 @@ class StepConfig:
     def large(cls) -> StepConfig:
         """The small network end to end at 112 x 112, from scratch: synthetic clips, JHMDB-21, on a GPU."""
         return cls(
+            augment="crop",
             pretrained="",
             frozen=False,
             size=(112, 112),
@@ -218,6 +223,7 @@ class StepConfig:
             backbone="vgg16",
             normalise="bgr",
             flow_depth=5,
+            augment="crop",
             pretrained="",
             frozen=False,
             size=(400, 400),
@@ -240,6 +246,7 @@ class StepConfig:
         """
         return cls(
             backbone="i3d",
+            augment="colour",
             pretrained="",
             frozen=False,
             size=(400, 400),
@@ -259,8 +266,6 @@ class StepConfig:
             stride=12,
         )
 
-
-Profile = Literal["smoke", "lesson", "large", "paper", "paper_ava"]
 
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=6, batch=4, lr=2e-3, clip_norm=5.0, checkpoint_every=6),
@@ -298,3 +303,18 @@ def schedule(profile: str = "lesson") -> TrainConfig:
     if profile not in SCHEDULES:
         raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
     return SCHEDULES[profile]
+
+
+def clip_settings(profile: str = "lesson") -> Settings:
+    """Return the dials of the synthetic clips that a profile is trained on.
+
+    Actors are a tenth smaller than usual at ``lesson``: then the 11 cuboids overlap them as much as the boxes
+    of UCF101-24 (mean best IoU .356 for both; .410 with the usual ones).
+    raises: FormatError for an unknown profile
+    """
+    if profile == "smoke":
+        return Settings.smoke()
+    if profile == "lesson":
+        return replace(Settings.lesson(), target_scale=0.9)
+    schedule(profile)
+    return Settings.large()

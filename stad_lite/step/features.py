@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
@@ -53,11 +53,17 @@ def stream_input(
 
 
 def read_input(
-    source: VideoSource, config: StepConfig, video: str, numbers: np.ndarray, mirror: bool = False
+    source: VideoSource,
+    config: StepConfig,
+    video: str,
+    numbers: np.ndarray,
+    mirror: bool = False,
+    recolour: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Tensor:
     """Return the backbone's input (t, channels, h, w) for frames of a video.
 
     numbers: (t,) frame numbers; a frame's flow is stacked from it on, the last map repeats at the end
+    recolour: changes the frames (t, h, w, 3) uint8
     raises: FormatError for a source without flow where the stream needs it, or of another size
     """
     if tuple(source.size) != tuple(config.size):
@@ -66,6 +72,8 @@ def read_input(
             remedy="open the source at the configuration's size",
         )
     frames = source.frames(video, numbers) if config.stream != "flow" else None
+    if frames is not None and recolour is not None:
+        frames = recolour(frames)
     flow = None
     if config.stream != "rgb":
         count = source.num_frames(video)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from stad_lite.linking import LabelSmoothing, TubeletConfig, link_tubelets
 from stad_lite.linking.detections import Detections
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
+from stad_lite.step.augment import colours, cropped
 from stad_lite.step.config import StepConfig
 from stad_lite.step.criterion import losses
 from stad_lite.step.features import FrameMaps, frame_maps, read_input, video_maps
@@ -115,30 +117,38 @@ class Clips:
         return f"{self.runs[index].video} from frame {self.runs[index].start}"
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        can = self.maps is None or bool(self.maps.mirrored)
-        turned = can and np.random.default_rng([self.seed, self.epoch, index]).random() < self.flip
-        return item_of(self.config, self.source, self.runs[index], self.maps, turned)
+        rng = np.random.default_rng([self.seed, self.epoch, index])
+        turned = rng.random() < self.flip and (self.maps is None or bool(self.maps.mirrored))
+        return item_of(self.config, self.source, self.runs[index], self.maps, turned, rng)
 
 
 def item_of(
-    config: StepConfig, source: VideoSource, run: FrameRun, maps: FrameMaps | None, mirror: bool = False
+    config: StepConfig,
+    source: VideoSource,
+    run: FrameRun,
+    maps: FrameMaps | None,
+    mirror: bool = False,
+    rng: np.random.Generator | None = None,
 ) -> dict[str, Tensor]:
     """Return one clip: its maps or frames over all clips that the last step sees, and their truth.
 
+    mirror: as a mirror shows it
+    rng: frames (not maps) are cropped and coloured as the configuration says; None leaves them as they are
     returns: ``maps`` (t, c, h, w) or ``frames`` (t, channels, h, w), and what ``truth.Truth`` holds
     raises: FormatError, with the video
     """
     count = source.num_frames(run.video)
     around = neighbours(run, count, config.reach)
     numbers, inside = (np.concatenate([getattr(one, name) for one in around]) for name in ("frames", "valid"))
-    seen = (
-        maps.clip(run.video, numbers, mirror)
-        if maps
-        else read_input(source, config, run.video, numbers, mirror)
-    )
     truth = truth_of(source.annotations.videos[run.video], source.classes, numbers, inside, config)
     truth = truth.mirrored(config.size[1]) if mirror else truth
-    return {"maps" if maps else "frames": seen, **truth.tensors()}
+    if maps is not None:
+        return {"maps": maps.clip(run.video, numbers, mirror), **truth.tensors()}
+    recolour = partial(colours, rng=rng) if rng is not None and config.augment == "colour" else None
+    seen = read_input(source, config, run.video, numbers, mirror, recolour)
+    if rng is not None and config.augment != "flip":
+        seen, truth = cropped(seen, truth, config, rng)
+    return {"frames": seen, **truth.tensors()}
 
 
 def clip_runs(source: VideoSource, config: StepConfig, stride: int = 1) -> tuple[FrameRun, ...]:

@@ -30,12 +30,12 @@ def test_every_variant_changes_what_it_says():
 @pytest.mark.parametrize("variant", ["base", "anticipation", "stepwise"])
 def test_figures_of_a_variant(variant):
     figures = step.run(variant, 0, "smoke")
-    steps = {f"{name}_{s}" for name in ("map", "input", "best") for s in (1, 2, 3)}
-    assert set(figures) == steps | {"map", "input_out", "best_out", "detect_ms", "cpu_seconds"}
+    steps = {f"{name}{s}" for name in ("step", "input_", "best_") for s in (1, 2, 3)}
+    assert set(figures) == steps | {"frame_map", "input_out", "best_out", "detect_ms", "cpu_seconds"}
     assert all(
         0 <= value <= 100 for name, value in figures.items() if name not in ("detect_ms", "cpu_seconds")
     )
-    assert figures["map"] == figures["map_3"]
+    assert figures["frame_map"] == figures["step3"]
 
 
 def test_late_fusion_joins_the_kept_detectors(own_cache):
@@ -43,7 +43,7 @@ def test_late_fusion_joins_the_kept_detectors(own_cache):
     kept = sorted((own_cache / "step" / "heads").glob("*.pt"))
     again = step.run("late_mean", 1, "smoke")
     assert sorted((own_cache / "step" / "heads").glob("*.pt")) == kept
-    assert set(figures) == set(again) == {"map", "map_1", "map_2", "map_3", "detect_ms", "cpu_seconds"}
+    assert set(figures) == set(again) == {"frame_map", "step1", "step2", "step3", "detect_ms", "cpu_seconds"}
 
 
 def test_the_same_seed_gives_the_same_figures(own_cache):

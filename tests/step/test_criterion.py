@@ -163,6 +163,14 @@ def test_more_truths_than_proposals_and_samples():
     assert all(torch.isfinite(value) for value in terms.values())
 
 
+def test_boxes_that_leave_the_frame():
+    one = system(clips=(1, 3))
+    shown = batch(one.config)
+    shown["truth"] = shown["truth"] + torch.tensor([-30.0, 25, -30, 25])
+    terms = one.loss(shown)
+    assert all(torch.isfinite(value) for value in terms.values()) and terms["box_1"] > 0
+
+
 def test_a_few_updates_lower_the_loss():
     one = system(clips=(1, 3), width=32, hidden=32)
     shown = batch(one.config, items=2)

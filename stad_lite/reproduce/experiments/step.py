@@ -2,10 +2,11 @@
 
 Tuned on the split ``val`` and judged here on ``test``. All seeds and variants of a stream share one backbone,
 so the spread over seeds is that of the heads' first weights, of the order of the data and of the sampling.
-Figures, in percent, for every step s: ``map_s``, frame-mAP at .5 were s the last step (the last is ``map``);
-``input_s``, the mean overlap of its input proposals with the truth they overlap most (of what the last step
-gives: ``input_out``); ``best_s``, of each truth with its best proposal. ``detect_ms``: CPU milliseconds a
-frame in inference on kept features; ``cpu_seconds``: of the training and of the detection together.
+Figures, in percent: ``step1``, ..., frame-mAP at .5 were that step the last one (of the last: ``frame_map``);
+``input_1``, ..., the mean overlap of a step's input proposals with the truth that they overlap most;
+``best_1``, ..., of each truth with its best proposal (of what the last step gives: ``input_out``,
+``best_out``). ``detect_ms``: CPU milliseconds a frame in inference on kept features; ``cpu_seconds``: of the
+training and of the detection together.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from typing import Any
 import torch
 
 from stad_lite.data.source import VideoSource, synthetic_source
-from stad_lite.data.synthetic import Settings, cache_folder
+from stad_lite.data.synthetic import cache_folder
 from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Predictions, VideoPredictions, atomic_write
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.step import pipeline
 from stad_lite.step.analysis import overlaps_by_step
-from stad_lite.step.config import StepConfig, schedule
+from stad_lite.step.config import StepConfig, clip_settings, schedule
 from stad_lite.step.features import FrameMaps, kept_maps
 from stad_lite.step.fusion import look_together
 from stad_lite.step.model import decode
@@ -89,7 +90,7 @@ def base(profile: str) -> StepConfig:
 def source(profile: str, split: str) -> VideoSource:
     """Return the clips of a split."""
     count = CLIPS[profile][split != "train"]
-    return synthetic_source(getattr(Settings, profile)(), count, split)
+    return synthetic_source(clip_settings(profile), count, split)
 
 
 @lru_cache(maxsize=8)
@@ -97,7 +98,7 @@ def maps(config: StepConfig, profile: str, split: str) -> FrameMaps:
     """Return the kept features of a split; only the settings of the backbone and its input count."""
     clips = source(profile, split)
     network = pipeline.build(config, clips.classes).network
-    name = getattr(Settings, profile)().key
+    name = clip_settings(profile).key
     return kept_maps(network, clips, cache_folder() / "step", name, mirror=split == "train")
 
 
@@ -176,7 +177,7 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
     figures = {}
     for step, predictions in enumerate(found, start=1):
         result = evaluate(clips.annotations, predictions, "frame-map", iou=0.5)
-        figures[f"map_{step}"] = figures["map"] = float(result.iou[0.5])
+        figures[f"step{step}"] = figures["frame_map"] = float(result.iou[0.5])
     if len(parts) == 1:
         figures |= input_figures(parts[0].system, clips, profile)
     frames = sum(clips.num_frames(video) for video in clips.videos)

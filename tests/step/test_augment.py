@@ -1,0 +1,86 @@
+"""Crops and colours: boxes, flow and presence go with the picture."""
+
+import numpy as np
+import pytest
+import torch
+
+from stad_lite.data.source import synthetic_source
+from stad_lite.data.synthetic import CLASSES, Settings
+from stad_lite.step import pipeline
+from stad_lite.step.augment import colours, cropped
+from stad_lite.step.truth import Truth
+from tests.step.cases import tiny
+
+
+def picture(x: int = 12, y: int = 16, side: int = 16) -> tuple[torch.Tensor, Truth]:
+    """A bright square that the truth's box frames, on 6 frames of 48 x 48 with the flow (2, 1) everywhere."""
+    seen = torch.zeros(6, 5, 48, 48)
+    seen[:, :3, y : y + side, x : x + side] = 1
+    seen[:, 3], seen[:, 4] = 2, 1
+    boxes = np.tile([x, y, x + side, y + side], (1, 6, 1)).astype(float)
+    return seen, Truth(boxes, np.ones((1, 6), bool), np.array([[0.0, 1, 0]]), np.array([True]))
+
+
+def test_the_box_frames_the_square_after_every_crop():
+    config, changed = tiny(stream="early", clips=(1, 1)), 0
+    for seed in range(40):
+        seen, truth = picture()
+        found, left = cropped(seen, truth, config, np.random.default_rng(seed))
+        assert found.shape == seen.shape
+        changed += found is not seen
+        if not left.present[0, 0]:
+            continue
+        x1, y1, x2, y2 = left.boxes[0, 0]
+        inside = (found[0, 0] > 0.5).nonzero()
+        low, high = inside.min(0).values, inside.max(0).values + 1
+        np.testing.assert_allclose([low[1], low[0], high[1], high[0]], [x1, y1, x2, y2], atol=1.5)
+        u, v = found[0, 3].mean().item(), found[0, 4].mean().item()
+        if x1 > 0 and x2 < 48:
+            assert u == pytest.approx(2 * (x2 - x1) / 16, rel=1e-3)
+        if y1 > 0 and y2 < 48:
+            assert v == pytest.approx((y2 - y1) / 16, rel=1e-3)
+    assert changed > 15
+
+
+def test_an_actor_outside_the_window_does_not_count():
+    config, gone = tiny(stream="early", clips=(1, 1)), 0
+    for seed in range(200):
+        seen, truth = picture(x=0, y=0, side=6)
+        one = Truth(
+            np.concatenate([truth.boxes, truth.boxes + 40]),
+            np.ones((2, 6), bool),
+            np.eye(3)[:2],
+            np.array([True, True]),
+        )
+        _, left = cropped(seen, one, config, np.random.default_rng(seed))
+        for actor in (0, 1):
+            there = left.present[actor]
+            assert left.valid[actor] == (there.sum() >= 3)
+            assert (left.boxes[actor][~there] == 0).all()
+            gone += not there.any()
+    assert gone > 0
+
+
+def test_colours_change_frames_together():
+    frames = np.tile(np.arange(48, dtype=np.uint8)[:, None, None] * 4, (3, 1, 48, 3))
+    found = [colours(frames, np.random.default_rng(seed)) for seed in range(8)]
+    assert any(not np.array_equal(one, frames) for one in found)
+    for one in found:
+        assert one.dtype == np.uint8 and (one == one[:1]).all()
+
+
+@pytest.mark.parametrize("augment", ["flip", "crop", "colour"])
+def test_items_depend_on_epoch_and_index_alone(tmp_path, augment):
+    source = synthetic_source(Settings.smoke(), 2, "train", tmp_path)
+    system = pipeline.StepSystem(tiny(frozen=False, augment=augment), CLASSES)
+    data = pipeline.training_set(system, source)
+    again = pipeline.training_set(system, source)
+    different = 0
+    for index in range(6):
+        data.epoch = again.epoch = 3
+        torch.testing.assert_close(data[index]["frames"], again[index]["frames"])
+        again.epoch = 4
+        different += not torch.equal(data[index]["frames"], again[index]["frames"])
+    assert different > 0
+        plain["truth"], pipeline.item_of(system.config, source, data.runs[0], None)["truth"]
+    )
