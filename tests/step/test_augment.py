@@ -82,5 +82,3 @@ def test_items_depend_on_epoch_and_index_alone(tmp_path, augment):
         again.epoch = 4
         different += not torch.equal(data[index]["frames"], again[index]["frames"])
     assert different > 0
-        plain["truth"], pipeline.item_of(system.config, source, data.runs[0], None)["truth"]
-    )
