@@ -115,6 +115,12 @@ def _sp_tad_data(profile: str) -> dict[str, Any]:
     return {"settings": settings, "clips": 128 if profile == "lesson" else 1000}
 
 
+def _step_data(profile: str) -> dict[str, Any]:
+    """Actors as small beside STEP's cuboids as real ones, and as many clips as its ablations take."""
+    settings = _module("stad_lite.step.config").clip_settings(profile)
+    return {"settings": settings, **({"clips": 400} if profile == "lesson" else {})}
+
+
 SYSTEMS = {
     "baseline": System(
         summary="dense detector on every frame or tubelet, linked into tubes",
@@ -128,6 +134,7 @@ SYSTEMS = {
         chapter="",
         configs="stad_lite.step.config:StepConfig",
         pipeline="stad_lite.step.pipeline",
+        data_changes=_step_data,
     ),
     "sp_tad": System(
         summary="SP-TAD: learnable proposals that find actions in time",
