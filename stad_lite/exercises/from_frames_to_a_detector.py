@@ -1,0 +1,73 @@
+"""Checks and reference answers of the chapter that goes from frames to a detector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from stad_lite import boxes as box_ops
+from stad_lite.exercises.checks import check_function, check_value
+from stad_lite.records import Annotations
+
+
+def one_class(truth: Annotations, name: str = "action") -> Annotations:
+    """Return the same tubes with all classes called one: is there an action at all?"""
+    videos = {
+        video: replace(known, tubes=tuple(replace(tube, label=name) for tube in known.tubes or ()))
+        for video, known in truth.videos.items()
+    }
+    return Annotations(truth.dataset, (name,), videos)
+
+
+def receptive_field(layers: Sequence[tuple[int, int, int]]) -> int:
+    """Return how many pixels on a side one cell depends on.
+
+    layers: (kernel, stride, dilation) from the first to the last
+
+    >>> receptive_field([(3, 1, 1), (2, 2, 1), (3, 1, 1)])
+    8
+    """
+    field, step = 1, 1
+    for kernel, stride, dilation in layers:
+        field += (kernel - 1) * dilation * step
+        step *= stride
+    return field
+
+
+BACKBONE = [(3, 1, 1), (2, 2, 1), (3, 1, 1), (3, 1, 1), (2, 2, 1), (3, 1, 1), (3, 1, 2)]
+"""The small backbone's layers as ``receptive_field`` takes them."""
+
+
+def check_receptive_field(answer: Callable[..., Any]) -> None:
+    """Exercise 1."""
+    cases = [([(3, 1, 1)],), ([(3, 1, 2)],), ([(2, 2, 1), (3, 1, 1)],), (BACKBONE,)]
+    check_function("receptive_field", answer, receptive_field, cases, hint="reach times the stride so far")
+
+
+def check_bias(answer: Any) -> None:
+    """Exercise 2."""
+    check_value("bias", answer, math.log(0.02 / 0.98), 1e-3, hint="the sigmoid's inverse")
+
+
+def check_keep(answer: Callable[..., Any]) -> None:
+    """Exercise 3."""
+    random = np.random.default_rng(0)
+    corner = random.uniform(0, 40, (12, 2))
+    boxes = np.concatenate([corner, corner + random.uniform(8, 30, (12, 2))], 1)
+    scores = random.permutation(12) / 12
+    touching = np.array([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])
+    cases = [
+        (boxes, scores, 0.3),
+        (boxes, scores, 0.6),
+        (touching, np.array([0.9, 0.8, 0.1]), 0.5),
+        (boxes[:0], scores[:0], 0.5),
+    ]
+
+    def reference(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+        return np.asarray(box_ops.nms(boxes, scores, threshold))
+
+    check_function("keep", answer, reference, cases, hint="compare with those that stay, best first")
