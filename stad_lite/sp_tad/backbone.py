@@ -53,8 +53,8 @@ class I3DStages(nn.Module):
 class LightStages(nn.Module):
     """Frame by frame a few 2-D convolutions, then in time three 1-D ones of stride 2: I3D's cheap double.
 
-    The pooled maps keep a mean and a maximum over space. Convolutions in three dimensions cost several times
-    as much on a CPU.
+    The pooled maps keep a mean and a maximum over space. Frames are not normalised: how much moves would be
+    lost. Convolutions in three dimensions cost several times as much on a CPU.
     """
 
     def __init__(self, config: Backbone) -> None:
@@ -63,7 +63,9 @@ class LightStages(nn.Module):
         for stream in config.streams:
             stem, inside = [], CHANNELS[stream]
             for width in config.stem:
-                stem.append(ConvNorm(inside, width, 3, stride=2, padding=1, norm="group"))
+                stem.append(ConvNorm(inside, width, 3, stride=2, padding=1, norm="none"))
+                nn.init.kaiming_normal_(stem[-1].conv.weight, nonlinearity="relu")
+                nn.init.zeros_(stem[-1].conv.bias)
                 inside = width
             self.stems[stream] = nn.Sequential(*stem)
             stages, inside = [], 2 * inside

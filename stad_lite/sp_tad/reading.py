@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite.data.features import FeatureSource, check_finite
@@ -107,17 +108,17 @@ class WindowReader:
             flip = bool(generator.random() < 0.5)
         found = {}
         for stream in backbone.streams:
+            read = self.source.frames if stream == "rgb" else self.source.flow
+            maps = read(window.video, frames)[:, top : top + h, left : left + w]
+            maps = maps[:, :, ::-1] if flip else maps
+            clip = torch.from_numpy(np.ascontiguousarray(maps.transpose(3, 0, 1, 2))).float()
             if stream == "rgb":
-                maps = self.source.frames(window.video, frames).astype(np.float32) / 127.5 - 1
+                clip = clip.div_(127.5).sub_(1)
             else:
-                reach = backbone.flow_reach
-                maps = self.source.flow(window.video, frames).clip(-reach, reach) / reach
-            maps = maps[:, top : top + h, left : left + w]
-            if flip:
-                maps = maps[:, :, ::-1] * (1.0 if stream == "rgb" else np.array([-1, 1], np.float32))
-            clip = np.zeros((window.length, h, w, maps.shape[-1]), np.float32)
-            clip[: len(maps)] = maps
-            found[stream] = torch.from_numpy(np.ascontiguousarray(clip.transpose(3, 0, 1, 2)))
+                clip = clip.div_(backbone.flow_reach).clamp_(-1, 1)
+                if flip:
+                    clip[0] *= -1
+            found[stream] = F.pad(clip, (0, 0, 0, 0, 0, window.length - clip.shape[1]))
         return found
 
 

@@ -37,7 +37,7 @@ def test_every_variant_gives_all_heads(change):
 
 def test_parts_go_by_name_and_all_learn():
     torch.manual_seed(0)
-    network = SpTad(frames_config(), 2)
+    network = SpTad(frames_config(initial="grid"), 2)
     names = {name.split(".")[0] for name, _ in network.named_parameters()}
     assert names == {"backbone", "pyramid", "proposals", "heads", "clip_head"}
     clips = {"rgb": torch.rand(1, 3, 64, 24, 24) * 2 - 1, "flow": torch.rand(1, 2, 64, 24, 24) * 2 - 1}

@@ -65,7 +65,7 @@ class Amounts:
 
 
 SEQUENCES = {"smoke": Amounts(6, 4), "lesson": Amounts(300, 200), "paper": Amounts(3000, 500)}
-VIDEOS = {"smoke": Amounts(4, 4, 4), "lesson": Amounts(160, 80, 160), "paper": Amounts(1000, 200, 1000)}
+VIDEOS = {"smoke": Amounts(4, 4, 4), "lesson": Amounts(160, 80, 400), "paper": Amounts(1000, 200, 1000)}
 
 
 def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
@@ -157,8 +157,9 @@ def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
     amounts, config, settings = pick(profile, **VIDEOS), video_config(profile), video_settings(profile)
     frames = settings.frames
     settings = replace(settings, actions=(1, 1), span=(3 * frames // 4, frames - 4))
-    planned = replace(_schedule(profile, seed, video=True), seed=seed)
-    key = config_hash({"version": 1, "clips": amounts.before}, config.backbone, planned, settings.key)
+    planned = _schedule(profile, seed, video=True)
+    planned = replace(planned, steps=2 * planned.steps, checkpoint_every=2 * planned.steps)
+    key = config_hash({"version": 2, "clips": amounts.before}, config.backbone, planned, settings.key)
     path = Path(cache_folder()) / "backbones" / f"sp_tad-{key}.pt"
     if path.is_file():
         return dict(torch.load(path, weights_only=True))
