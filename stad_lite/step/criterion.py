@@ -17,6 +17,7 @@ from torch import Tensor
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
 from stad_lite.step.config import StepConfig
+from stad_lite.step.cuboids import CUBOIDS
 from stad_lite.step.head import Raw
 from stad_lite.step.model import Answer, StepNetwork, centre
 from stad_lite.step.sampling import Samples, assign, draw, tubelet_overlaps
@@ -25,8 +26,9 @@ from stad_lite.step.sampling import Samples, assign, draw, tubelet_overlaps
 def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the weighted terms of all steps whose head is being trained.
 
-    An inference pass over all steps but the last gives the inputs of every step and the scores to
-    sample by; then each head answers for the drawn proposals alone.
+    Before each step, an inference pass over the steps before it has given its input and the scores to sample
+    by; then its head answers for the drawn proposals alone. Where nothing but the gradient tells the two
+    passes apart (no dropout) and about all proposals are drawn, they are one.
 
     maps: (b, t, c, h, w)
     returns: ``class_1``, ``box_1``, ``near_1`` (neighbouring clips, where a step has any), ``class_2``, ...
@@ -36,44 +38,64 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
     config = network.config
     check_truth(batch, config, network.initial)
     learning = [any(p.requires_grad for p in head.parameters()) for head in network.heads]
-    chosen = [step for step in range(config.steps) if learning[step]]
-    inputs, scores = trail(network, maps.detach(), max(chosen, default=-1) + 1)
+    last = max((step for step in range(config.steps) if learning[step]), default=-1)
     terms: dict[str, Tensor] = {}
-    for step in chosen:
-        overlaps = input_overlaps(inputs[step], batch, config)
-        assignment = assign(overlaps, batch["valid"], config.thresholds[step])
-        known = scores[step]
-        known = _best_overlaps(overlaps) if known is None else known
-        samples = draw(assignment, known, config.positives, config.negatives, config.sampling)
-        tubelets = inputs[step][samples.item, samples.proposal]
-        raw = network.raw(maps, tubelets, samples.item, step)
-        for name, value in step_losses(raw, tubelets, samples, batch, config).items():
-            terms[f"{name}_{step + 1}"] = value
+    answer: Answer | None = None
+    for step in range(last + 1):
+        proposals = network.propose(maps.detach(), answer, step)
+        whole = network.raw_of_all(maps, proposals, step) if learning[step] and one_pass(config) else None
+        if learning[step]:
+            samples = drawn(proposals, answer, step, batch, config)
+            tubelets = proposals[samples.item, samples.proposal]
+            if whole is None:
+                raw = network.raw(maps, tubelets, samples.item, step)
+            else:
+                raw = Raw(*(x if x is None else x[samples.item, samples.proposal] for x in whole))  # type: ignore[arg-type]
+            for name, value in step_losses(raw, tubelets, samples, batch, config).items():
+                terms[f"{name}_{step + 1}"] = value
+        if step < last:
+            answer = inferred(network, maps, proposals, whole, step)
     return terms
 
 
-@torch.no_grad()
-def trail(
-    network: StepNetwork, maps: Tensor, steps: int | None = None
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """Return the input of every step, and the scores that each is sampled by (None for the first).
+def one_pass(config: StepConfig) -> bool:
+    """Tell whether the inference pass and the training pass of a step can be one."""
+    return config.dropout == 0 and len(CUBOIDS[config.cuboids]) <= config.positives * (1 + config.negatives)
 
-    steps: only so many
+
+@torch.no_grad()
+def inferred(network: StepNetwork, maps: Tensor, proposals: Tensor, raw: Raw | None, step: int) -> Answer:
+    """Return a step's answer for all proposals, without gradient and in evaluation mode.
+
+    raw: its raw outputs (b, m, ...), where they are known
     Source: the (S_max - 1)-step inference pass of STEP Sec. 3.4.
     """
+    if raw is not None:
+        return network.answer(proposals, Raw(*(x if x is None else x.detach() for x in raw)))  # type: ignore[arg-type]
     training = network.training
     network.eval()
-    inputs: list[Tensor] = []
-    scores: list[Tensor | None] = []
-    answer: Answer | None = None
-    count = network.config.steps if steps is None else steps
-    for step in range(count):
-        inputs.append(network.propose(maps, answer, step))
-        scores.append(None if answer is None else answer.scores.amax(-1))
-        if step + 1 < count:
-            answer = network.refine(maps, inputs[-1], step)
+    answer = network.refine(maps, proposals, step)
     network.train(training)
-    return inputs, scores
+    return answer
+
+
+@torch.no_grad()
+def drawn(
+    proposals: Tensor, answer: Answer | None, step: int, batch: dict[str, Tensor], config: StepConfig
+) -> Samples:
+    """Return the proposals that a step learns from.
+
+    proposals: (b, m, t, 4) its input
+    answer: of the step before, whose scores tell the chances; None for the first step
+    Source: STEP Sec. 3.4.
+    """
+    overlaps = input_overlaps(proposals, batch, config)
+    if answer is not None:
+        scores = answer.scores.amax(-1)
+    else:
+        scores = overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
+    assignment = assign(overlaps, batch["valid"], config.thresholds[step])
+    return draw(assignment, scores, config.positives, config.negatives, config.sampling)
 
 
 def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: StepConfig) -> Tensor:
@@ -85,10 +107,6 @@ def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: StepConf
     truth = centre(batch["truth"], config.boxes)
     present = centre(batch["present"][..., None], config.boxes)[..., 0] & batch["valid"][..., None]
     return tubelet_overlaps(centre(proposals, config.boxes), truth, present)
-
-
-def _best_overlaps(overlaps: Tensor) -> Tensor:
-    return overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
 
 
 def step_losses(

@@ -209,10 +209,10 @@ class StepNetwork(nn.Module):
 
     def refine(self, maps: Tensor, proposals: Tensor, step: int) -> Answer:
         """Return what a step says of all proposals (b, m, t, 4) of all clips."""
-        batch, count = proposals.shape[:2]
-        item = torch.arange(batch, device=maps.device).repeat_interleave(count)
-        raw = self.raw(maps, rearrange(proposals, "b m t side -> (b m) t side"), item, step)
-        raw = Raw(*(x if x is None else rearrange(x, "(b m) ... -> b m ...", b=batch) for x in raw))  # type: ignore[arg-type]
+        return self.answer(proposals, self.raw_of_all(maps, proposals, step))
+
+    def answer(self, proposals: Tensor, raw: Raw) -> Answer:
+        """Return a step's answer for its input (b, m, t, 4) from its raw outputs (b, m, ...)."""
         scores = chances(raw.logits, self.config)
         boxes, edge = self.config.boxes, proposals[..., None, :]
         before, after = (
@@ -221,6 +221,14 @@ class StepNetwork(nn.Module):
         )
         decoded = box_ops.decode(raw.offsets, edge)
         return Answer(proposals, scores, decoded, scores.argmax(-1), before, after)
+
+    def raw_of_all(self, maps: Tensor, proposals: Tensor, step: int) -> Raw:
+        """Return a step's raw outputs (b, m, ...) for all proposals (b, m, t, 4) of all clips."""
+        batch, count = proposals.shape[:2]
+        item = torch.arange(batch, device=maps.device).repeat_interleave(count)
+        raw = self.raw(maps, rearrange(proposals, "b m t side -> (b m) t side"), item, step)
+        parts = (x if x is None else rearrange(x, "(b m) ... -> b m ...", b=batch) for x in raw)
+        return Raw(*parts)  # type: ignore[arg-type]
 
     def raw(self, maps: Tensor, tubelets: Tensor, item: Tensor, step: int) -> Raw:
         """Return a step's raw outputs for tubelets (n, t, 4) in the clips ``item`` (n,)."""

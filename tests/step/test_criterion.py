@@ -6,10 +6,11 @@ import torch.nn.functional as F
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
-from stad_lite.step.criterion import box_losses, class_loss, input_overlaps, losses, step_losses, trail
+from stad_lite.step import criterion
+from stad_lite.step.criterion import box_losses, class_loss, inferred, input_overlaps, losses, step_losses
 from stad_lite.step.head import Raw
 from stad_lite.step.model import centre, extend
-from stad_lite.step.sampling import Samples
+from stad_lite.step.sampling import Samples, draw
 from tests.step.cases import batch, system, tiny
 
 
@@ -106,17 +107,57 @@ def test_terms_of_all_steps(kind):
     assert all(torch.isfinite(value) for value in terms.values())
 
 
-def test_the_inference_pass_gives_the_inputs_of_all_steps():
-    one = system(clips=(1, 3))
+@pytest.mark.parametrize("kind", ["extrapolation", "anticipation"])
+def test_one_pass_learns_what_two_passes_learn(kind, monkeypatch):
+    one = system(clips=(1, 3), extension=kind, frozen=False)
+    shown, found = batch(one.config), []
+    for together in (True, False):
+        monkeypatch.setattr(criterion, "one_pass", lambda config, answer=together: answer)
+        torch.manual_seed(3)
+        one.network.zero_grad(set_to_none=True)
+        terms = one.loss(shown)
+        sum(terms.values()).backward()
+        found.append(
+            {**terms, **{n: p.grad for n, p in one.network.named_parameters() if p.grad is not None}}
+        )
+    assert one.network.training and found[0].keys() == found[1].keys()
+    for name in found[0]:
+        torch.testing.assert_close(found[0][name], found[1][name], rtol=1e-3, atol=1e-5)
+
+
+def test_two_passes_where_dropout_or_the_numbers_ask_for_them():
+    assert criterion.one_pass(tiny())
+    assert not criterion.one_pass(tiny(dropout=0.3))
+    assert not criterion.one_pass(tiny(cuboids="grid34"))
+    assert not criterion.one_pass(tiny(positives=3))
+
+
+def test_the_inference_pass_is_in_evaluation_mode():
+    one = system(clips=(1, 3), dropout=0.5)
     network = one.network.train()
     maps = one.maps(batch(one.config)).detach()
-    inputs, scores = trail(network, maps)
+    proposals = network.propose(maps, None, 0)
+    found = inferred(network, maps, proposals, None, 0)
     assert network.training and network.heads[0].training
-    answers = network.eval()(maps)
-    torch.testing.assert_close(inputs[0], answers[0].proposals)
-    torch.testing.assert_close(inputs[1], extend(answers[0], one.config))
-    assert scores[0] is None
-    torch.testing.assert_close(scores[1], answers[0].scores.amax(-1))
+    wanted = network.eval()(maps)[0]
+    torch.testing.assert_close(found.scores, wanted.scores)
+    torch.testing.assert_close(network.propose(maps, found, 1), extend(wanted, one.config))
+
+
+def test_the_first_step_samples_by_overlap_and_the_next_by_score(monkeypatch):
+    one, asked = system(clips=(1, 1)), []
+
+    def note(assignment, scores, *numbers):
+        asked.append(scores.clone())
+        return draw(assignment, scores, *numbers)
+
+    monkeypatch.setattr(criterion, "draw", note)
+    shown = batch(one.config)
+    maps = one.maps(shown)
+    losses(one.network, maps, shown)
+    answers = one.network.eval()(maps)
+    torch.testing.assert_close(asked[0], input_overlaps(answers[0].proposals, shown, one.config).amax(2))
+    torch.testing.assert_close(asked[1], answers[0].scores.amax(-1))
 
 
 def test_steps_learn_alone_or_together():
