@@ -44,7 +44,7 @@ class Sizes:
     rounds: calls that are timed
     """
 
-    counts: tuple[int, ...] = (25, 50, 100, 200, 400)
+    counts: tuple[int, ...] = (50, 100, 200, 400, 800)
     lengths: tuple[int, ...] = (256, 512, 1024, 2048, 4096)
     count: int = 50
     length: int = 256
