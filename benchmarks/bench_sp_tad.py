@@ -150,6 +150,7 @@ def interaction(sizes: Sizes) -> dict[str, Any]:
             found[f"{kind}, by {axis}"] = {
                 **{str(place): round(value, 2) for place, value in zip(places, values, strict=True)},
                 "power": power(places, values),
+                "line": line(places, values),
             }
     return found
 
@@ -161,6 +162,19 @@ def power(places: Sequence[int], values: Sequence[float]) -> float:
     1.0
     """
     return round(float(np.polyfit(np.log(places), np.log(values), 1)[0]), 2)
+
+
+def line(places: Sequence[int], values: Sequence[float]) -> dict[str, float]:
+    """Return the straight line with the least relative error, and that error's largest size."""
+    x, y = np.asarray(places, dtype=float), np.asarray(values, dtype=float)
+    table = np.stack([1 / y, x / y], 1)
+    (fixed, slope), *_ = np.linalg.lstsq(table, np.ones(len(x)), rcond=None)
+    error = np.abs((fixed + slope * x) / y - 1).max()
+    return {
+        "fixed, ms": round(float(fixed), 2),
+        "ms each": float(f"{slope:.3g}"),
+        "largest error, %": round(100 * float(error), 1),
+    }
 
 
 class EndToEnd:

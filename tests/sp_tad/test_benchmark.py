@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.bench_sp_tad import SMALL, EndToEnd, interaction, matching, power
+from benchmarks.bench_sp_tad import SMALL, EndToEnd, interaction, line, matching, power
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
@@ -40,6 +40,7 @@ def test_end_to_end_finds_what_detect_finds():
 
 def test_curves_and_shares_are_there():
     assert power([1, 2, 4], [3.0, 6.0, 12.0]) == 1.0 and power([1, 2, 4], [3.0, 3.0, 3.0]) == 0.0
+    assert line([1, 2, 4], [5.0, 7.0, 11.0]) == {"fixed, ms": 3.0, "ms each": 2.0, "largest error, %": 0.0}
     curves = interaction(SMALL)
     assert set(curves) == {
         f"{kind}, by {axis}" for kind in ("sparse", "global") for axis in ("proposals", "frames")
