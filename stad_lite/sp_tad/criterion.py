@@ -85,6 +85,7 @@ def set_loss(
     returns: ``cls``, ``l1``, ``giou`` and, with a clip head, ``clip``
     Source: SP-TAD Eq. 2 and 3, with the auxiliary losses of Sec. 3.1.3.
     """
+    outputs = outputs._replace(logits=outputs.logits.float(), segments=outputs.segments.float())
     matches = match(outputs, truth, config) if matches is None else matches
     number = max(1, sum(truth.counts))
     head = torch.cat([torch.full_like(found.item, h) for h, found in enumerate(matches)])
