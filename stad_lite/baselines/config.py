@@ -9,12 +9,13 @@ from stad_lite.errors import FormatError
 from stad_lite.linking import TRIMS
 from stad_lite.nets.layers import Norm
 from stad_lite.nets.vgg import CHANNELS, DEPTH
+from stad_lite.schedule import TrainConfig
 
 MODALITIES = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 """Modality -> the streams that it looks at."""
 STREAMS = {"rgb": 3, "flow": 2}
 """Stream -> its channels."""
-SMALL = {"clip": 16, "context": 3}
+SMALL: dict[str, Any] = {"head_groups": 0, "channels": (8, 16, 32), "flow_stack": 9, "flow_gap": 2}
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,13 @@ class DenseConfig:
     fusion: of two streams: ``early`` joins their features before time is looked at, ``late`` averages the
         raw outputs of two whole detectors that are trained together
     frames: boxes of a detection, on as many consecutive frames
-    context: convolutions over time, each of which sees one frame further on either side
+    flow_stack: flow maps that the backbone sees together, an odd number: a frame's own and its neighbours'
+    flow_gap: frames from one map of the stack to the next
+    context: dilations of convolutions over time, each of which sees as many frames further on either side
     depth, channels, norm, last_dilation: of the backbone of each stream (``nets.vgg.VGG``)
     hidden: channels of the head
+    head_groups: of the head's group norm, 0 for one a channel. With 8 the classes are often not told apart
+        for the first 400 steps, with 0 after 150; either lets two processes equal one
     size: (height, width) that videos are scaled to
     clip: frames of a training clip, at least ``frames``
     flow_scale: pixels a frame that count as 1
@@ -47,12 +52,15 @@ class DenseConfig:
     modality: str = "both"
     fusion: str = "early"
     frames: int = 1
-    context: int = 0
+    flow_stack: int = 1
+    flow_gap: int = 1
+    context: tuple[int, ...] = ()
     depth: tuple[int, ...] = (1, 2, 2)
     channels: tuple[int, ...] = (32, 32, 32)
     norm: Norm = "group"
     last_dilation: int = 2
     hidden: int = 64
+    head_groups: int = 8
     size: tuple[int, int] = (64, 64)
     clip: int = 1
     flow_scale: float = 4.0
@@ -86,6 +94,9 @@ class DenseConfig:
                 f"tubelets of {self.frames} frames from clips of {self.clip}",
                 remedy="give 1 <= frames <= clip",
             )
+        if self.flow_stack % 2 == 0 or self.flow_stack < 1 or self.flow_gap < 1:
+            problem = f"a stack of {self.flow_stack} flow maps, {self.flow_gap} frames apart"
+            raise FormatError(problem, remedy="give an odd number and a distance of 1 or more")
         for name, low, high in (("shrink", 0.0, 1.0), ("flow_scale", 0.0, 1e6), ("nms", 0.0, 1.0)):
             if not low < getattr(self, name) <= high:
                 raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {low} to {high}")
@@ -95,14 +106,19 @@ class DenseConfig:
         """The streams that the detector looks at."""
         return MODALITIES[self.modality]
 
+    @property
+    def margin(self) -> int:
+        """Frames before and after a clip whose flow is stacked on the clip's own."""
+        return self.flow_gap * (self.flow_stack // 2) if "flow" in self.streams else 0
+
     @classmethod
     def smoke(cls, **changes: Any) -> DenseConfig:
-        """48 x 48 pixels and clips of 6 frames: for tests and a chapter's quick run, seconds."""
-        return cls(**{**SMALL, "size": (48, 48), "clip": 6, "hidden": 16, "channels": (8, 8, 16), **changes})
+        """48 x 48 pixels: for tests and a chapter's quick run, seconds."""
+        return cls(**{**SMALL, "size": (48, 48), "hidden": 16, "channels": (8, 8, 16), **changes})
 
     @classmethod
     def lesson(cls, **changes: Any) -> DenseConfig:
-        """What the chapters train on the synthetic benchmark."""
+        """What the chapters train on the synthetic benchmark: one frame, nine flow maps around it."""
         return cls(**{**SMALL, **changes})
 
     @classmethod
@@ -114,3 +130,25 @@ class DenseConfig:
         sizes = {"fusion": "late", "frames": 6, "clip": 6, "size": (300, 300), "hidden": 512, "norm": "none"}
         network = {"depth": DEPTH, "channels": CHANNELS, "last_dilation": 1, "linking": "tubelets"}
         return cls(**{**sizes, **network, "crop": "overlap", "photometric": 0.5, **changes})
+
+
+SCHEDULES = {
+    "smoke": TrainConfig(steps=40, batch=16, lr=5e-3, warm_up=5, clip_norm=50.0),
+    "lesson": TrainConfig(steps=1000, batch=16, lr=5e-3, warm_up=50, clip_norm=50.0),
+    "paper": TrainConfig(
+        epochs=12, batch=8, optimiser="sgd", lr=1e-3, schedule="step", weight_decay=5e-4, warm_up=500
+    ),
+}
+"""Profile -> how the detector is trained. ``paper``: SSD's optimiser, as ACT trains with it; length and
+batch are our choice."""
+
+
+def schedule(profile: str) -> TrainConfig:
+    """Return how a profile is trained. raises: FormatError for an unknown one
+
+    >>> schedule("lesson").steps
+    1000
+    """
+    if profile not in SCHEDULES:
+        raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
+    return SCHEDULES[profile]

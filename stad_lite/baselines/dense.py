@@ -16,6 +16,7 @@ Source: Tian et al., FCOS, Sec. 3 (cells and distances); Kalogeiton et al., ACT,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import gcd
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,6 @@ from stad_lite import boxes as box_ops
 from stad_lite.arrays import suppress
 from stad_lite.baselines.config import STREAMS, DenseConfig
 from stad_lite.errors import FormatError
-from stad_lite.nets.layers import norm_layer
 from stad_lite.nets.losses import box_giou, sigmoid_focal
 from stad_lite.nets.vgg import VGG
 
@@ -62,10 +62,25 @@ def flow_input(flow: np.ndarray | Tensor, scale: float = DenseConfig.flow_scale)
     return rearrange(torch.as_tensor(flow), "... h w c -> ... c h w").float() / scale
 
 
+def stacked(flow: Tensor, depth: int, gap: int = 1) -> Tensor:
+    """Return every map with those before and after it as channels.
+
+    flow: (t, c, ...)
+    depth, gap: how many maps, and how many frames from one to the next
+    returns: (t - gap * (depth - 1), depth * c, ...): the maps that have all their neighbours
+    Source: ACT Sec. 4.1 stacks five consecutive maps.
+
+    >>> stacked(torch.arange(6.0).reshape(6, 1), 3, gap=2).tolist()
+    [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+    """
+    length = len(flow) - gap * (depth - 1)
+    return torch.cat([flow[k * gap : k * gap + length] for k in range(depth)], 1)
+
+
 def make_backbone(stream: str, config: DenseConfig) -> VGG:
     """Return a new backbone of a stream; its end point is the last one (stride 4 at three stages)."""
     return VGG(
-        STREAMS[stream],
+        STREAMS[stream] * (config.flow_stack if stream == "flow" else 1),
         depth=config.depth,
         channels=config.channels,
         norm=config.norm,
@@ -112,7 +127,8 @@ class DenseDetector(nn.Module):
 
     def features(self, stream: str, inputs: Tensor) -> Tensor:
         """Return one stream's features (b, t, c, h / stride, w / stride) of inputs (b, t, channels, h, w)."""
-        maps = next(iter(self.backbones[stream](rearrange(inputs, "b t c h w -> (b t) c h w")).values()))
+        images = rearrange(inputs, "b t c h w -> (b t) c h w")
+        maps = next(iter(self.backbones[stream](images).values()))
         return rearrange(maps, "(b t) c h w -> b t c h w", b=len(inputs))
 
     def head(self, features: list[Tensor]) -> Maps:
@@ -127,12 +143,11 @@ class _Head(nn.Module):
     def __init__(self, config: DenseConfig, channels: int, classes: int) -> None:
         super().__init__()
         hidden, self.frames = config.hidden, config.frames
-        self.time = nn.ModuleList(
-            [_TimeConv(channels, channels, 3, padding=1) for _ in range(config.context)]
-        )
-        self.window = _TimeConv(channels, hidden, config.frames)
+        groups = config.head_groups
+        self.time = nn.ModuleList([_TimeConv(channels, channels, 3, groups, gap) for gap in config.context])
+        self.window = _TimeConv(channels, hidden, config.frames, groups)
         self.space = nn.Sequential(
-            nn.Conv2d(hidden, hidden, 3, padding=1, bias=False), norm_layer("group", hidden, 2), nn.ReLU()
+            nn.Conv2d(hidden, hidden, 3, padding=1, bias=False), _norm(hidden, groups), nn.ReLU()
         )
         self.sizes = [1, classes, 4 * config.frames]
         self.out = nn.Conv2d(hidden, sum(self.sizes), 1)
@@ -152,16 +167,23 @@ class _Head(nn.Module):
         return Maps(actionness[:, :, 0], classes, distances)
 
 
+def _norm(channels: int, groups: int) -> nn.GroupNorm:
+    return nn.GroupNorm(gcd(channels, groups), channels)  # gcd(channels, 0) is channels
+
+
 class _TimeConv(nn.Module):
     """Convolution over time alone, norm, ReLU: (b, t, c, h, w) -> (b, t', channels, h, w).
 
+    gap: dilation; with one, the ends are filled up so that t' = t
     Two axes instead of three: much faster on the CPU than a 3-D convolution.
     """
 
-    def __init__(self, in_channels: int, channels: int, kernel: int, padding: int = 0) -> None:
+    def __init__(self, in_channels: int, channels: int, kernel: int, groups: int, gap: int = 0) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, channels, (kernel, 1), padding=(padding, 0), bias=False)
-        self.norm = norm_layer("group", channels, 2)
+        self.conv = nn.Conv2d(
+            in_channels, channels, (kernel, 1), padding=(gap, 0), dilation=(max(gap, 1), 1), bias=False
+        )
+        self.norm = _norm(channels, groups)
 
     def forward(self, maps: Tensor) -> Tensor:
         height = maps.shape[3]

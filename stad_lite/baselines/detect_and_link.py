@@ -50,11 +50,12 @@ def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUN
     parts = []
     for first in range(0, windows, chunk):
         last = min(first + chunk, windows)
-        low = max(0, first - config.context)
-        high = min(length, last + config.frames - 1 + config.context)
+        low = max(0, first - sum(config.context))
+        high = min(length, last + config.frames - 1 + sum(config.context))
         numbers = np.minimum(np.arange(low, high), count - 1)
+        around = np.clip(np.arange(low - config.margin, high + config.margin), 0, count - 1)
         frames = source.frames(video, numbers) if "rgb" in config.streams else None
-        flow = source.flow(video, numbers) if "flow" in config.streams else None
+        flow = source.flow(video, around) if "flow" in config.streams else None
         inputs = {name: stream[None] for name, stream in stream_inputs(frames, flow, config).items()}
         parts.append(_between(system.predict(Batch(inputs, no_actors()))[0], low, first, last))
     return Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from stad_lite.baselines.dense import (
     flow_input,
     losses,
     rgb_input,
+    stacked,
 )
 from stad_lite.data.clips import FrameRun, tubelets
 from stad_lite.data.source import VideoSource
@@ -122,12 +123,13 @@ class TrainingSet:
         """Return the network's input, the clip with its boxes, and its name."""
         if not 0 <= index < len(self.runs):
             raise IndexError(f"clip {index} of {len(self.runs)}")
-        clip = read_run(self.source, self.runs[index], self.config)
+        config, run = self.config, self.runs[index]
+        clip = read_run(self.source, widened(run, config.margin, self.source.num_frames(run.video)), config)
         generator = np.random.default_rng([self.seed, self.epoch, index])
-        config = self.config
         change = Augment(config.size, config.flip, config.crop, photometric=config.photometric)
         clip = change(clip, generator)
-        return stream_inputs(clip.frames, clip.flow, config), clip, self.name(index)
+        middle = cut(clip, config.margin, len(run))
+        return stream_inputs(middle.frames, clip.flow, config), middle, self.name(index)
 
 
 def training_set(system: DenseSystem | DenseConfig, source: VideoSource) -> TrainingSet:
@@ -153,6 +155,24 @@ def check_source(source: VideoSource, config: DenseConfig) -> None:
         )
 
 
+def widened(run: FrameRun, margin: int, num_frames: int) -> FrameRun:
+    """Return a run of consecutive frames with as many more on either side; the video's ends repeat.
+
+    Frames that are not in the run are not valid: there is no truth on them.
+    """
+    places = run.start + np.arange(-margin, len(run) + margin)
+    valid = np.pad(run.valid, margin)
+    return FrameRun(run.video, np.clip(places, 0, num_frames - 1), valid, run.start - margin)
+
+
+def cut(clip: Sample, first: int, length: int) -> Sample:
+    """Return some frames of a clip with their boxes and flow."""
+    part = slice(first, first + length)
+    flow = None if clip.flow is None else clip.flow[part]
+    boxes, present = clip.boxes[:, part], clip.present[:, part]
+    return replace(clip, frames=clip.frames[part], boxes=boxes, present=present, flow=flow)
+
+
 def read_run(source: VideoSource, run: FrameRun, config: DenseConfig) -> Sample:
     """Return frames, flow and boxes of a run; streams that the config does not use are not read.
 
@@ -170,12 +190,17 @@ def read_run(source: VideoSource, run: FrameRun, config: DenseConfig) -> Sample:
 def stream_inputs(
     frames: np.ndarray | None, flow: np.ndarray | None, config: DenseConfig
 ) -> dict[str, Tensor]:
-    """Return the network's input: stream -> (..., channels, h, w)."""
+    """Return the network's input: stream -> (t, channels, h, w).
+
+    frames: (t, h, w, 3) uint8
+    flow: (t + 2 margin, h, w, 2) pixels a frame: with the maps before and after that are stacked
+    """
     inputs = {}
     if "rgb" in config.streams and frames is not None:
         inputs["rgb"] = rgb_input(frames)
     if "flow" in config.streams and flow is not None:
-        inputs["flow"] = flow_input(flow, config.flow_scale)
+        maps = flow_input(flow, config.flow_scale)
+        inputs["flow"] = stacked(maps, config.flow_stack, config.flow_gap)
     return inputs
 
 

@@ -74,7 +74,8 @@ def pretrained(
     decisive = {name: getattr(config, name) for name in DECISIVE}
     key = config_hash({"version": VERSION, **decisive}, schedule, settings.key, numbers)
     path = folder / "backbones" / f"{modality}-{key}.pt"
-    backbone = make_backbone(modality, config)
+    with torch.random.fork_rng(devices=[]):
+        backbone = make_backbone(modality, config)
     state = _read(path)
     if state is None:
         state = train(config, schedule, read_clips(settings, numbers, modality, cache_dir))

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from stad_lite import boxes as box_ops
 from stad_lite.exercises.checks import check_function, check_value
-from stad_lite.records import Annotations
-
-
-def one_class(truth: Annotations, name: str = "action") -> Annotations:
-    """Return the same tubes with all classes called one: is there an action at all?"""
-    videos = {
-        video: replace(known, tubes=tuple(replace(tube, label=name) for tube in known.tubes or ()))
-        for video, known in truth.videos.items()
-    }
-    return Annotations(truth.dataset, (name,), videos)
 
 
 def receptive_field(layers: Sequence[tuple[int, int, int]]) -> int:

@@ -7,7 +7,6 @@ import torch
 from stad_lite.baselines import dense
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.boxes import pairwise_iou
-from stad_lite.data.synthetic import Settings, annotate
 from stad_lite.exercises import from_frames_to_a_detector as exercises
 
 
@@ -51,11 +50,3 @@ def test_keep(capsys: pytest.CaptureFixture[str]) -> None:
     exercises.check_keep(lambda boxes, scores, threshold: np.argsort(-scores))
     told = verdicts(capsys)
     assert told[0] == "right" and told[1].startswith("not right")
-
-
-def test_one_class_keeps_every_tube() -> None:
-    truth = annotate(Settings.smoke(), 3)
-    bare = exercises.one_class(truth)
-    assert bare.classes == ("action",)
-    for video, known in truth.videos.items():
-        assert [(t.start, t.end) for t in bare.videos[video].tubes] == [(t.start, t.end) for t in known.tubes]
