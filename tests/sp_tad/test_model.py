@@ -35,10 +35,9 @@ def test_every_variant_gives_all_heads(change):
     assert torch.isfinite(loss)
 
 
-@pytest.mark.parametrize("interaction", ["sparse", "global"])
-def test_bfloat16_comes_near_float32(interaction):
+def test_bfloat16_comes_near_float32():
     torch.manual_seed(0)
-    config = replace(SMOKE, interaction=interaction, initial="grid")
+    config = replace(SMOKE, initial="grid")
     network, inputs = SpTad(config, 3), random_inputs()
     truth = make_truth([torch.tensor([[0.1, 0.4]])] * 2, [torch.tensor([1])] * 2)
     with torch.autocast("cpu", torch.bfloat16):
@@ -46,7 +45,7 @@ def test_bfloat16_comes_near_float32(interaction):
     sum(terms.values()).backward()
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
     for name, term in set_loss(network(inputs), truth, config).items():
-        torch.testing.assert_close(terms[name].float(), term, rtol=0.2, atol=0.02)
+        torch.testing.assert_close(terms[name].float(), term, rtol=0.05, atol=0.02)
 
 
 def test_parts_go_by_name_and_all_learn():
