@@ -134,7 +134,7 @@ class DenseConfig:
 
 SCHEDULES = {
     "smoke": TrainConfig(steps=40, batch=16, lr=5e-3, warm_up=5, clip_norm=50.0),
-    "lesson": TrainConfig(steps=1000, batch=16, lr=5e-3, warm_up=50, clip_norm=50.0),
+    "lesson": TrainConfig(steps=700, batch=16, lr=5e-3, warm_up=50, clip_norm=50.0),
     "paper": TrainConfig(
         epochs=12, batch=8, optimiser="sgd", lr=1e-3, schedule="step", weight_decay=5e-4, warm_up=500
     ),
@@ -147,7 +147,7 @@ def schedule(profile: str) -> TrainConfig:
     """Return how a profile is trained. raises: FormatError for an unknown one
 
     >>> schedule("lesson").steps
-    1000
+    700
     """
     if profile not in SCHEDULES:
         raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
