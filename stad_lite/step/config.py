@@ -94,8 +94,8 @@ class StepConfig:
     extension: str = "anticipation"
     extrapolation: str = "closed"
     head: str = "vector"
-    width: int = 128
-    hidden: int = 128
+    width: int = 96
+    hidden: int = 96
     roi: str = "align"
     roi_size: int = 4
     context: bool = True
@@ -269,7 +269,7 @@ class StepConfig:
 
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=6, batch=4, lr=2e-3, clip_norm=5.0, checkpoint_every=6),
-    "lesson": TrainConfig(steps=900, batch=16, lr=2e-3, clip_norm=5.0, checkpoint_every=300),
+    "lesson": TrainConfig(steps=800, batch=8, lr=2e-3, clip_norm=5.0, checkpoint_every=400),
     "large": TrainConfig(epochs=35, batch=8, lr=1e-3, warm_up=100, clip_norm=5.0, checkpoint_every=500),
     "paper": TrainConfig(
         epochs=35,

@@ -197,8 +197,7 @@ class StepNetwork(nn.Module):
         Source: STEP Algorithm 1, lines 3 to 9 and 12.
         """
         if answer is None:
-            tubelets = repeat(self.initial[:, :1], "m 1 side -> b m t side", b=len(maps), t=self.seen(0))
-            return tubelets.to(maps.dtype) if maps.is_floating_point() else tubelets
+            return repeat(self.initial[:, :1], "m 1 side -> b m t side", b=len(maps), t=self.seen(0))
         if self.seen(step) == answer.proposals.shape[2]:
             return update(answer, self.config)
         return extend(answer, self.config)

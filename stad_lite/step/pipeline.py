@@ -270,13 +270,12 @@ def on_frames(
     middles = np.array([run.start + (config.clip - 1) / 2 for run in runs])
     frames = np.arange(num_frames)
     nearest = np.abs(frames[:, None] - middles).argmin(1)
+    boxes = [every_frame(one.boxes, config) for one in found]
     columns: list[tuple[np.ndarray, ...]] = []
     for frame, place in enumerate(nearest):
         one, offset = found[place], frame - runs[place].start
         if 0 <= offset < config.clip:
-            columns.append(
-                (np.full(len(one), frame), one.labels, every_frame(one.boxes, config)[:, offset], one.scores)
-            )
+            columns.append((np.full(len(one), frame), one.labels, boxes[place][:, offset], one.scores))
     empty = (np.zeros(0, int), np.zeros(0, int), np.zeros((0, 4)), np.zeros(0))
     return FrameBoxes(*(np.concatenate(column) for column in zip(empty, *columns, strict=True)))
 
@@ -300,7 +299,8 @@ def link_clips(
 ) -> tuple[Tube, ...]:
     """Return the tubes of one video: tubelets linked within each class, then trimmed in time.
 
-    No suppression crosses the classes. A tube's score is the mean of its boxes'.
+    No suppression crosses the classes. A tube's score is the mean of its boxes'; one of which the trimming
+    would leave nothing stays whole.
     Source: STEP Sec. 3.5; Kalogeiton et al. for the linking, Saha et al. for the trimming.
     """
     config = system.config
@@ -313,7 +313,7 @@ def link_clips(
     tubelet = Detections(start, boxes, label, score, np.arange(len(score)), len(system.classes))
     reach = max(config.stride, config.clip - 1)
     linking = TubeletConfig(min_score=None, nms=None, keep=10, overlap=config.link_overlap, reach=reach)
-    trim = LabelSmoothing(alpha=config.trim_alpha)
+    trim = LabelSmoothing(alpha=config.trim_alpha, empty="keep")
     linked = link_tubelets(tubelet, linking, system.classes, trim)
     return tuple(cut for tube in linked.tubes for cut in _inside(tube, num_frames))
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from stad_lite.data.clips import FrameRun, tubelets
-from stad_lite.data.source import VideoSource, synthetic_source
+from stad_lite.data.source import VideoSource, open_source, synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError, StadError
+from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.step import pipeline
 from stad_lite.step.config import StepConfig, schedule
@@ -287,3 +288,21 @@ def test_maps_without_mirror_are_never_turned(source):
     torch.testing.assert_close(
         data[0]["maps"], pipeline.item_of(one.config, source, data.runs[0], maps)["maps"]
     )
+
+
+def test_real_video_end_to_end(stad_data, tmp_path):
+    """Two clips of JHMDB-21, a few updates, boxes inside the frames."""
+    pytest.importorskip("av")
+    if not (stad_data / "jhmdb21" / "videos").is_dir():
+        pytest.skip("no JHMDB-21 videos here")
+    clips = open_source("jhmdb21", "test", (48, 48), clips=2, data=stad_data / "jhmdb21", cache_dir=tmp_path)
+    torch.manual_seed(0)
+    one = pipeline.StepSystem(tiny(min_score=0.001), clips.classes)
+    data = pipeline.training_set(one, clips)
+    fit(one, data, schedule("smoke"), tmp_path / "run", collate=pipeline.collate, say=lambda text: None)
+    found = pipeline.detect(one, clips)
+    score = evaluate(clips.annotations, found, "frame-map", iou=0.5)
+    assert 0 <= score.iou[0.5] <= 100
+    for video in clips.videos:
+        assert found.videos[video].tubes
+        assert all(tube.end <= clips.num_frames(video) for tube in found.videos[video].tubes)
