@@ -22,6 +22,7 @@ class PCSCConfig:
 
     size: (height, width) that frames and flow are scaled to
     frames: k neighbouring frames with the key frame in the middle (ours)
+    gap: frames from one of them to the next
     trunk: ``i3d``, averaged over time (ours), or ``stack``: a small 2-D network a frame, which stays as it
         was pretrained so that its maps are computed once, and convolutions over the k stacked maps
     width, blocks, norm, frozen: of I3D (``nets.i3d.I3D``)
@@ -54,6 +55,7 @@ class PCSCConfig:
 
     size: tuple[int, int] = (64, 64)
     frames: int = 9
+    gap: int = 1
     trunk: str = "stack"
     width: float = 1.0
     blocks: tuple[str, ...] | None = None
@@ -102,7 +104,7 @@ class PCSCConfig:
                 raise FormatError(
                     f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(choices)}"
                 )
-        for name in ("frames", "every", "reduction", "roi", "keep", "stages"):
+        for name in ("frames", "gap", "every", "reduction", "roi", "keep", "stages"):
             least = 0 if name == "stages" else 1
             if getattr(self, name) < least:
                 raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {least} or more")

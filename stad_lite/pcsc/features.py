@@ -157,7 +157,7 @@ def clips(
     """Yield the clips around every frame of a video: frame numbers (b,) and what both streams see of them."""
     count = source.num_frames(video)
     for numbers in np.array_split(np.arange(count), -(-count // batch)):
-        runs = [key_frame(video, count, int(number), config.frames) for number in numbers]
+        runs = [key_frame(video, count, int(number), config.frames, config.gap) for number in numbers]
         yield (
             numbers,
             {

@@ -77,12 +77,13 @@ class KeyFrames:
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         video, frame = self.places[index]
-        run = key_frame(video, self.source.num_frames(video), frame, self.config.frames)
-        item = {s: stream_clip(self.source, self.config, s, run, self.maps) for s in STREAMS}
+        config, count = self.config, self.source.num_frames(video)
+        run = key_frame(video, count, frame, config.frames, config.gap)
+        item = {s: stream_clip(self.source, config, s, run, self.maps) for s in STREAMS}
         boxes, labels = boxes_on(self.source.annotations.videos[video], frame, self.source.classes)
         item |= {"boxes": torch.as_tensor(boxes, dtype=torch.float32), "labels": torch.as_tensor(labels)}
         mirror = self.maps is None and np.random.default_rng([self.seed, self.epoch, index]).random() < 0.5
-        return mirrored(item, self.config.size[1]) if mirror else item
+        return mirrored(item, config.size[1]) if mirror else item
 
 
 def mirrored(item: dict[str, Tensor], width: int) -> dict[str, Tensor]:
