@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -29,18 +29,25 @@ AT_ONCE = 64
 """Frames that pass the small network together."""
 
 
+Table = Mapping[str, Mapping[str, np.ndarray]]
+"""Stream -> video -> (t, c, h, w) float16."""
+
+
 @dataclass(frozen=True)
 class FrameMaps:
     """The maps of all frames of some videos.
 
-    maps: stream -> video -> (t, c, h, w) float16
+    maps: of the frames and of the flow
+    mirrored: the same of their mirror images, nothing where they were not asked for
     """
 
-    maps: Mapping[str, Mapping[str, np.ndarray]]
+    maps: Table
+    mirrored: Table = field(default_factory=dict)
 
-    def clip(self, stream: str, run: FrameRun) -> Tensor:
+    def clip(self, stream: str, run: FrameRun, mirror: bool = False) -> Tensor:
         """Return the maps (k, c, h, w) of the frames of a clip."""
-        return torch.from_numpy(np.asarray(self.maps[stream][run.video][run.frames]))
+        table = self.mirrored if mirror else self.maps
+        return torch.from_numpy(np.asarray(table[stream][run.video][run.frames]))
 
 
 def read_stream(source: VideoSource, stream: str, video: str, numbers: np.ndarray) -> np.ndarray:
@@ -59,72 +66,83 @@ def read_stream(source: VideoSource, stream: str, video: str, numbers: np.ndarra
     return values
 
 
-@torch.no_grad()
-def frame_maps(network: PCSC, source: VideoSource, videos: Iterable[str] | None = None) -> FrameMaps:
+def frame_maps(
+    network: PCSC, source: VideoSource, videos: Iterable[str] | None = None, mirror: bool = False
+) -> FrameMaps:
     """Return the small networks' maps of all frames of all videos.
 
     videos: only these
+    mirror: whether the maps of the mirror images are wanted too
     raises: FormatError for a network without small networks (``trunk="i3d"``)
     """
     if not len(network.backbones):
         raise FormatError("I3D sees whole clips: it has no maps of frames", remedy="give it the clips")
     names = list(source.videos if videos is None else videos)
-    found: dict[str, dict[str, np.ndarray]] = {stream: {} for stream in STREAMS}
-    device = next(network.parameters()).device
+    found: list[dict[str, dict[str, np.ndarray]]] = [{stream: {} for stream in STREAMS} for _ in range(2)]
     for video in progress(names, desc="features") if len(names) > 1 else names:
-        numbers = np.arange(source.num_frames(video))
         for stream in STREAMS:
-            parts = [
-                _maps(network, stream, read_stream(source, stream, video, some), device)
-                for some in np.array_split(numbers, -(-len(numbers) // AT_ONCE))
-            ]
-            found[stream][video] = np.concatenate(parts)
-    return FrameMaps(found)
+            for turned in range(1 + mirror):
+                found[turned][stream][video] = _video_maps(network, source, stream, video, bool(turned))
+    return FrameMaps(found[0], found[1] if mirror else {})
 
 
-def _maps(network: PCSC, stream: str, values: np.ndarray, device: torch.device) -> np.ndarray:
-    backbone = network.backbones[stream]
+@torch.no_grad()
+def _video_maps(network: PCSC, source: VideoSource, stream: str, video: str, mirror: bool) -> np.ndarray:
+    numbers, parts = np.arange(source.num_frames(video)), []
+    backbone, device = network.backbones[stream], next(network.parameters()).device
     training = backbone.training
-    (maps,) = backbone.eval()(stream_input(stream, values, network.config).to(device)).values()
+    for some in np.array_split(numbers, -(-len(numbers) // AT_ONCE)):
+        values = stream_input(stream, read_stream(source, stream, video, some), network.config)
+        (maps,) = backbone.eval()((turned(stream, values) if mirror else values).to(device)).values()
+        parts.append(maps.half().cpu().numpy())
     backbone.train(training)
-    return maps.half().cpu().numpy()
+    return np.concatenate(parts)
 
 
-def kept_maps(network: PCSC, source: VideoSource, name: str, folder: str | PathLike[str]) -> FrameMaps:
-    """Return ``frame_maps``, from a file where the same small networks have seen the same videos before.
+def turned(stream: str, values: Tensor) -> Tensor:
+    """Return a network's input (..., channels, h, w) as a mirror shows it; flow along x changes its sign."""
+    flipped = values.flip(-1)
+    return flipped if stream == "rgb" else flipped * torch.tensor([-1.0, 1.0])[:, None, None]
+
+
+def kept_maps(
+    network: PCSC, source: VideoSource, name: str, folder: str | PathLike[str], mirror: bool = False
+) -> FrameMaps:
+    """Return ``frame_maps``, from files where the same small networks have seen the same videos before.
 
     name: says which videos these are; two sources of one name are taken for the same
-    folder: of the files, one a stream
+    folder: of the files, one for each stream and side of the mirror
     """
+    tables = [
+        {stream: _kept(network, source, stream, name, Path(folder), bool(turned)) for stream in STREAMS}
+        for turned in range(1 + mirror)
+    ]
+    return FrameMaps(tables[0], tables[1] if mirror else {})
+
+
+def _kept(
+    network: PCSC, source: VideoSource, stream: str, name: str, folder: Path, mirror: bool
+) -> dict[str, np.ndarray]:
+    """The maps of one stream by video; a file that is missing or damaged is made anew."""
     counts = [source.num_frames(video) for video in source.videos]
-    found: dict[str, Mapping[str, np.ndarray]] = {}
-    missing = []
-    for stream in STREAMS:
-        table = _read(_file(network, stream, name, source, folder), sum(counts))
-        if table is None:
-            missing.append(stream)
-        else:
-            found[stream] = dict(zip(source.videos, _split(table, counts), strict=True))
-    if missing:
-        made = frame_maps(network, source)
-        for stream in missing:
-            table = np.concatenate([made.maps[stream][video] for video in source.videos])
-            path = _file(network, stream, name, source, folder)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, partial(_save, table))
-            found[stream] = made.maps[stream]
-    return FrameMaps(found)
+    path = _file(network, stream, f"{name} {'mirrored' if mirror else ''}", source, folder)
+    table = _read(path, sum(counts))
+    if table is None:
+        shown = progress(source.videos, desc=f"{stream} features")
+        table = np.concatenate([_video_maps(network, source, stream, video, mirror) for video in shown])
+        atomic_write(path, partial(_save, table))
+    return dict(zip(source.videos, _split(table, counts), strict=True))
 
 
 def _save(table: np.ndarray, file: IO[bytes]) -> None:
     np.save(file, table)
 
 
-def _file(network: PCSC, stream: str, name: str, source: VideoSource, folder: str | PathLike[str]) -> Path:
+def _file(network: PCSC, stream: str, name: str, source: VideoSource, folder: Path) -> Path:
     digest = hashlib.sha256(f"{name} {source.size} {source.videos}".encode())
     for value in network.backbones[stream].state_dict().values():
         digest.update(value.detach().cpu().numpy().tobytes())
-    return Path(folder) / f"{stream}-{digest.hexdigest()[:16]}.npy"
+    return folder / f"{stream}-{digest.hexdigest()[:16]}.npy"
 
 
 def _read(path: Path, frames: int) -> np.ndarray | None:
@@ -142,13 +160,18 @@ def _split(table: np.ndarray, counts: list[int]) -> list[np.ndarray]:
 
 
 def stream_clip(
-    source: VideoSource, config: PCSCConfig, stream: str, run: FrameRun, maps: FrameMaps | None
+    source: VideoSource,
+    config: PCSCConfig,
+    stream: str,
+    run: FrameRun,
+    maps: FrameMaps | None,
+    mirror: bool = False,
 ) -> Tensor:
     """Return what a stream sees of one clip: maps (k, c, h, w), or for I3D (channels, k, h, w)."""
     if maps is not None:
-        return maps.clip(stream, run)
+        return maps.clip(stream, run, mirror)
     values = stream_input(stream, read_stream(source, stream, run.video, run.frames), config)
-    return rearrange(values, "k c h w -> c k h w")
+    return rearrange(turned(stream, values) if mirror else values, "k c h w -> c k h w")
 
 
 def clips(

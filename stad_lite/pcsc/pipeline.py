@@ -56,7 +56,7 @@ class KeyFrames:
 
     places: (video, frame) of each
     maps: of the frames, None for I3D, which sees the frames themselves
-    epoch: the training loop sets it; clips are mirrored by (seed, epoch, index), maps never
+    epoch: the training loop sets it; half of the clips are mirrored, by (seed, epoch, index)
     Source: PCSC Sec. 3.5.
     """
 
@@ -79,20 +79,29 @@ class KeyFrames:
         video, frame = self.places[index]
         config, count = self.config, self.source.num_frames(video)
         run = key_frame(video, count, frame, config.frames, config.gap)
-        item = {s: stream_clip(self.source, config, s, run, self.maps) for s in STREAMS}
+        mirror = self.mirrors and np.random.default_rng([self.seed, self.epoch, index]).random() < 0.5
+        item = {s: stream_clip(self.source, config, s, run, self.maps, mirror) for s in STREAMS}
         boxes, labels = boxes_on(self.source.annotations.videos[video], frame, self.source.classes)
-        item |= {"boxes": torch.as_tensor(boxes, dtype=torch.float32), "labels": torch.as_tensor(labels)}
-        mirror = self.maps is None and np.random.default_rng([self.seed, self.epoch, index]).random() < 0.5
-        return mirrored(item, config.size[1]) if mirror else item
+        boxes = mirrored(boxes, config.size[1]) if mirror else boxes
+        return {
+            **item,
+            "boxes": torch.as_tensor(boxes, dtype=torch.float32),
+            "labels": torch.as_tensor(labels),
+        }
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether items may be mirrored: clips always, maps where those of the mirror images are there."""
+        return self.maps is None or bool(self.maps.mirrored)
 
 
-def mirrored(item: dict[str, Tensor], width: int) -> dict[str, Tensor]:
-    """Return clips, flow and boxes as a mirror shows them: x turns round, and flow along x its sign."""
-    flow = item["flow"].flip(-1)
-    flow[0] = -flow[0]
-    boxes = item["boxes"][:, [2, 1, 0, 3]] * torch.tensor([-1.0, 1, -1, 1])
-    boxes = boxes + torch.tensor([width, 0.0, width, 0])
-    return {**item, "rgb": item["rgb"].flip(-1), "flow": flow, "boxes": boxes}
+def mirrored(boxes: np.ndarray, width: float) -> np.ndarray:
+    """Return boxes (n, 4) xyxy pixels as a mirror shows them.
+
+    >>> mirrored(np.array([[1.0, 2.0, 5.0, 6.0]]), width=8).tolist()
+    [[3.0, 2.0, 7.0, 6.0]]
+    """
+    return boxes[:, [2, 1, 0, 3]] * np.array([-1.0, 1, -1, 1]) + np.array([width, 0.0, width, 0])
 
 
 def boxes_on(video: VideoAnnotation, frame: int, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -133,7 +142,7 @@ def training_set(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None
     if not places:
         raise FormatError("no frame holds an annotated action", remedy="choose another subset")
     if config.trunk == "stack" and maps is None:
-        maps = frame_maps(system.network, source)
+        maps = frame_maps(system.network, source, mirror=True)
     return KeyFrames(config, source, places, maps)
 
 

@@ -74,10 +74,12 @@ def test_kept_maps_are_read_again_and_made_anew_when_damaged(system, source, map
     first = features.kept_maps(system.network, source, "clips", tmp_path)
     files = sorted(tmp_path.iterdir())
     assert [path.name.split("-")[0] for path in files] == ["flow", "rgb"]
-    original = features.frame_maps
-    monkeypatch.setattr(features, "frame_maps", None)
+    original = features._video_maps
+    monkeypatch.setattr(features, "_video_maps", None)
     again = features.kept_maps(system.network, source, "clips", tmp_path)
-    monkeypatch.setattr(features, "frame_maps", original)
+    monkeypatch.setattr(features, "_video_maps", original)
+    assert features.kept_maps(system.network, source, "clips", tmp_path, mirror=True).mirrored
+    assert len(list(tmp_path.iterdir())) == 4
     files[0].unlink()  # what was read is still mapped
     files[0].write_bytes(b"damaged")
     anew = features.kept_maps(system.network, source, "clips", tmp_path)
@@ -88,7 +90,7 @@ def test_kept_maps_are_read_again_and_made_anew_when_damaged(system, source, map
     other = replace(SMOKE, stages=0)
     torch.manual_seed(1)
     features.kept_maps(pipeline.build(other, source.classes).network, source, "clips", tmp_path)
-    assert len(list(tmp_path.iterdir())) == 4  # other weights, other files
+    assert len(list(tmp_path.iterdir())) == 6  # other weights, other files
 
 
 def test_collate_pads_the_truth():
@@ -100,16 +102,25 @@ def test_collate_pads_the_truth():
     assert batch["boxes"][1].tolist() == [[1] * 4, [0] * 4]
 
 
-def test_a_mirror_turns_clips_flow_and_boxes():
-    rgb, flow = torch.rand(3, 4, 6, 8), torch.rand(2, 4, 6, 8)
-    truth = {"boxes": torch.tensor([[1.0, 2, 5, 6]]), "labels": torch.tensor([3])}
-    turned = pipeline.mirrored({"rgb": rgb, "flow": flow.clone(), **truth}, width=8)
-    assert turned["boxes"].tolist() == [[3.0, 2.0, 7.0, 6.0]]
-    assert torch.equal(turned["rgb"][..., 0], rgb[..., 7])
-    assert torch.equal(turned["flow"][0, ..., 0], -flow[0, ..., 7])
-    assert torch.equal(turned["flow"][1, ..., 0], flow[1, ..., 7])
-    again = pipeline.mirrored(turned, width=8)
-    assert torch.equal(again["flow"], flow) and again["boxes"].tolist() == [[1.0, 2, 5, 6]]
+def test_a_mirror_turns_clips_flow_and_boxes(system, source):
+    """The maps of a mirrored clip are those of the clip seen in a mirror, and so are its boxes."""
+    rgb, flow = torch.rand(3, 6, 8), torch.rand(2, 6, 8)
+    assert torch.equal(features.turned("rgb", rgb)[..., 0], rgb[..., 7])
+    assert torch.equal(features.turned("flow", flow)[0, :, 0], -flow[0, :, 7])
+    assert torch.equal(features.turned("flow", flow)[1, :, 0], flow[1, :, 7])
+    both = features.frame_maps(system.network, source, source.videos[:1], mirror=True)
+    data = pipeline.training_set(system, source.subset(source.videos[:1]), both)
+    kinds = set()
+    for index in range(8):
+        item, (video, frame) = data[index], data.places[index]
+        boxes, _ = pipeline.boxes_on(source.annotations.videos[video], frame, source.classes)
+        mirror = not np.allclose(item["boxes"], boxes, atol=1e-3)
+        kinds.add(mirror)
+        if mirror:
+            np.testing.assert_allclose(item["boxes"], pipeline.mirrored(boxes, 48), atol=1e-3)
+        table = both.mirrored if mirror else both.maps
+        np.testing.assert_array_equal(item["rgb"][SMOKE.frames // 2], table["rgb"][video][frame])
+    assert kinds == {True, False}
 
 
 def test_training_detecting_and_finishing(source, tmp_path):

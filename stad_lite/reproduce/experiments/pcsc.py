@@ -84,7 +84,7 @@ class Plan:
 
 def plan(profile: str) -> Plan:
     """Return what a profile does. raises: FormatError for an unknown one"""
-    return pick(profile, smoke=Plan(4, 2, 3, 4), lesson=Plan(300, 48, 60, 4), paper=Plan(800, 200, 200, 4))
+    return pick(profile, smoke=Plan(4, 2, 3, 4), lesson=Plan(400, 100, 60, 4), paper=Plan(800, 200, 200, 4))
 
 
 def settings(profile: str, change: dict[str, Any]) -> Settings:
@@ -132,7 +132,10 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     system = pipeline.build(config, train.classes)
     folder = cache_folder() / "pcsc"
     names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
-    maps = [kept_maps(system.network, s, n, folder) for s, n in zip((train, test), names, strict=True)]
+    maps = [
+        kept_maps(system.network, source, name, folder, mirror=source is train)
+        for source, name in zip((train, test), names, strict=True)
+    ]
     started = time.process_time()
     train_system(system, train, maps[0], profile, seed)
     learned = train.subset(train.videos[: chosen.actionness])
