@@ -2,7 +2,8 @@
 
 Settings were chosen on the split ``val``; ``run`` judges on ``test``. Figures, in percent: ``frame_map``
 at .5; ``agnostic_ap``, the same with all classes called one; ``video_map_20`` and ``video_map_50`` of the
-linked tubes. ``cpu_seconds``: training, detection and evaluation, with the reading of rendered clips.
+linked tubes; ``actor_ap``, of the detections of one class against all actors, those who do nothing included.
+``cpu_seconds``: training, detection and evaluation, with the reading of rendered clips.
 
     python -m stad_lite.reproduce.sweep baselines --variants rgb flow both --seeds 3 --profile lesson
 """
@@ -18,6 +19,8 @@ from stad_lite.baselines import detect_and_link, pipeline
 from stad_lite.baselines.config import DenseConfig, schedule
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
+from stad_lite.data.synthetic.dataset import split_seeds, video_id
+from stad_lite.data.synthetic.scene import build_scene
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations
 from stad_lite.reproduce.parameters import pick
@@ -62,19 +65,33 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
             collate=pipeline.collate,
             say=lambda line: None,
         )
-    figures = judge(system, test)
+    figures = judge(system, test, everyone(profile, split))
     return {**figures, "cpu_seconds": time.process_time() - began}
 
 
 def sources(profile: str, split: str) -> tuple[VideoSource, VideoSource]:
     """Return what is trained on and what judges; clips that are not in the cache are rendered now."""
-    settings = pick(profile, smoke=Settings.smoke, lesson=Settings.lesson, paper=Settings.large)()
-    train, test = CLIPS[profile]
+    settings, (train, test) = _settings(profile), CLIPS[profile]
     return synthetic_source(settings, train, "train"), synthetic_source(settings, test, split)
 
 
-def judge(system: pipeline.DenseSystem, test: VideoSource) -> dict[str, float]:
-    """Return the figures of a trained detector."""
+def everyone(profile: str, split: str) -> Annotations:
+    """Return the boxes of all actors on the clips that judge, acting or not, as one class."""
+    settings, videos = _settings(profile), {}
+    for seed in split_seeds(split, CLIPS[profile][1]):
+        scene = build_scene(settings, seed)
+        videos[video_id(split, seed)] = replace(scene.annotation(), tubes=scene.presence())
+    return without_classes(Annotations("synthetic", ("person",), videos))
+
+
+def _settings(profile: str) -> Settings:
+    return pick(profile, smoke=Settings.smoke, lesson=Settings.lesson, paper=Settings.large)()
+
+
+def judge(
+    system: pipeline.DenseSystem, test: VideoSource, actors: Annotations | None = None
+) -> dict[str, float]:
+    """Return the figures of a trained detector; ``actor_ap`` where all actors are given (``everyone``)."""
     counts = {video: test.num_frames(video) for video in test.videos}
     found = {video: detect_and_link.find(system, test, video) for video in test.videos}
     predictions = detect_and_link.link_found(found, counts, system.config, system.classes)
@@ -84,12 +101,16 @@ def judge(system: pipeline.DenseSystem, test: VideoSource) -> dict[str, float]:
     boxes = evaluate(test.annotations, predictions, "frame-map", iou=0.5, source="frames")
     actions = evaluate(one_class, agnostic, "frame-map", iou=0.5, source="frames")
     tubes = evaluate(test.annotations, predictions, "video-map", iou=(0.2, 0.5))
-    return {
+    figures = {
         "frame_map": boxes.iou[0.5],
         "agnostic_ap": actions.iou[0.5],
         "video_map_20": tubes.iou[0.2],
         "video_map_50": tubes.iou[0.5],
     }
+    if actors is not None:
+        anybody = evaluate(actors, agnostic, "frame-map", iou=0.5, source="frames")
+        figures["actor_ap"] = anybody.iou[0.5]
+    return figures
 
 
 def without_classes(truth: Annotations) -> Annotations:
