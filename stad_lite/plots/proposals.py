@@ -1,0 +1,127 @@
+"""Pictures of proposals and boundaries: who gives boxes to whom, what boxes find, where tubes are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stad_lite.errors import FormatError
+from stad_lite.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Place = tuple[str, int]
+"""(stream, stage)."""
+
+
+def exchange(
+    turns: Sequence[tuple[Place, Place, Place]],
+    ax: Axes | None = None,
+    streams: Sequence[str] = ("rgb", "flow"),
+) -> Axes:
+    """Draw which detection boxes become which proposals: one row a stream, one column a stage.
+
+    turns: for each stage (whose proposals these are, its own boxes, the other stream's boxes)
+    streams: from top to bottom; all of them have boxes of stage 0
+    returns: the axes; own boxes come on grey arrows, the other stream's on coloured ones
+    raises: FormatError for a stream that is not among ``streams``
+    """
+    places = {(stream, 0) for stream in streams} | {place for places in turns for place in places}
+    for stream, _ in places:
+        if stream not in streams:
+            raise FormatError(f"no row for stream {stream!r}", remedy=f"choose from {', '.join(streams)}")
+    ax = ax or style.figure(width=6.0, height=2.0)[1]
+    row = {stream: -index for index, stream in enumerate(streams)}
+    for stream, stage in sorted(places):
+        tone = style.colour(streams.index(stream))
+        outline = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": tone}
+        ax.text(stage, row[stream], f"{stream} {stage}", ha="center", va="center", bbox=outline)
+    for (stream, stage), own, other in turns:
+        for (giver, earlier), tone, bend in (
+            (own, style.GREY, -0.35 if row[stream] == 0 else 0.35),
+            (other, style.colour(streams.index(other[0])), 0.0),
+        ):
+            arrow = {"arrowstyle": "->", "color": tone, "shrinkA": 16, "shrinkB": 16}
+            arrow["connectionstyle"] = f"arc3,rad={bend}"
+            ax.annotate("", (stage, row[stream]), (earlier, row[giver]), arrowprops=arrow)
+    last = max(stage for _, stage in places)
+    ax.set(xlim=(-0.5, last + 0.5), ylim=(min(row.values()) - 0.6, 0.6), yticks=[])
+    ax.set_xticks(range(last + 1), [f"stage {stage}" for stage in range(last + 1)])
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    return ax
+
+
+def on_frame(
+    image: np.ndarray,
+    boxes: np.ndarray,
+    truth: np.ndarray,
+    found: np.ndarray,
+    ax: Axes | None = None,
+    colour: str = "#FFFFFF",
+    title: str = "",
+) -> Axes:
+    """Show a frame with some boxes and the true ones: solid where they are found, dashed where not.
+
+    image: (h, w, 3) uint8
+    boxes: (n, 4) xyxy pixels, drawn thin in ``colour``
+    truth: (m, 4) xyxy pixels
+    found: (m,) bool
+    returns: the axes
+    raises: FormatError where ``found`` does not fit the truth
+    """
+    boxes, truth = (np.asarray(some, dtype=np.float64).reshape(-1, 4) for some in (boxes, truth))
+    if np.shape(found) != (len(truth),):
+        raise FormatError(f"{np.size(found)} answers for {len(truth)} true boxes", remedy="give one a box")
+    ax = ax or style.figure(width=2.4, height=2.4)[1]
+    ax.imshow(image)
+    for box in boxes:
+        _outline(ax, box, edgecolor=colour, linewidth=0.9, alpha=0.9)
+    for box, hit in zip(truth, found, strict=True):
+        line = "-" if hit else (0, (3, 2))
+        _outline(ax, box, edgecolor=style.PALETTE[6], linewidth=2.2, linestyle=line)
+    ax.set_axis_off()
+    ax.set_title(title)
+    return ax
+
+
+def _outline(ax: Axes, box: np.ndarray, **options: Any) -> None:
+    from matplotlib.patches import Rectangle
+
+    ax.add_patch(Rectangle(box[:2] - 0.5, *(box[2:] - box[:2]), fill=False, **options))
+
+
+def cut_curve(
+    scores: np.ndarray,
+    filtered: np.ndarray,
+    threshold: float,
+    spans: Mapping[str, Sequence[tuple[int, int]]],
+    ax: Axes | None = None,
+    start: int = 0,
+) -> Axes:
+    """Draw scores along a tube, what the filter makes of them, the threshold, and spans of frames below.
+
+    scores, filtered: (n,) from 0 to 1
+    spans: name -> [start, end) ranges, such as the truth and what is left after trimming; a row each
+    start: number of the first frame
+    returns: the axes
+    raises: FormatError where the two curves differ in length
+    """
+    if np.shape(scores) != np.shape(filtered):
+        raise FormatError(f"{np.size(filtered)} filtered scores for {np.size(scores)}")
+    ax = ax or style.figure(width=5.0, height=2.4)[1]
+    frames = start + np.arange(len(scores))
+    ax.plot(frames, scores, "o", color=style.GREY, label="score")
+    ax.step(frames, filtered, where="mid", color=style.colour(0), label="median")
+    ax.axhline(threshold, color=style.INK, linestyle=":", linewidth=1.0)
+    for row, (name, ranges) in enumerate(spans.items()):
+        bars = [(first - 0.5, end - first) for first, end in ranges]
+        tone = style.colour((7, 0, 1, 2)[row % 4])
+        ax.broken_barh(bars, (-0.16 - 0.15 * row, 0.1), color=tone)
+        ax.text(frames[-1] + 0.8, -0.11 - 0.15 * row, name, va="center", fontsize=8, color=tone)
+    ax.set(ylim=(-0.1 - 0.15 * len(spans), 1.05), xlim=(frames[0] - 0.7, frames[-1] + 0.7))
+    ax.set(xlabel="frame", yticks=[0, 0.5, 1])
+    return ax
