@@ -91,7 +91,8 @@ def on_frame(
 def _outline(ax: Axes, box: np.ndarray, **options: Any) -> None:
     from matplotlib.patches import Rectangle
 
-    ax.add_patch(Rectangle(box[:2] - 0.5, *(box[2:] - box[:2]), fill=False, **options))
+    left, top, right, bottom = map(float, box)
+    ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, **options))
 
 
 def cut_curve(
