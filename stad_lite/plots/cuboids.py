@@ -1,0 +1,164 @@
+"""Initial boxes, proposals from step to step, and how well they meet the truth (STEP Fig. 2, 4 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stad_lite.errors import FormatError
+from stad_lite.plots import style
+from stad_lite.plots.tubes import checked_frames
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TRUTH = "#FFFFFF"
+"""Outline of true boxes, over a dark rim."""
+
+
+def box_sets(
+    sets: Mapping[str, np.ndarray],
+    frame: np.ndarray | None = None,
+    columns: int = 5,
+    width: float = style.WIDTH,
+) -> Figure:
+    """Return one panel a set of boxes; boxes of one shape have one colour, large ones stand behind.
+
+    sets: title -> (n, 4) xyxy shares of the frame
+    frame: (h, w, 3) uint8 drawn pale behind them; a square without it
+    width: inches
+    raises: FormatError for no sets or boxes of another shape
+    """
+    if not sets:
+        raise FormatError("no sets of boxes", remedy="give at least one")
+    height, wide = (1, 1) if frame is None else frame.shape[:2]
+    columns = min(columns, len(sets))
+    rows = -(-len(sets) // columns)
+    panel = width / columns
+    figure, axes = style.figure(columns, rows, width, rows * (panel * height / wide + 0.2), squeeze=False)
+    for ax in axes.ravel()[len(sets) :]:
+        ax.set_axis_off()
+    for ax, (title, boxes) in zip(axes.ravel(), sets.items(), strict=False):
+        if frame is not None:
+            ax.imshow(_pale(frame), extent=(0, wide, height, 0))
+        _shapes(ax, _checked(boxes) * [wide, height, wide, height])
+        ax.set(xlim=(-0.02 * wide, 1.02 * wide), ylim=(1.02 * height, -0.02 * height), aspect="equal")
+        ax.set(xticks=[], yticks=[], title=title)
+    return figure
+
+
+def _pale(frame: np.ndarray) -> np.ndarray:
+    return np.asarray(1 - (1 - checked_frames(frame[None])[0] / 255) * 0.5)
+
+
+def _checked(boxes: np.ndarray) -> np.ndarray:
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise FormatError(f"boxes have shape {boxes.shape}", remedy="give (n, 4) xyxy")
+    return boxes
+
+
+def _shapes(ax: Axes, boxes: np.ndarray) -> None:
+    """Outlines drawn a little inside one another, so that edges which coincide can be told apart."""
+    sides = np.round(boxes[:, 2:] - boxes[:, :2], 6)
+    kinds = sorted({tuple(row) for row in sides.tolist()}, key=lambda row: -row[0] * row[1])
+    step = 0.006 * max(np.diff(ax.get_xlim())[0], boxes.max(initial=0))
+    for number, (box, side) in enumerate(zip(boxes, sides.tolist(), strict=True)):
+        inset = step * (number % 5)
+        tone = style.colour(kinds.index(tuple(side)))
+        shrunk = box + np.array([inset, inset, -inset, -inset])
+        ax.add_patch(_outline(shrunk, tone, linewidth=1.1, alpha=0.85))
+
+
+def _outline(box: np.ndarray, colour: str, **options: Any) -> Any:
+    from matplotlib.patches import Rectangle
+
+    options = {"edgecolor": colour, "facecolor": "none", "joinstyle": "miter", **options}
+    return Rectangle((box[0], box[1]), box[2] - box[0], box[3] - box[1], **options)
+
+
+def refinement(
+    frames: np.ndarray,
+    steps: Sequence[np.ndarray],
+    truth: np.ndarray,
+    marked: Sequence[int] = (),
+    names: Sequence[str] = (),
+    width: float = style.WIDTH,
+) -> Figure:
+    """Return one row a step: all proposals over the frames, the truth in white, chosen ones in colour.
+
+    frames: (t, h, w, 3) uint8, those that are shown
+    steps: for each row (m, t, 4) xyxy pixels, the same m proposals from step to step
+    truth: (g, t, 4) xyxy pixels; NaN where a truth has no box
+    marked: numbers of the proposals that have a colour; the others are thin and pale
+    names: of the rows
+    raises: FormatError where the shapes do not fit
+    """
+    frames, truth = checked_frames(frames), np.asarray(truth, dtype=np.float64)
+    boxes = [np.asarray(one, dtype=np.float64) for one in steps]
+    if not boxes or any(one.ndim != 3 or one.shape[1:] != (len(frames), 4) for one in [*boxes, truth]):
+        shapes = ", ".join(str(one.shape) for one in [*boxes, truth])
+        raise FormatError(f"{len(frames)} frames with boxes {shapes}", remedy="give (m, frames, 4)")
+    height, wide = frames.shape[1:3]
+    panel = width / len(frames)
+    figure, axes = style.figure(
+        len(frames), len(boxes), width, len(boxes) * (panel * height / wide + 0.05), squeeze=False
+    )
+    for row, (proposals, line) in enumerate(zip(boxes, axes, strict=True)):
+        for t, ax in enumerate(line):
+            ax.imshow(frames[t], extent=(0, wide, height, 0))
+            _proposals(ax, proposals[:, t], truth[:, t], marked)
+            ax.set(xticks=[], yticks=[], xlim=(-1, wide + 1), ylim=(height + 1, -1))
+            ax.spines[:].set_visible(False)
+        line[0].set_ylabel(names[row] if row < len(names) else f"step {row + 1}")
+    return figure
+
+
+def _proposals(ax: Axes, proposals: np.ndarray, truth: np.ndarray, marked: Sequence[int]) -> None:
+    chosen = list(marked)
+    for box in np.delete(proposals, chosen, axis=0):
+        ax.add_patch(_outline(box, style.PALE, linewidth=0.6, alpha=0.7))
+    for box in truth[np.isfinite(truth).all(-1)]:
+        ax.add_patch(_outline(box, style.INK, linewidth=2.6))
+        ax.add_patch(_outline(box, TRUTH, linewidth=1.4))
+    for place, number in enumerate(chosen):
+        ax.add_patch(_outline(proposals[number], style.colour(place), linewidth=1.6))
+
+
+def overlap_histograms(
+    steps: Sequence[np.ndarray],
+    names: Sequence[str] = (),
+    threshold: Sequence[float] = (),
+    bins: int = 20,
+    width: float = style.WIDTH,
+) -> Figure:
+    """Return the distribution of overlaps at each step, side by side on one scale (STEP Fig. 4).
+
+    steps: for each step (n,) overlaps in [0, 1]
+    names: of the steps
+    threshold: of each step, drawn as a line where it is given
+    raises: FormatError for no steps or overlaps outside [0, 1]
+    """
+    values = [np.asarray(one, dtype=np.float64).ravel() for one in steps]
+    if not values or any(((one < 0) | (one > 1 + 1e-6)).any() for one in values):
+        raise FormatError("overlaps are shares in [0, 1]", remedy="give one array a step")
+    figure, axes = style.figure(len(values), width=width, height=2.2, sharey=True, squeeze=False)
+    edges = np.linspace(0, 1, bins + 1)
+    for number, (one, ax) in enumerate(zip(values, axes[0], strict=True)):
+        counts, _ = np.histogram(one.clip(0, 1), edges)
+        shares = 100 * counts / max(1, len(one))
+        ax.bar(edges[:-1], shares, 1 / bins, align="edge", color=style.colour(0), edgecolor="white", lw=0.4)
+        if len(one):
+            ax.axvline(one.mean(), color=style.INK, linewidth=1.2, label=f"mean {one.mean():.2f}")
+        if number < len(threshold):
+            label = f"threshold {threshold[number]:g}"
+            ax.axvline(threshold[number], color=style.colour(1), linestyle="--", label=label)
+        ax.set(
+            xlim=(0, 1), xlabel="IoU", title=names[number] if number < len(names) else f"step {number + 1}"
+        )
+        ax.legend(loc="upper right", handlelength=1.2)
+    axes[0][0].set_ylabel("proposals (%)")
+    return figure
