@@ -69,13 +69,14 @@ def truth_of(
         actors.append((boxes, there, {list(classes).index(tube.label)}))
     actors += _on_single_frames(video, numbers, inside)
     chosen = [actor for actor in actors if actor[1].any()]
+    count, places = len(chosen), len(numbers)
     found = Truth(
-        np.array([boxes for boxes, _, _ in chosen]).reshape(-1, len(numbers), 4),
-        np.array([there for _, there, _ in chosen], dtype=bool).reshape(-1, len(numbers)),
+        np.array([boxes for boxes, _, _ in chosen]).reshape(count, places, 4),
+        np.array([there for _, there, _ in chosen], dtype=bool).reshape(count, places),
         np.array(
             [[index in labels for index in range(len(classes))] for _, _, labels in chosen], dtype=float
-        ).reshape(-1, len(classes)),
-        np.zeros(len(chosen), dtype=bool),
+        ).reshape(count, len(classes)),
+        np.zeros(count, dtype=bool),
     )
     return _counted(found, config)
 

@@ -94,3 +94,9 @@ def test_the_mirror_turns_boxes_only_where_there_are_any():
     np.testing.assert_array_equal(turned.boxes[0, there, 1], found.boxes[0, there, 1])
     assert (turned.boxes[0, ~there] == 0).all()
     np.testing.assert_allclose(turned.mirrored(48).boxes, found.boxes)
+
+
+def test_a_video_without_annotations_and_classes_has_no_rows():
+    """As in prediction on a plain video file."""
+    found = truth_of(VideoAnnotation(30, 48, 48), (), np.arange(18), np.ones(18, bool), tiny(clips=(1, 3)))
+    assert found.boxes.shape == (0, 18, 4) and found.labels.shape == (0, 0) and found.valid.shape == (0,)
