@@ -6,12 +6,13 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
+Name = TypeVar("Name", bound=Hashable)
 
 
 def cpu_seconds(work: Callable[[], Any], rounds: int = 1) -> float:
@@ -22,6 +23,17 @@ def cpu_seconds(work: Callable[[], Any], rounds: int = 1) -> float:
         work()
         taken.append(time.process_time() - started)
     return statistics.median(taken)
+
+
+def in_turn(works: Mapping[Name, Callable[[], Any]], rounds: int = 1) -> dict[Name, float]:
+    """Return the CPU seconds of some calls: medians over rounds in which all take their turn.
+
+    Each is called once before, so that nothing is paid for that only the first call pays.
+    """
+    for work in works.values():
+        work()
+    taken = [{name: cpu_seconds(work) for name, work in works.items()} for _ in range(rounds)]
+    return {name: statistics.median(row[name] for row in taken) for name in works}
 
 
 def commit() -> str:

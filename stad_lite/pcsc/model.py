@@ -138,12 +138,21 @@ class PCSC(nn.Module):
         """
         levels = self.features(rgb, flow)
         anchors, rpn, first = self.propose(levels)
+        return Outputs(levels, anchors, rpn, first, self.cooperate(levels, first, truth))
+
+    def cooperate(
+        self, levels: Levels, first: Mapping[str, Proposals], truth: Truth | None = None
+    ) -> tuple[Stage, ...]:
+        """Return all stages, from the pyramids and the region proposals of both streams.
+
+        Source: PCSC Fig. 1(a).
+        """
         stages = {(s, 0): self.stage(0, s, first[s], levels, truth) for s in STREAMS}
         for number in range(1, self.config.stages + 1):
             turn = cooperation.turn(number)
             proposals = self.joined(turn, {key: stage.found for key, stage in stages.items()})
             stages[turn.stream, number] = self.stage(number, turn.stream, proposals, levels, truth)
-        return Outputs(levels, anchors, rpn, first, tuple(stages.values()))
+        return tuple(stages.values())
 
     def propose(
         self, levels: Levels

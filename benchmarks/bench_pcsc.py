@@ -1,0 +1,147 @@
+"""What PCSC costs: by stages of cooperation, with and without messages; a step at the paper's sizes.
+
+OMP_NUM_THREADS=1 python -m benchmarks.bench_pcsc --json benchmarks/results/pcsc.json
+
+CPU times, random weights; ratios within one run. With random weights every box is unsure alike and passes as
+confident, so the stages work on as many proposals as they may. ``--small`` runs the same code at tiny sizes,
+whose figures mean nothing. ``--only paper`` takes minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from benchmarks.full_size import cut, once
+from benchmarks.measure import in_turn, origin, report
+from stad_lite.pcsc import pipeline
+from stad_lite.pcsc.config import MESSAGES, PCSCConfig, schedule
+from stad_lite.pcsc.cooperation import STREAMS
+from stad_lite.pcsc.model import PCSCSystem, decode, outputs_by_stage
+from stad_lite.training.examples import CLASSES, Noise
+from stad_lite.training.profile import hardware, parameters
+
+PARTS = ("stages", "messages", "paper")
+CHANNELS = {"rgb": 3, "flow": 2}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured.
+
+    profile: of the curves
+    stages: of cooperation after stage 0
+    frames: key frames that go through the network together
+    paper: the profile that takes one step
+    rounds: calls that are timed
+    """
+
+    profile: str = "lesson"
+    stages: tuple[int, ...] = (0, 1, 2, 3, 4)
+    frames: int = 16
+    paper: str = "paper"
+    rounds: int = 9
+
+
+SMALL = Sizes("smoke", (0, 2), 2, "smoke", 1)
+
+
+def build(config: PCSCConfig, classes: Sequence[str] = CLASSES) -> PCSCSystem:
+    """Return the system with random weights, ready to predict."""
+    torch.manual_seed(0)
+    system = PCSCSystem(replace(config, pretrained=""), tuple(classes))
+    system.network.eval()
+    return system
+
+
+def parts_of(config: PCSCConfig, count: int) -> dict[str, Callable[[], Any]]:
+    """Return the calls that make a prediction on so many key frames.
+
+    The small networks see the key frame alone, for its neighbours' maps are known already.
+    """
+    system = build(config)
+    network, (height, width) = system.network, config.size
+    frames = {stream: torch.randn(count, CHANNELS[stream], height, width) for stream in STREAMS}
+    nets = network.backbones
+    with torch.no_grad():
+        one = {stream: next(iter(nets[stream](frames[stream]).values())) for stream in STREAMS}
+        maps = [one[stream][:, None].repeat(1, config.frames, 1, 1, 1) for stream in STREAMS]
+        outputs = network(*maps)
+    off = torch.no_grad()
+    return {
+        "backbones": off(lambda: [nets[stream](frames[stream]) for stream in STREAMS]),
+        "trunks, pyramids, RPNs": off(lambda: network.propose(network.features(*maps))),
+        "stages": off(lambda: network.cooperate(outputs.levels, outputs.first)),
+        "output": off(lambda: decode(outputs_by_stage(outputs, config)[-1])),
+    }
+
+
+def rows(configs: dict[str, PCSCConfig], sizes: Sizes) -> dict[str, Any]:
+    """Return, for each configuration, CPU ms of the parts for one key frame, and the parameters."""
+    parts = {name: parts_of(config, sizes.frames) for name, config in configs.items()}
+    works = {(name, part): call for name, calls in parts.items() for part, call in calls.items()}
+    seconds = {key: value / sizes.frames for key, value in in_turn(works, sizes.rounds).items()}
+    first = next(iter(configs))
+    wholes = {name: sum(seconds[name, part] for part in calls) for name, calls in parts.items()}
+    return {
+        name: {
+            **{f"{part}, ms": round(1e3 * seconds[name, part], 3) for part in parts[name]},
+            "share of the backbones, %": round(100 * seconds[name, "backbones"] / wholes[name], 1),
+            "whole, times the first row's": round(wholes[name] / wholes[first], 3),
+            "frames a second": round(1 / wholes[name], 1),
+            "parameters": parameters(build(config).network)[0],
+        }
+        for name, config in configs.items()
+    }
+
+
+def stages(sizes: Sizes) -> dict[str, Any]:
+    """Return the cost by the number of stages of cooperation (PCSC Table 5's rows)."""
+    base = getattr(PCSCConfig, sizes.profile)()
+    return rows({f"{number} stages": replace(base, stages=number) for number in sizes.stages}, sizes)
+
+
+def messages(sizes: Sizes) -> dict[str, Any]:
+    """Return the cost of messages with all stages: none (PCSC Table 5's other column), image, RoI, both."""
+    base = replace(getattr(PCSCConfig, sizes.profile)(), stages=sizes.stages[-1])
+    return rows({kind: replace(base, messages=kind) for kind in reversed(MESSAGES)}, sizes)
+
+
+def paper(profile: str) -> dict[str, Any]:
+    """Return parameters, time and memory of one prediction and one training step on a key frame of noise."""
+    config = getattr(PCSCConfig, profile)()
+    system = build(config)
+    data = pipeline.training_set(system, Noise(tuple(config.size)).source())
+    batch = pipeline.collate([data[len(data) // 2]])
+    about = {"frames of each stream": config.frames, "size": list(config.size), "classes": len(CLASSES)}
+    return about | once(system, batch, schedule(profile), cut(system.network.trunks, STREAMS))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print, and write the figures where a path is given."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the code")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts")
+    parser.add_argument("--commit", default="", help="where git cannot tell it")
+    parser.add_argument("--json", default="", help="file to write")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    sizes, command = SMALL if chosen.small else Sizes(), "python -m benchmarks.bench_pcsc"
+    place = hardware(torch.device("cpu"))
+    figures: dict[str, Any] = {**origin(command, place, chosen.commit), "torch": torch.__version__}
+    for part in chosen.only or PARTS:
+        if part == "stages":
+            figures["one key frame by stages, CPU"] = stages(sizes)
+        elif part == "messages":
+            figures["one key frame by messages, CPU"] = messages(sizes)
+        else:
+            figures["paper, one key frame, CPU"] = paper(sizes.paper)
+    report(figures, chosen.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The benchmarks of STEP and PCSC do what they say; what they measure is not looked at here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import bench_pcsc, bench_step
+from stad_lite.data.source import VideoSource
+from stad_lite.records import Annotations, VideoAnnotation
+from stad_lite.step import pipeline
+from stad_lite.step.config import StepConfig
+from stad_lite.step.model import decode
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    kept = torch.get_num_threads()
+    yield
+    torch.set_num_threads(kept)
+
+
+def test_every_part_runs_at_tiny_sizes(tmp_path, capsys):
+    rows = {"backbone, ms", "heads, ms", "decoding, ms", "share of the backbone, %", "frames a second"}
+    bench_step.main(["--small", "--json", str(tmp_path / "step.json")])
+    told = json.loads((tmp_path / "step.json").read_text())
+    assert told == json.loads(capsys.readouterr().out) and told["commit"]
+    curve = told["one clip by steps, CPU"]
+    assert list(curve) == [f"{n} steps, {kind}" for kind in ("one clip", "extended") for n in (1, 3)]
+    assert all(rows <= set(row) for row in curve.values())
+    assert set(told["one clip by proposals, CPU"]) == {"grid5", "grid11"}
+    assert told["paper_ava, one clip, CPU"]["classes"] == 60
+    seen = told["frames to boxes"]["a clip every 2 frames"]
+    assert seen["frames a second"] > 0 and seen["GFLOP a frame"] > 0
+
+    bench_pcsc.main(["--small", "--json", str(tmp_path / "pcsc.json")])
+    told = json.loads((tmp_path / "pcsc.json").read_text())
+    assert list(told["one key frame by stages, CPU"]) == ["0 stages", "2 stages"]
+    by_message = told["one key frame by messages, CPU"]
+    assert list(by_message) == ["none", "roi", "image", "both"]
+    counts = [row["parameters"] for row in by_message.values()]
+    assert counts[0] < counts[1] and counts[0] < counts[2]
+    assert counts[3] - counts[0] == counts[1] + counts[2] - 2 * counts[0]
+    assert told["paper, one key frame, CPU"]["training step"]["CPU s"] > 0
+
+
+def test_extension_grows_by_a_clip_on_either_side():
+    base = StepConfig.lesson()
+    for steps in (1, 2, 3, 4):
+        assert bench_step.with_steps(base, steps, True).clips == (1, 3, 5, 7)[:steps]
+        assert bench_step.with_steps(base, steps, False).clips == (1,) * steps
+
+
+@pytest.mark.parametrize("stride", [1, 5])
+def test_frames_to_boxes_finds_what_the_pipeline_finds(stride):
+    config = replace(StepConfig.smoke(), pretrained="", frozen=False, stride=stride)
+    run = bench_step.EndToEnd(config, torch.device("cpu"), stride, classes=3)
+    frames = np.random.default_rng(0).integers(0, 256, (16, 48, 48, 3), dtype=np.uint8)
+    truth = Annotations("toy", (), {"v": VideoAnnotation(16, 48, 48, fps=10.0)})
+    source = VideoSource(truth, (48, 48), lambda _, numbers: frames[numbers])
+    ours = run.run("whole", torch.from_numpy(frames.transpose(0, 3, 1, 2).copy()))
+    ((_, runs, steps),) = pipeline.look(run.system, source)
+    theirs = decode(steps[-1], config)
+    assert len(ours) == len(theirs) == len(runs) == 10 // stride + 1
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.labels.tolist() == other.labels.tolist() and len(one) > 0
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
