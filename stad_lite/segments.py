@@ -109,7 +109,14 @@ def nms(segments: Array, scores: Array, threshold: float) -> Array:
     return suppress(segments, scores, threshold, iou)
 
 
-def soft_nms(segments: Array, scores: Array, sigma: float, min_score: float = 0.001) -> tuple[Array, Array]:
+def soft_nms(
+    segments: Array,
+    scores: Array,
+    sigma: float,
+    min_score: float = 0.001,
+    labels: Array | None = None,
+    most: int | None = None,
+) -> tuple[Array, Array]:
     """Return indices and decayed scores after Gaussian soft-NMS, in the order of picking.
 
     Each pick multiplies the scores of all that are left by exp(-IoU^2 / sigma); what falls below
@@ -117,6 +124,8 @@ def soft_nms(segments: Array, scores: Array, sigma: float, min_score: float = 0.
 
     segments: (n, 2) start and end
     scores: (n,)
+    labels: (n,) where given, a pick changes those of its own label alone
+    most: picks to stop after; as picks never rise, they are the best of all
     returns: (kept,) indices and (kept,) scores
     Source: Bodla et al., Soft-NMS, Eq. 3.
 
@@ -125,21 +134,28 @@ def soft_nms(segments: Array, scores: Array, sigma: float, min_score: float = 0.
     """
     xp = namespace(segments, scores)
     if xp is not np:
-        kept = soft_nms(segments.detach().cpu().numpy(), scores.detach().cpu().numpy(), sigma, min_score)
+        arrays = (None if x is None else x.detach().cpu().numpy() for x in (segments, scores, labels))
+        spans, values, names = arrays
+        kept = soft_nms(spans, values, sigma, min_score, names, most)
         return (
             xp.as_tensor(kept[0], device=segments.device),
             xp.as_tensor(kept[1], device=scores.device, dtype=as_float(scores).dtype),
         )
-    segments = as_float(segments)
-    remaining = np.arange(len(segments))
-    current = np.array(scores, dtype=np.float64)
-    picked, picked_scores = [], []
-    remaining = remaining[current >= min_score]
-    while remaining.size:
-        best = remaining[np.argmax(current[remaining])]
+    names = np.zeros(len(segments), dtype=np.int64) if labels is None else np.asarray(labels)
+    order = np.argsort(names, kind="stable")
+    spans, current = as_float(segments)[order], np.array(scores, dtype=np.float64)[order]
+    first, last = (np.searchsorted(names[order], names[order], side) for side in ("left", "right"))
+    current[current < min_score] = -np.inf  # not there
+    picked: list[int] = []
+    picked_scores: list[float] = []
+    while len(picked) < len(spans) and len(picked) != most:
+        best = int(np.argmax(current))
+        if current[best] == -np.inf:
+            break
         picked.append(best)
         picked_scores.append(current[best])
-        remaining = remaining[remaining != best]
-        current[remaining] *= np.exp(-(iou(segments[best], segments[remaining]) ** 2) / sigma)
-        remaining = remaining[current[remaining] >= min_score]
-    return np.array(picked, dtype=np.int64), np.array(picked_scores, dtype=np.float64)
+        current[best] = -np.inf
+        rivals = first[best] + np.flatnonzero(current[first[best] : last[best]] > -np.inf)
+        decayed = current[rivals] * np.exp(-(iou(spans[best], spans[rivals]) ** 2) / sigma)
+        current[rivals] = np.where(decayed < min_score, -np.inf, decayed)
+    return order[np.array(picked, dtype=np.int64)], np.array(picked_scores, dtype=np.float64)

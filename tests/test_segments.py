@@ -131,6 +131,26 @@ def test_soft_suppression_by_definition(rows: list, sigma: float, min_score: flo
     np.testing.assert_array_equal(on_torch[1].numpy(), decayed)
 
 
+@fast
+@given(ROWS, st.integers(0, 2**32), st.integers(0, 9))
+def test_soft_suppression_within_labels(rows: list, seed: int, most: int) -> None:
+    """All labels at once are each label alone, best first; a limit cuts the list."""
+    items = np.array([item for item, _ in rows], dtype=float).reshape(-1, 2)
+    scores = np.array([score for _, score in rows])
+    labels = np.random.default_rng(seed).integers(0, 3, len(rows))
+    expected = []
+    for label in range(3):
+        mine = np.flatnonzero(labels == label)
+        kept, decayed = segments.soft_nms(items[mine], scores[mine], 0.5, 0.01)
+        expected += list(zip(mine[kept].tolist(), decayed.tolist(), strict=True))
+    expected.sort(key=lambda row: -row[1])
+    kept, decayed = segments.soft_nms(items, scores, 0.5, 0.01, labels)
+    assert list(zip(kept.tolist(), decayed.tolist(), strict=True)) == expected
+    for given_ in (items, scores, labels), tuple(map(torch.tensor, (items, scores, labels))):
+        first, values = segments.soft_nms(given_[0], given_[1], 0.5, 0.01, given_[2], most)
+        assert list(zip(first.tolist(), values.tolist(), strict=True)) == expected[:most]
+
+
 def test_soft_suppression_by_hand() -> None:
     items, scores = np.array([[0, 4], [0, 4], [8, 9]]), np.array([0.5, 0.5, 0.4])
     kept, decayed = segments.soft_nms(items, scores, sigma=0.5)

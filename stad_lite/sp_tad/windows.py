@@ -207,15 +207,12 @@ def merge(
     labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in found)])
     good = (scores >= min_score) & (segments[:, 1] > segments[:, 0])
     segments, scores, labels = segments[good], scores[good], labels[good]
-    kept: list[Segment] = []
-    for label in np.unique(labels):
-        mine = labels == label
-        spans_of, scores_of = segments[mine], scores[mine]
-        if sigma:
-            order, scores_of = segment_ops.soft_nms(spans_of, scores_of, sigma, min_score)
-            spans_of = spans_of[order]
-        kept += [
-            Segment(classes[label], float(start), float(end), float(score))
-            for (start, end), score in zip(spans_of, scores_of, strict=True)
-        ]
-    return tuple(sorted(kept, key=lambda one: -(one.score or 0.0))[:most])
+    if sigma:
+        order, scores = segment_ops.soft_nms(segments, scores, sigma, min_score, labels, most)
+    else:
+        order = np.lexsort((labels, -scores))[:most]
+        scores = scores[order]
+    return tuple(
+        Segment(classes[label], float(start), float(end), float(score))
+        for (start, end), score, label in zip(segments[order], scores, labels[order], strict=True)
+    )
