@@ -238,9 +238,7 @@ def _system(name: str, device: torch.device, sizes: Sizes) -> dict[str, Any]:
     noise, system = Noise(tuple(config.size)), entry.rebuild(config, CLASSES)
     batch, frames = noise.batch(entry.training_set(system, noise.source()), entry.collate, items)
     train = TrainConfig(steps=1, optimiser=train.optimiser, lr=1e-5, lr_factors=train.lr_factors, amp=True)
-    found = profile(
-        system, batch, train, items=items, frames=frames, device=str(device), rounds=sizes.rounds
-    )
+    found = profile(system, batch, train, items=items, frames=frames, device=str(device), rounds=sizes.rounds)
     return _costs(found)
 
 

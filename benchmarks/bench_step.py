@@ -5,7 +5,8 @@ OMP_NUM_THREADS=1 python -m benchmarks.bench_step --json benchmarks/results/step
 CPU times, random weights; ratios within one run. In the curves a frame passes the backbone once and its maps
 serve every clip that sees it, so the backbone counts the frames of one clip; at the paper's sizes it counts
 all that the last step sees. ``--small`` runs the same code at tiny sizes, whose figures mean nothing.
-``--only paper`` and ``--only paper_ava`` take minutes.
+Without ``--only`` the curves are measured, and on a GPU the whole way from frames to boxes; ``--only paper``
+and ``--only paper_ava`` take minutes and up to 12 GB. A part that is measured anew leaves the file's others.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.full_size import cut, once
-from benchmarks.measure import in_turn, origin, report
+from benchmarks.measure import in_turn, origin, report_parts
 from stad_lite.step import pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import decode, dense
@@ -28,7 +29,14 @@ from stad_lite.step.pipeline import StepSystem
 from stad_lite.training.examples import CLASSES, Noise
 from stad_lite.training.profile import hardware, operations, timed
 
-PARTS = ("steps", "proposals", "paper", "paper_ava", "end_to_end")
+TITLES = {
+    "steps": "one clip by steps, CPU",
+    "proposals": "one clip by proposals, CPU",
+    "paper": "UCF101-24's sizes, one clip, CPU",
+    "paper_ava": "AVA's sizes, one clip, CPU",
+    "end_to_end": "frames to boxes",
+}
+PARTS = tuple(TITLES)
 THRESHOLDS = (0.2, 0.35, 0.5, 0.5)
 CUBOIDS = ("grid5", "grid11", "grid34")
 AVA_CLASSES = 60
@@ -232,20 +240,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     device = torch.device(chosen.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    sizes, command = SMALL if chosen.small else Sizes(), "python -m benchmarks.bench_step"
-    figures: dict[str, Any] = {**origin(command, hardware(device), chosen.commit), "torch": torch.__version__}
-    measurable = [part for part in PARTS if part != "end_to_end" or chosen.small or device.type == "cuda"]
-    for part in chosen.only or measurable:
-        if part == "steps":
-            figures["one clip by steps, CPU"] = steps(sizes)
-        elif part == "proposals":
-            figures["one clip by proposals, CPU"] = proposals(sizes)
-        elif part == "end_to_end":
-            figures["frames to boxes"] = end_to_end(sizes, device, chosen.small)
-        else:
-            profile = sizes.papers[part == "paper_ava"]
-            figures[f"{part}, one clip, CPU"] = paper(profile, AVA_CLASSES if part == "paper_ava" else 24)
-    report(figures, chosen.json)
+    sizes = SMALL if chosen.small else Sizes()
+    usual = ["steps", "proposals", *(["end_to_end"] if device.type == "cuda" else [])]
+    parts: dict[str, Any] = {}
+    for part in chosen.only or (PARTS if chosen.small else usual):
+        place = hardware(device if part == "end_to_end" else torch.device("cpu"))
+        about = origin(f"python -m benchmarks.bench_step --only {part}", place, chosen.commit)
+        parts[TITLES[part]] = {**about, "torch": torch.__version__, "figures": measured(part, sizes, device)}
+    report_parts(parts, chosen.json)
+
+
+def measured(part: str, sizes: Sizes, device: torch.device) -> dict[str, Any]:
+    """Return the figures of one part."""
+    if part == "end_to_end":
+        return end_to_end(sizes, device, small=sizes is SMALL)
+    if part in ("paper", "paper_ava"):
+        ava = part == "paper_ava"
+        return paper(sizes.papers[ava], AVA_CLASSES if ava else len(CLASSES))
+    return steps(sizes) if part == "steps" else proposals(sizes)
 
 
 if __name__ == "__main__":

@@ -63,3 +63,15 @@ def report(figures: dict[str, Any], path: str) -> None:
     print(text, end="")
     if path:
         Path(path).write_text(text)
+
+
+def report_parts(parts: dict[str, Any], path: str) -> None:
+    """Print parts of a record as JSON; where a path is given, put them into it beside the parts it has.
+
+    parts: name -> figures with their own origin, so that each can be measured anew by itself
+    """
+    print(json.dumps(parts, indent=1))
+    if path:
+        file = Path(path)
+        known = json.loads(file.read_text()) if file.is_file() else {}
+        file.write_text(json.dumps({**known, **parts}, indent=1) + "\n")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import bench_pcsc, bench_step
+from benchmarks import bench_pcsc, bench_step, measure
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.step import pipeline
@@ -24,28 +24,39 @@ def threads():
     torch.set_num_threads(kept)
 
 
+def figures(told):
+    for part in told.values():
+        assert {"hardware", "date", "commit", "torch"} < set(part) and " --only " in part["command"]
+    return {name: part["figures"] for name, part in told.items()}
+
+
 def test_every_part_runs_at_tiny_sizes(tmp_path, capsys):
     rows = {"backbone, ms", "heads, ms", "decoding, ms", "share of the backbone, %", "frames a second"}
     bench_step.main(["--small", "--json", str(tmp_path / "step.json")])
     told = json.loads((tmp_path / "step.json").read_text())
-    assert told == json.loads(capsys.readouterr().out) and told["commit"]
-    curve = told["one clip by steps, CPU"]
+    assert told == json.loads(capsys.readouterr().out) and list(told) == list(bench_step.TITLES.values())
+    curve, counts, _, ava, seen = figures(told).values()
     assert list(curve) == [f"{n} steps, {kind}" for kind in ("one clip", "extended") for n in (1, 3)]
     assert all(rows <= set(row) for row in curve.values())
-    assert set(told["one clip by proposals, CPU"]) == {"grid5", "grid11"}
-    assert told["paper_ava, one clip, CPU"]["classes"] == 60
-    seen = told["frames to boxes"]["a clip every 2 frames"]
-    assert seen["frames a second"] > 0 and seen["GFLOP a frame"] > 0
+    assert set(counts) == {"grid5", "grid11"} and ava["classes"] == 60
+    fast = seen["a clip every 2 frames"]
+    assert fast["frames a second"] > 0 and fast["GFLOP a frame"] > 0
 
     bench_pcsc.main(["--small", "--json", str(tmp_path / "pcsc.json")])
-    told = json.loads((tmp_path / "pcsc.json").read_text())
-    assert list(told["one key frame by stages, CPU"]) == ["0 stages", "2 stages"]
-    by_message = told["one key frame by messages, CPU"]
+    stages, by_message, paper = figures(json.loads((tmp_path / "pcsc.json").read_text())).values()
+    assert list(stages) == ["0 stages", "2 stages"]
     assert list(by_message) == ["none", "roi", "image", "both"]
     counts = [row["parameters"] for row in by_message.values()]
     assert counts[0] < counts[1] and counts[0] < counts[2]
     assert counts[3] - counts[0] == counts[1] + counts[2] - 2 * counts[0]
-    assert told["paper, one key frame, CPU"]["training step"]["CPU s"] > 0
+    assert paper["training step"]["CPU s"] > 0
+
+
+def test_a_part_measured_anew_leaves_the_others(tmp_path, capsys):
+    file = tmp_path / "some.json"
+    measure.report_parts({"a": {"n": 1}, "b": {"n": 2}}, str(file))
+    measure.report_parts({"b": {"n": 3}}, str(file))
+    assert json.loads(file.read_text()) == {"a": {"n": 1}, "b": {"n": 3}}
 
 
 def test_extension_grows_by_a_clip_on_either_side():
