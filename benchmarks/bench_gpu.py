@@ -1,4 +1,4 @@
-"""What a GPU makes of I3D, of training, and of a run that goes from CPU to GPU and back.
+"""What a GPU makes of I3D, of training, of whole detectors, and of a run that goes from CPU to GPU and back.
 
 python -m benchmarks.bench_gpu --json benchmarks/results/gpu.json
 
@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks import bench_sp_tad, bench_step
 from benchmarks.measure import origin, report
 from stad_lite.errors import StadError
 from stad_lite.nets.i3d import I3D
@@ -57,6 +58,7 @@ class Sizes:
 
 
 SMALL = Sizes((64, 128), 0.125, ((1, 8, 32, 32),), (1, 16, 64, 64), "smoke", 3, 0, 1)
+PARTS = ("forward", "training", "detectors", "resumed")
 TOLERANCE = 0.01
 """Of a loss on the way CPU, GPU, CPU, as a part of the loss of the CPU alone."""
 
@@ -254,6 +256,20 @@ def _costs(found: Profile) -> dict[str, Any]:
     return rows
 
 
+def detectors(device: torch.device, small: bool) -> dict[str, Any]:
+    """Return frames a second of whole detectors at their papers' settings, from bytes on the device.
+
+    STEP's paper tells 21 frames a second; our goal for SP-TAD on an H200 is 100,000.
+    """
+    sp_tad, step = (
+        (bench_sp_tad.SMALL, bench_step.SMALL) if small else (bench_sp_tad.Sizes(), bench_step.Sizes())
+    )
+    return {
+        "SP-TAD, RGB to segments": bench_sp_tad.end_to_end(sp_tad, device, small),
+        "STEP, RGB and flow to boxes": bench_step.end_to_end(step, device, small),
+    }
+
+
 class _Stopped(Exception):
     """Ends a call of ``fit`` as a user's interrupt does."""
 
@@ -324,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", default="", help="file to write")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="tiny sizes, to see that all of it runs")
-    parser.add_argument("--only", nargs="+", choices=("forward", "training", "resumed"), help="default: all")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="default: all")
     parser.add_argument("--commit", default="", help="where git cannot tell it")
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -337,13 +353,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = ["python -m benchmarks.bench_gpu", *(sys.argv[1:] if arguments is None else arguments)]
     figures: dict[str, Any] = origin(" ".join(words), hardware(device), options.commit)
     figures |= {"torch": torch.__version__, "CUDA": torch.version.cuda}
-    chosen = options.only or ("forward", "training", "resumed")
+    chosen = options.only or PARTS
     if "forward" in chosen:
         products = matrix_products(device, sizes)
         figures["matrix products in bfloat16, TFLOP/s by side"] = products
         figures["I3D forward"] = forward(device, sizes, max(products.values()))
     if "training" in chosen:
         figures["training with autocast"] = training(device, sizes)
+    if "detectors" in chosen:
+        figures["whole detectors"] = detectors(device, options.small)
     if "resumed" in chosen:
         torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = False, False
         figures["a run that changes its device"] = resumed(device, sizes)

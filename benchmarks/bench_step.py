@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.full_size import cut, once
-from benchmarks.measure import in_turn, origin, report_parts
+from benchmarks.measure import in_turn, origin, report_parts, wall_seconds
 from stad_lite.step import pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import decode, dense
 from stad_lite.step.pipeline import StepSystem
 from stad_lite.training.examples import CLASSES, Noise
-from stad_lite.training.profile import hardware, operations, timed
+from stad_lite.training.profile import hardware, operations
 
 TITLES = {
     "steps": "one clip by steps, CPU",
@@ -216,7 +216,7 @@ def end_to_end(sizes: Sizes, device: torch.device, small: bool = False) -> dict[
         given = {"whole": frames, "backbone": frames, "heads": maps, "decoding": answers}
         flop, _ = operations(partial(run.run, "whole", frames))
         taken = {
-            part: timed(partial(run.run, part, one), device, sizes.rounds).median
+            part: wall_seconds(partial(run.run, part, one), device, sizes.rounds)
             for part, one in given.items()
         }
         found[f"a clip every {stride} frames"] = {

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 ROOT = Path(__file__).resolve().parents[1]
 Name = TypeVar("Name", bound=Hashable)
 
@@ -22,6 +24,20 @@ def cpu_seconds(work: Callable[[], Any], rounds: int = 1) -> float:
         started = time.process_time()
         work()
         taken.append(time.process_time() - started)
+    return statistics.median(taken)
+
+
+def wall_seconds(work: Callable[[], Any], device: torch.device, rounds: int = 1) -> float:
+    """Return the seconds until a call is done, on the GPU too: the median over the rounds."""
+    taken = []
+    for _ in range(rounds):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        started = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - started)
     return statistics.median(taken)
 
 

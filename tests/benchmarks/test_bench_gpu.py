@@ -53,6 +53,12 @@ def test_all_of_it_runs_on_the_cpu(
     steps = told["training with autocast"]
     assert list(steps) == ["I3D, 1 x 3 x 16 x 64 x 64", "sp_tad, smoke"]
     assert steps["sp_tad, smoke"]["frames"] == 64
+    whole = told["whole detectors"]
+    ways = whole["SP-TAD, RGB to segments"]["1 windows"]
+    assert list(ways) == list(bench_gpu.bench_sp_tad.WAYS)
+    assert all(row["frames a second"] > 0 for row in ways.values())
+    seen = whole["STEP, RGB and flow to boxes"]["a clip every 6 frames"]
+    assert seen["frames a second"] > 0 and 0 < seen["share of the backbone, %"] < 100
     changed = told["a run that changes its device"]
     assert changed["within"] and set(changed["largest difference on the way"].values()) == {0.0}
 

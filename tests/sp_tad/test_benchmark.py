@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.bench_sp_tad import SMALL, EndToEnd, interaction, line, matching, power
+from benchmarks.bench_sp_tad import SMALL, WAYS, EndToEnd, interaction, line, matching, power
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
@@ -22,9 +22,10 @@ RGB = replace(
 )
 
 
-def test_end_to_end_finds_what_detect_finds():
+@pytest.mark.parametrize("way", WAYS[:1] + WAYS[2:4])
+def test_end_to_end_finds_what_detect_finds(way):
     torch.manual_seed(0)
-    run = EndToEnd(RGB, torch.device("cpu"), classes=3)
+    run = EndToEnd(RGB, torch.device("cpu"), classes=3, way=way)
     frames = np.random.default_rng(0).integers(0, 256, (96, 32, 32, 3), dtype=np.uint8)
     video = VideoAnnotation(num_frames=96, fps=10.0, duration=9.6)
     source = VideoSource(Annotations("toy", (), {"video": video}), (32, 32), lambda _, n: frames[n])
