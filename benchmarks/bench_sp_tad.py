@@ -270,7 +270,7 @@ class EndToEnd:
 def end_to_end(sizes: Sizes, device: torch.device, small: bool = False) -> dict[str, Any]:
     """Return frames a second and TFLOP/s of the published network on RGB, and the matrix product's.
 
-    Wall time, as suppression, the last step, is the processor's. The goal on an H200: 100,000 frames a second.
+    Wall time, as suppression, the last step, is the processor's. Goal on an H200: 100,000 frames a second.
     """
     config = SpTadConfig.paper()
     config = replace(config, backbone=replace(config.backbone, streams=("rgb",)))
