@@ -68,7 +68,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 streams; ``alone`` has the stages but no cooperation at all. ``rgb_40`` and so on corrupt a stream on half of
 the frames of every clip."""
 
-SMOOTHING = LabelSmoothing(alpha=0.5, labels="two", empty="keep")
+SMOOTHING = LabelSmoothing(alpha=2.0, labels="two", empty="keep")
 """Label smoothness, its price tuned on the split val."""
 
 
