@@ -137,10 +137,18 @@ def training_set(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None
     config = system.config
     check_source(system, source)
     if source.classes != system.classes:
-        raise FormatError("the source has other classes than the system", remedy="build it for these classes")
+        raise FormatError(
+            "the source has other classes than the system",
+            file=source.annotations.dataset,
+            remedy="build it for these classes",
+        )
     places = key_frames(source, config.every)
     if not places:
-        raise FormatError("no frame holds an annotated action", remedy="choose another subset")
+        raise FormatError(
+            "no frame holds an annotated action",
+            file=source.annotations.dataset,
+            remedy="choose another subset",
+        )
     if config.trunk == "stack" and maps is None:
         maps = frame_maps(system.network, source, mirror=True)
     return KeyFrames(config, source, places, maps)
@@ -149,10 +157,15 @@ def training_set(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None
 def check_source(system: PCSCSystem, source: VideoSource) -> None:
     """Refuse a source without flow or of another size than the configuration's."""
     if source.read_flow is None:
-        raise FormatError("PCSC has a flow stream but the source has no flow", remedy="open it with flow")
+        raise FormatError(
+            "PCSC has a flow stream but the source has no flow",
+            file=source.annotations.dataset,
+            remedy="open it with flow",
+        )
     if tuple(source.size) != tuple(system.config.size):
         raise FormatError(
             f"the source is {source.size} and the configuration {system.config.size}",
+            file=source.annotations.dataset,
             remedy="open the source at the configuration's size",
         )
 

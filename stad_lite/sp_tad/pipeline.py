@@ -125,7 +125,9 @@ class WindowSet:
     def _check_counts(self) -> None:
         if not self.windows:
             raise FormatError(
-                "no window holds an instance", remedy="take a source with segments or longer windows"
+                "no window holds an instance",
+                file=self.reader.source.annotations.dataset,
+                remedy="take a source with segments or longer windows",
             )
         fullest = max(self.windows, key=lambda window: len(self.truth(window)[0]))
         most = len(self.truth(fullest)[0])

@@ -190,7 +190,11 @@ def training_set(
     if not empty:
         runs = tuple(run for run in runs if has_truth(source, run, config))
     if not runs:
-        raise FormatError("no clip holds an annotated action", remedy="choose another subset")
+        raise FormatError(
+            "no clip holds an annotated action",
+            file=source.annotations.dataset,
+            remedy="choose another subset",
+        )
     if maps is None and config.frozen:
         maps = frame_maps(system.network, source, mirror=True)
     return Clips(config, source, runs, maps)
@@ -208,12 +212,21 @@ def check_source(system: StepSystem, source: VideoSource, truth: bool = False) -
     if tuple(source.size) != tuple(system.config.size):
         raise FormatError(
             f"the source is {source.size} and the configuration {system.config.size}",
+            file=source.annotations.dataset,
             remedy="open the source at the configuration's size",
         )
     if system.config.stream != "rgb" and source.read_flow is None:
-        raise FormatError("the detector looks at flow but the source has none", remedy="open it with flow")
+        raise FormatError(
+            "the detector looks at flow but the source has none",
+            file=source.annotations.dataset,
+            remedy="open it with flow",
+        )
     if truth and source.classes != system.classes:
-        raise FormatError("the source has other classes than the system", remedy="build it for these classes")
+        raise FormatError(
+            "the source has other classes than the system",
+            file=source.annotations.dataset,
+            remedy="build it for these classes",
+        )
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -68,6 +68,25 @@ def test_giou_losses():
     assert float(segments) == pytest.approx(1.5)
 
 
+ends = st.floats(-2, 2, width=32) | st.sampled_from([0.0, 0.25, 0.5])
+
+
+@fast
+@given(ends, st.floats(0, 2, width=32) | st.just(0.0), ends, st.floats(0, 2, width=32) | st.just(0.0))
+def test_segment_giou_by_the_definition(start, length, other, extent):
+    """Random segments, and degenerate ones: points, the same point, a point inside, ends that touch."""
+    a, b = (start, start + length), (other, other + extent)
+    shared = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
+    union, hull = length + extent - shared, max(a[1], b[1]) - min(a[0], b[0])
+    overlap = shared / union if union > 0 else 0.0
+    wanted = 1 - (overlap - ((hull - union) / hull if hull > 0 else 0.0))
+    found = torch.tensor([a], dtype=torch.float64, requires_grad=True)
+    loss = losses.segment_giou(found, torch.tensor([b], dtype=torch.float64))
+    assert loss.item() == pytest.approx(wanted, abs=1e-9) and 0 <= loss.item() <= 2 + 1e-9
+    loss.backward()
+    assert torch.isfinite(found.grad).all()
+
+
 @pytest.mark.parametrize("loss", [losses.smooth_l1, losses.box_giou])
 def test_reductions(loss):
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from torch import nn
 
 from stad_lite.errors import FormatError
 from stad_lite.pcsc.config import PCSCConfig, schedule
+from stad_lite.pcsc.cooperation import STREAMS, confident
 from stad_lite.pcsc.detector import Truth
 from stad_lite.pcsc.model import PCSC, PCSCSystem, criterion, decode, outputs_by_stage
 
@@ -165,6 +166,54 @@ def test_a_stream_without_proposals():
     assert all((a.scores == b.scores).all() for a, b in zip(first, last, strict=True))
 
 
+def silence(monkeypatch, stream: str) -> None:
+    """Let a stream's RPN propose nothing."""
+    plain = PCSC.propose
+
+    def propose(self, levels):
+        anchors, rpn, first = plain(self, levels)
+        none = first[stream]._replace(valid=torch.zeros_like(first[stream].valid))
+        return anchors, rpn, {**first, stream: none}
+
+    monkeypatch.setattr(PCSC, "propose", propose)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("stream", STREAMS)
+def test_one_stream_without_proposals(monkeypatch, stream):
+    """It is helped by the other stream's boxes, and does not disturb them."""
+    torch.manual_seed(0)
+    config = replace(SMOKE, messages="none", confidence=0.0)
+    network = PCSC(config, 3).eval()
+    alone = PCSC(replace(config, proposals=False), 3).eval()
+    alone.load_state_dict(network.state_dict())
+    silence(monkeypatch, stream)
+    found, own = ({(s.stream, s.number): s for s in one(**maps()).stages} for one in (network, alone))
+    assert not found[stream, 0].found.valid.any()
+    helped = found["rgb", 1] if stream == "rgb" else found["flow", 2]
+    giver = found["flow", 0] if stream == "rgb" else found["rgb", 1]
+    sent = confident(giver.found, 0.0, config.other_nms, config.stage_keep)
+    assert sent.valid.any()
+    assert torch.equal(helped.proposals.boxes[helped.proposals.valid], sent.boxes[sent.valid])
+    if stream == "flow":  # nothing came to RGB from flow
+        assert torch.equal(
+            found["rgb", 1].found.scores[found["rgb", 1].found.valid],
+            own["rgb", 1].found.scores[own["rgb", 1].found.valid],
+        )
+    assert all(torch.isfinite(stage.found.scores).all() for stage in found.values())
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_training_with_one_stream_without_proposals(monkeypatch, stream):
+    silence(monkeypatch, stream)
+    system = PCSCSystem(SMOKE, CLASSES)
+    terms = system.loss({**batch(), "labels": torch.full((2, 2), -1)})
+    total = torch.stack(list(terms.values())).sum()
+    total.backward()
+    assert torch.isfinite(total)
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in system.network.parameters())
+
+
 def test_training_goes_on_without_proposals():
     system = PCSCSystem(replace(SMOKE, confidence=1.0), CLASSES)
     terms = system.loss({**batch(), "labels": torch.full((2, 2), -1)})
@@ -241,6 +290,7 @@ def test_the_papers_parameters():
     without = meta_network(replace(PCSCConfig.paper(), messages="none"))
     total, bare = (sum(p.numel() for p in one.parameters()) for one in (network, without))
     assert total - bare == count["image_messages"] + count["roi_messages"]
+    assert total == 117_064_420 and f"{total:,} parameters" in PCSCConfig.paper.__doc__
 
 
 def test_schedules():

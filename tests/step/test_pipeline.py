@@ -158,6 +158,44 @@ def test_a_video_shorter_than_a_clip():
     assert found.tubes and all(tube.end <= 4 for tube in found.tubes)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 7])
+def test_a_video_of_a_few_frames_in_both_streams(count):
+    """A clip at a border, and beyond both: three clips of six frames around one of a few."""
+    tube = Tube(0, np.tile([4.0, 4, 30, 30], (count, 1)), CLASSES[0])
+    truth = Annotations("short", CLASSES, {"v": VideoAnnotation(count, 48, 48, fps=10, tubes=(tube,))})
+    frames = np.random.default_rng(0).integers(0, 256, (count, 48, 48, 3), np.uint8)
+    flow = np.random.default_rng(1).normal(size=(count, 48, 48, 2)).astype(np.float32)
+    source = VideoSource(truth, (48, 48), lambda _, n: frames[n], lambda _, n: flow[n])
+    one = make(min_score=0.001, stream="early")
+    found = pipeline.detect(one, source).videos["v"]
+    assert set(found.frames.frame.tolist()) == set(range(count))
+    assert found.tubes and all(0 <= tube.start < tube.end <= count for tube in found.tubes)
+    if count > 2:  # half of a clip or more
+        data = pipeline.training_set(one, source)
+        assert all(torch.isfinite(v) for v in one.loss(pipeline.collate([data[0]])).values())
+    else:
+        with pytest.raises(FormatError, match="short: no clip holds"):
+            pipeline.training_set(one, source)
+
+
+def test_beyond_a_border_the_outermost_frame_is_seen_again():
+    one, count = make(), 14
+    maps = np.arange(count, dtype=np.float16)[:, None, None, None] * np.ones((1, 2, 3, 3), np.float16)
+    tube = Tube(0, np.tile([4.0, 4, 30, 30], (count, 1)), CLASSES[0])
+    truth = Annotations("a", CLASSES, {"v": VideoAnnotation(count, 48, 48, fps=10, tubes=(tube,))})
+    source = VideoSource(truth, (48, 48), lambda _, n: np.zeros((len(n), 48, 48, 3), np.uint8))
+    runs = pipeline.video_runs(source, "v", one.config, 8)
+    seen = [pipeline.item_of(one.config, source, run, FrameMaps({"v": maps})) for run in runs]
+    assert [item["maps"][:, 0, 0, 0].tolist() for item in seen] == [
+        [0] * 6 + list(range(12)),
+        list(range(2, 14)) + [13] * 6,
+    ]
+    assert [item["present"][0].tolist() for item in seen] == [
+        [False] * 6 + [True] * 12,
+        [True] * 12 + [False] * 6,
+    ]
+
+
 def test_tubes_follow_their_class_alone():
     """Two classes on one path give two tubes: no suppression crosses the classes."""
     one = make(stride=2, trim_alpha=0.0)
