@@ -47,10 +47,10 @@ def test_rows_are_steps_and_marked_proposals_have_colours() -> None:
     assert len(figure.axes) == 6
     assert [figure.axes[i].get_ylabel() for i in (0, 2, 4)] == ["in", "one", "step 3"]
     patches = figure.axes[3].patches  # the second row's second frame
-    assert len(patches) == 2 + 2 + 1  # two pale ones, one truth with its rim, one marked
+    assert len(patches) == 2 + 1 + 1  # two grey ones, one truth, one marked
     assert patches[-1].get_xy() == tuple(steps[1][1, 1, :2])
     assert tones(figure.axes[3])[-1] == style.colour(0)
-    assert tones(figure.axes[3])[3] == cuboids.TRUTH
+    assert tones(figure.axes[3])[2] == cuboids.TRUTH
 
 
 def test_histograms_are_shares_with_means_and_thresholds() -> None:
