@@ -14,6 +14,7 @@ from stad_lite.data import video
 from stad_lite.data.source import SETS, DataConfig, VideoSource, as_published, scaled
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Annotations, Predictions, write
+from stad_lite.sp_tad.windows import segments_of
 from stad_lite.training import distributed
 
 DEFAULT_CLIPS = 64
@@ -48,6 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
         kept = replace(spec, data=_data(arguments, spec.data))
         data = runs.with_texts(kept, about_data).data
         source = distributed.first_alone(lambda: data.open(spec.model.size))
+        if not source.videos:
+            problem = f"{arguments.input} with these settings holds no video"
+            raise FormatError(
+                problem, remedy="ask for one or more: --set data.clips=1, or leave data.limit out"
+            )
         if arguments.render and len(source.videos) != 1:
             problem = f"{arguments.input} holds {len(source.videos)} videos and one can be rendered"
             raise FormatError(problem, remedy="name one file, or --set data.limit=1 (data.clips=1)")
@@ -71,12 +77,20 @@ def _write_all(arguments: argparse.Namespace, found: Predictions, source: VideoS
     write(published, arguments.out)
     print(f"{arguments.out}: {describe(published)}")
     if arguments.truth:
-        sizes = {name: source.published.get(name, source.size) for name in source.videos}
-        known = source.annotations.videos
-        truth = {name: scaled(known[name], size) for name, size in sizes.items()}
-        write(Annotations(source.annotations.dataset, source.classes, truth), arguments.truth)
+        write(_truth(found, source), arguments.truth)
     if arguments.render:
         print(_render(arguments, published, found, source))
+
+
+def _truth(found: Predictions, source: VideoSource) -> Annotations:
+    """The source's annotations as published; beside tubes their segments where segments were predicted."""
+    timed = any(one.segments is not None for one in found.videos.values())
+    videos = {}
+    for name, known in source.annotations.videos.items():
+        videos[name] = scaled(known, source.published.get(name, source.size))
+        if timed:
+            videos[name] = replace(videos[name], segments=segments_of(known, source.fps(name)))
+    return Annotations(source.annotations.dataset, source.classes, videos)
 
 
 def _render(

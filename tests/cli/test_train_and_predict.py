@@ -223,6 +223,9 @@ def test_inputs_that_are_no_videos(trained, tmp_path, capsys):
     assert "no split is called 'dev'" in refusal(
         capsys, "predict", str(trained), "synthetic", "--subset", "dev", *out
     )
+    assert "synthetic with these settings holds no video; ask for one or more" in refusal(
+        capsys, "predict", str(trained), "synthetic", "--set", "data.clips=0", *out
+    )
     assert "there is no run here" in refusal(capsys, "predict", str(tmp_path), "synthetic", *out)
     assert "holds no video" in refusal(capsys, *words(tmp_path / "run", str(tmp_path / "empty")))
     assert not (tmp_path / "p.json").exists() and not (tmp_path / "run").exists()
