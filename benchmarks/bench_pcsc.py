@@ -19,10 +19,11 @@ import torch
 
 from benchmarks.full_size import cut, once
 from benchmarks.measure import in_turn, origin, report_parts
+from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.pcsc import pipeline
 from stad_lite.pcsc.config import MESSAGES, PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS
-from stad_lite.pcsc.model import PCSCSystem, decode, outputs_by_stage
+from stad_lite.pcsc.model import PCSCSystem, decode, output_after
 from stad_lite.training.examples import CLASSES, Noise
 from stad_lite.training.profile import hardware, parameters
 
@@ -65,11 +66,11 @@ def build(config: PCSCConfig, classes: Sequence[str] = CLASSES) -> PCSCSystem:
 
 
 def parts_of(config: PCSCConfig, count: int) -> dict[str, Callable[[], Any]]:
-    """Return the calls that make a prediction on so many key frames.
+    """Return the calls that make a prediction on so many key frames, with the synthetic benchmark's classes.
 
     The small networks see the key frame alone, for its neighbours' maps are known already.
     """
-    system = build(config)
+    system = build(config, SYNTHETIC)
     network, (height, width) = system.network, config.size
     frames = {stream: torch.randn(count, CHANNELS[stream], height, width) for stream in STREAMS}
     nets = network.backbones
@@ -82,7 +83,7 @@ def parts_of(config: PCSCConfig, count: int) -> dict[str, Callable[[], Any]]:
         "backbones": off(lambda: [nets[stream](frames[stream]) for stream in STREAMS]),
         "trunks, pyramids, RPNs": off(lambda: network.propose(network.features(*maps))),
         "stages": off(lambda: network.cooperate(outputs.levels, outputs.first)),
-        "output": off(lambda: decode(outputs_by_stage(outputs, config)[-1])),
+        "output": off(lambda: decode(output_after(outputs, config, config.stages))),
     }
 
 
@@ -99,7 +100,7 @@ def rows(configs: dict[str, PCSCConfig], sizes: Sizes) -> dict[str, Any]:
             "share of the backbones, %": round(100 * seconds[name, "backbones"] / wholes[name], 1),
             "whole, times the first row's": round(wholes[name] / wholes[first], 3),
             "frames a second": round(1 / wholes[name], 1),
-            "parameters": parameters(build(config).network)[0],
+            "parameters": parameters(build(config, SYNTHETIC).network)[0],
         }
         for name, config in configs.items()
     }

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmarks.full_size import cut, once
 from benchmarks.measure import in_turn, origin, report_parts, wall_seconds
+from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.step import pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import decode, dense
@@ -87,9 +88,9 @@ def with_steps(config: StepConfig, steps: int, extended: bool) -> StepConfig:
     return replace(config, clips=clips, thresholds=THRESHOLDS[:steps])
 
 
-def parts_of(config: StepConfig, sizes: Sizes, classes: int = 24) -> dict[str, Callable[[], Any]]:
-    """Return the calls that make a prediction: backbone, heads, decoding."""
-    system = build(config, [f"class {i}" for i in range(classes)])
+def parts_of(config: StepConfig, sizes: Sizes) -> dict[str, Callable[[], Any]]:
+    """Return the calls that make a prediction, with the synthetic benchmark's classes."""
+    system = build(config, SYNTHETIC)
     network, length = system.network, config.clips[-1] * config.boxes
     frames = torch.randn(sizes.clips, config.clip, config.channels, *config.size)
     with torch.no_grad():

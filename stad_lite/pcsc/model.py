@@ -284,18 +284,18 @@ def region_loss(
     return rpn_loss(*flat)
 
 
-def outputs_by_stage(outputs: Outputs, config: PCSCConfig) -> list[Output]:
-    """Return the detections after stage 0, 1, ...: the union of all boxes up to it, after NMS.
+def output_after(outputs: Outputs, config: PCSCConfig, number: int) -> Output:
+    """Return the detections after a stage: the union of all boxes up to it, after NMS.
 
     Source: PCSC Sec. 4.3.
     """
-    return [
-        cooperation.union(
-            [stage.found for stage in outputs.stages if stage.number <= number],
-            config.min_score, config.nms, config.keep,
-        )
-        for number in range(config.stages + 1)
-    ]  # fmt: skip
+    stages = [stage.found for stage in outputs.stages if stage.number <= number]
+    return cooperation.union(stages, config.min_score, config.nms, config.keep)
+
+
+def outputs_by_stage(outputs: Outputs, config: PCSCConfig) -> list[Output]:
+    """Return the detections after stage 0, 1, ... (``output_after``)."""
+    return [output_after(outputs, config, number) for number in range(config.stages + 1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,4 +345,4 @@ class PCSCSystem:
     def predict(self, batch: Mapping[str, Any]) -> list[Found]:
         """Return the detections of each key frame after the last stage."""
         outputs = self.network(batch["rgb"], batch["flow"])
-        return decode(outputs_by_stage(outputs, self.config)[-1])
+        return decode(output_after(outputs, self.config, self.config.stages))

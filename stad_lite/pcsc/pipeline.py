@@ -28,7 +28,7 @@ from stad_lite.pcsc.actionness import TubeBoxes
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.features import FrameMaps, clips, frame_maps, stream_clip
-from stad_lite.pcsc.model import Found, PCSCSystem, decode, outputs_by_stage
+from stad_lite.pcsc.model import Found, PCSCSystem, decode, output_after
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
@@ -189,10 +189,10 @@ def padded_truth(frames: Sequence[tuple[Any, Any]]) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The detections of one video, after each stage.
+    """The detections of one video, after each stage or after the last alone.
 
     stages: one a stage, rows in the order of frames
-    features: (n, features) of the last stage's rows, for actionness
+    features: (n, features) of the last one's rows, for actionness
     """
 
     stages: tuple[FrameBoxes, ...]
@@ -201,11 +201,12 @@ class Seen:
 
 @torch.no_grad()
 def look(
-    system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = None
+    system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = None, last: bool = False
 ) -> Iterator[tuple[str, Seen]]:
     """Yield every video's detections after each stage.
 
     maps: of the small networks, computed video by video where they are not given
+    last: only those after the last stage
     raises: FormatError
     """
     check_source(system, source)
@@ -217,11 +218,12 @@ def look(
             known = (
                 maps if maps is not None or config.trunk == "i3d" else frame_maps(network, source, [video])
             )
-            rows: list[list[Any]] = [[] for _ in range(config.stages + 1)]
+            wanted = range(config.stages if last else 0, config.stages + 1)
+            rows: list[list[Any]] = [[] for _ in wanted]
             features = []
             for numbers, clip in clips(source, config, video, known, BATCH):
                 outputs = network(clip["rgb"].to(device), clip["flow"].to(device))
-                found = [decode(output) for output in outputs_by_stage(outputs, config)]
+                found = [decode(output_after(outputs, config, number)) for number in wanted]
                 for stage, frames in zip(rows, found, strict=True):
                     stage += list(zip(numbers.tolist(), frames, strict=True))
                 boxes, item = _flat(found[-1], device)
@@ -261,7 +263,7 @@ def detect(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = Non
     Tubes are trimmed where actionness has been trained (``finish``).
     """
     videos = {}
-    for video, seen in look(system, source, maps):
+    for video, seen in look(system, source, maps, last=True):
         rows = seen.stages[-1]
         linked = tubes_of(rows, system.config, system.classes)
         tubes = linked.tubes
@@ -304,7 +306,7 @@ def finish(
     if is_trimmed(source):
         return (0,) * len(system.classes)
     truth = source.annotations.videos
-    found = [tube_boxes(system, seen, truth[video]) for video, seen in look(system, source, maps)]
+    found = [tube_boxes(system, seen, truth[video]) for video, seen in look(system, source, maps, last=True)]
     try:
         return actionness.train_actionness(system.network.actionness, found, seed=seed)
     except StadError as error:

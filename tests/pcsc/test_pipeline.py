@@ -149,6 +149,9 @@ def test_detections_after_each_stage(system, source, maps):
     assert video == source.videos[0] and len(seen.stages) == SMOKE.stages + 1
     assert seen.features.shape == (len(seen.stages[-1]), 2 * SMOKE.hidden)
     assert all((np.diff(rows.frame) >= 0).all() for rows in seen.stages)
+    ((_, only),) = pipeline.look(system, source.subset(source.videos[:1]), maps, last=True)
+    assert only.stages == seen.stages[-1:]
+    np.testing.assert_array_equal(only.features, seen.features)
 
 
 def toy(tubes: tuple[Tube, ...] | None, frames: FrameBoxes | None = None, flow: bool = True) -> VideoSource:
