@@ -207,8 +207,11 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
     sums: dict[str, Tensor] = {}
     for _ in range(config.accumulation):
         batch = distributed.to(next(batches), place)
-        with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
-            terms = system.loss(batch)
+        try:
+            with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
+                terms = system.loss(batch)
+        except NotFiniteError as error:
+            raise _not_finite("loss", training, step, f" ({error.problem})") from error
         loss = torch.stack([term.float() for term in terms.values()]).sum() / config.accumulation
         if not torch.isfinite(loss):
             raise _not_finite("loss", training, step)
@@ -224,11 +227,11 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
     return sums
 
 
-def _not_finite(what: str, training: _Training, step: int) -> NotFiniteError:
+def _not_finite(what: str, training: _Training, step: int, why: str = "") -> NotFiniteError:
     data = training.data
     names = [run_folder.item_name(data, index) for _, index in places(len(data), training.config, step)]
     return NotFiniteError(
-        f"the {what} of step {step + 1} is not finite; its batch is {', '.join(names)}",
+        f"the {what} of step {step + 1} is not finite{why}; its batch is {', '.join(names)}",
         remedy="look at these items, lower the learning rate or set clip_norm; the last checkpoint is whole",
     )
 

@@ -180,6 +180,19 @@ def test_a_loss_that_is_not_finite(tmp_path):
     assert all(torch.isfinite(value).all() for value in last(tmp_path)["network"].values())
 
 
+def test_a_loss_that_refuses_its_batch_is_told_with_its_items(tmp_path):
+    """As where a matching meets predictions that are not finite."""
+
+    class Refusing(Tiny):
+        def loss(self, batch):
+            raise NotFiniteError("an overlap is not finite", remedy="look for NaN among the boxes")
+
+    with pytest.raises(NotFiniteError, match=r"step 1 is not finite .an overlap is not finite.") as caught:
+        fit(Refusing(), Points(), CONFIG, tmp_path, device="cpu", say=silent)
+    named = {f"video_{index:02d}" for _, index in places(10, CONFIG, 0)}
+    assert all(name in str(caught.value) for name in named)
+
+
 def test_a_finished_run_says_so(straight):
     before = (straight / "checkpoints" / "last.pt").read_bytes()
     told: list[str] = []
