@@ -113,7 +113,7 @@ def video_maps(network: StepNetwork, source: VideoSource, video: str, mirror: bo
         network.features(read_input(source, network.config, video, some, mirror).to(device)[None])[0]
         for some in np.array_split(numbers, -(-len(numbers) // AT_ONCE))
     ]
-    return torch.cat(parts).half().cpu().numpy()
+    return torch.cat(parts).half().cpu().contiguous().numpy()  # as files give them: sums depend on the order
 
 
 def frame_maps(network: StepNetwork, source: VideoSource, mirror: bool = False) -> FrameMaps:
