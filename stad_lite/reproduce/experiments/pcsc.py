@@ -84,7 +84,7 @@ class Plan:
 
 def plan(profile: str) -> Plan:
     """Return what a profile does. raises: FormatError for an unknown one"""
-    return pick(profile, smoke=Plan(4, 2, 3, 4), lesson=Plan(400, 100, 60, 4), paper=Plan(800, 200, 200, 4))
+    return pick(profile, smoke=Plan(4, 2, 3, 4), lesson=Plan(400, 100, 60, 8), paper=Plan(800, 200, 200, 4))
 
 
 def settings(profile: str, change: dict[str, Any]) -> Settings:
