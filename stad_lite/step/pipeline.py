@@ -251,7 +251,8 @@ def look(
 ) -> Iterator[tuple[str, list[FrameRun], list[Dense]]]:
     """Yield every video's clips with what each step says of them, nothing left out yet.
 
-    maps: of all frames; for a frozen backbone they are computed video by video where they are not given
+    maps: of all frames; computed video by video where they are not given, each frame once for all clips that
+        see it (but for I3D, whose maps belong to clips)
     returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
     raises: FormatError
     """
@@ -260,7 +261,7 @@ def look(
     device = next(network.parameters()).device
     for video in progress(source.videos, desc="detecting"):
         known = maps
-        if maps is None and config.frozen:
+        if maps is None and (config.frozen or config.backbone != "i3d"):
             known = FrameMaps({video: video_maps(network, source, video)})
         runs = video_runs(source, video, config, config.stride)
         parts: list[list[Dense]] = [[] for _ in range(config.steps)]

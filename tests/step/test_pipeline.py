@@ -60,6 +60,7 @@ def test_maps_on_disk_equal_maps_and_frames(source, tmp_path):
     made = frame_maps(one.network, source, mirror=True)
     kept = kept_maps(one.network, source, tmp_path, "smoke", mirror=True)
     again = kept_maps(one.network, source, tmp_path, "smoke", mirror=True)
+    assert all(maps.flags.c_contiguous for maps in [*kept.maps.values(), *kept.mirrored.values()])
     video = source.videos[1]
     for other in (kept, again):
         np.testing.assert_array_equal(made.maps[video], other.maps[video])
@@ -130,6 +131,17 @@ def test_detect_gives_boxes_and_tubes_inside_the_videos(source):
         assert steps[-1].videos[video].frames == found.videos[video].frames
     again = pipeline.detect(one, source, frame_maps(one.network, source))
     assert again == found
+
+
+def test_a_backbone_that_is_trained_sees_each_frame_once_too(source):
+    one, seen = make(frozen=False, stride=2), []
+    one.network.backbone.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    video = source.videos[0]
+    ((_, runs, steps),) = pipeline.look(one, source.subset([video]))
+    assert sum(seen) == source.num_frames(video) == 16 and len(runs) == 6
+    batch = pipeline.collate([pipeline.item_of(one.config, source, run, None) for run in runs])
+    for found, answer in zip(steps, one.answers(batch), strict=True):
+        np.testing.assert_allclose(found.scores, answer.scores.numpy(), atol=1e-3)  # up to float16
 
 
 def test_a_frame_takes_its_boxes_from_the_nearest_clip():
