@@ -96,7 +96,7 @@ def _video_maps(network: PCSC, source: VideoSource, stream: str, video: str, mir
         (maps,) = backbone.eval()((turned(stream, values) if mirror else values).to(device)).values()
         parts.append(maps.half().cpu().numpy())
     backbone.train(training)
-    return np.ascontiguousarray(np.concatenate(parts))  # as files give them: sums depend on it
+    return np.ascontiguousarray(np.concatenate(parts))  # in the order that files have: sums depend on it
 
 
 def turned(stream: str, values: Tensor) -> Tensor:
