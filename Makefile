@@ -1,5 +1,6 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
+# WORKERS (processes that share the tests and chapters),
 # ARGS (passed on by reproduce, results, refresh, unit and bench).
 
 SHELL := bash
@@ -12,6 +13,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadfile
 VARIANT ?= -p seed 1 -p clip 7 -p late 3 -p stamps 8
 CHAPTERS ?= $(shell find book -name '*.ipynb' -not -path '*/_*' -not -path '*/.*' | sort)
 NOWHERE := runs/.no-data
@@ -48,10 +51,10 @@ system:  ## install chromium and npm where they are missing (Debian, as root)
 	done
 
 reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies go to runs/
-	@$(BIN)/python book/_tools/run_chapters.py $(ARGS)
+	@$(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) $(ARGS)
 
 results: $(READY)  ## the same, and keep the real-data figures in book/results/
-	@$(BIN)/python book/_tools/run_chapters.py --commit-results $(ARGS)
+	@$(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --commit-results $(ARGS)
 
 test: lint types unit doctest chapters variants  ## everything but the browser
 
@@ -62,19 +65,19 @@ types: $(READY)  ## mypy
 	@$(BIN)/mypy
 
 unit: $(READY)  ## the tests
-	@$(BIN)/python -m pytest tests -m "not browser and not slow" $(ARGS)
+	@$(BIN)/python -m pytest tests -m "not browser and not slow" $(SHARED) $(ARGS)
 
 doctest: $(READY)  ## the examples in docstrings
-	@$(BIN)/python -m pytest --doctest-modules stad_lite -q
+	@$(BIN)/python -m pytest --doctest-modules stad_lite -q $(SHARED)
 
 chapters: $(READY)  ## the chapters against their committed outputs, with the data (if present) and without
 ifeq ($(strip $(CHAPTERS)),)
 	@echo "there is no chapter yet"
 else
-	@STAD_PROGRESS=0 $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(CHAPTERS)
+	@STAD_PROGRESS=0 $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(SHARED) $(CHAPTERS)
 	@mkdir -p $(NOWHERE)
 	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" \
-	  $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(CHAPTERS)
+	  $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(SHARED) $(CHAPTERS)
 endif
 
 browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
@@ -87,7 +90,7 @@ book: $(READY) system  ## build the site into book/_build/html (warnings are err
 	@$(BIN)/python book/_tools/build_site.py
 
 variants: $(READY)  ## run every chapter with other parameters
-	@STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --out runs/variants $(VARIANT)
+	@STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --out runs/variants $(VARIANT)
 
 picture: $(READY)  ## draw the README's picture
 	@$(BIN)/python book/_tools/picture.py

@@ -1,6 +1,7 @@
 """Run the chapters with papermill: executed copies, one results file a chapter, one summary.
 
     python book/_tools/run_chapters.py [--profile smoke] [--only CHAPTER] [-p NAME VALUE] [--out DIR]
+                                       [--jobs N]
 
 A chapter that fails is named with its cell and traceback, the others still run; the exit code is
 then 1. With --commit-results the real-data figures are written to book/results/ as well.
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from kernels import kernel_options
@@ -60,12 +62,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(line)
     outcomes = []
     quiet = os.environ.get("STAD_PROGRESS") == "0"
-    with tqdm(wanted, unit="chapter", disable=quiet, dynamic_ncols=True) as bar:
-        for chapter in bar:
-            bar.set_description(chapter.name)
-            outcomes.append(_run(chapter, values[chapter.name], options.out))
-            if outcomes[-1].failure:
-                tqdm.write(f"FAILED {outcomes[-1].failure}", file=sys.stderr)
+    # processes, as papermill's event loop and kernel sockets do not share one; in the order of the book
+    runs = Parallel(n_jobs=options.jobs, return_as="generator")(
+        delayed(_run)(chapter, values[chapter.name], options.out) for chapter in wanted
+    )
+    with tqdm(runs, total=len(wanted), unit="chapter", disable=quiet, dynamic_ncols=True) as bar:
+        for outcome in bar:
+            outcomes.append(outcome)
+            bar.set_description(outcome.chapter.name)
+            if outcome.failure:
+                tqdm.write(f"FAILED {outcome.failure}", file=sys.stderr)
     _summarise(outcomes, options.out)
     if options.commit_results:
         _commit(outcomes, options.book / "results")
@@ -82,6 +88,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="CHAPTER", help="may be given several times")
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--out", type=Path, default=BOOK.parent / "runs" / "latest")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="chapters at a time")
     parser.add_argument("--commit-results", action="store_true", help="write book/results/ too")
     parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
