@@ -74,7 +74,7 @@ def link(
 
     method: ``online``, ``tubelets`` or ``viterbi``
     config: settings of that method, the name of a preset (``PRESETS``), or None for the defaults
-    trim: a trim, its name (``TRIMS``), or None; it replaces the tubes' scores by those of their runs
+    trim: a trim, its name (``TRIMS``), or None; runs are scored anew unless ``rescore`` is False
     raises: StadError for an unknown name, FormatError for settings of another method or a video that
         has tubes or segments but no frame boxes
     """

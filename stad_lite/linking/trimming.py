@@ -26,6 +26,7 @@ class LabelSmoothing:
         ``all`` between all classes (ROAD) and needs their scores as evidence
     min_run: frames that a run of the tube's class needs
     top_k: a run's score is the mean of this many of its best box scores; None for all
+    rescore: whether a run is scored anew; if not, it keeps the score of its tube
     empty: what becomes of a tube without a run: ``drop`` or ``keep`` it whole
 
     Source: Saha et al., Deep Learning for Detecting Multiple Space-Time Action Tubes in Videos, Eq. 3;
@@ -36,6 +37,7 @@ class LabelSmoothing:
     labels: str = "two"
     min_run: int = 1
     top_k: int | None = None
+    rescore: bool = True
     empty: str = "drop"
 
     def __post_init__(self) -> None:
@@ -59,8 +61,10 @@ class MedianFilter:
         score (the earliest of equals), or ``split`` the tube into all its runs
     min_run: frames that a run needs
     empty: what becomes of a tube without a run: ``drop`` or ``keep`` it whole
+    top_k, rescore: as in ``LabelSmoothing``
 
-    The paper gives neither width nor threshold nor what becomes of several runs; all are our choice.
+    The paper gives neither width nor threshold, nor what becomes of several runs and of the score; all are
+    our choice.
     Source: PCSC Section 3.4.
     """
 
@@ -70,6 +74,7 @@ class MedianFilter:
     min_run: int = 1
     empty: str = "drop"
     top_k: int | None = None
+    rescore: bool = True
 
     def __post_init__(self) -> None:
         choice("keep", self.keep, ("longest", "best", "split"))
@@ -175,14 +180,16 @@ def runs(mask: np.ndarray) -> np.ndarray:
     return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
 
 
-def cut(tube: Tube, start: int, end: int, top_k: int | None = None) -> Tube:
-    """Return the tube's boxes start to end (counted from its own first), scored anew.
+def cut(tube: Tube, start: int, end: int, top_k: int | None = None, rescore: bool = True) -> Tube:
+    """Return the tube's boxes start to end (counted from its own first).
 
-    top_k: the score is the mean of this many of the best box scores; None for all. Without box scores
-        the tube's score stays.
+    top_k: the score is the mean of this many of the best box scores; None for all
+    rescore: False leaves the tube's score, as do missing box scores
     """
     scores = None if tube.box_scores is None else tube.box_scores[start:end]
-    score = tube.score if scores is None else float(np.sort(scores)[::-1][:top_k].mean())
+    score = tube.score
+    if rescore and scores is not None:
+        score = float(np.sort(scores)[::-1][:top_k].mean())
     return Tube(tube.start + start, tube.boxes[start:end], tube.label, score, scores)
 
 
@@ -210,7 +217,7 @@ def trim_tubes(
         if not kept and trim.empty == "keep":
             kept, whole = [(0, len(tube))], whole + 1
         removed += not kept
-        pieces += [cut(tube, start, end, trim.top_k) for start, end in kept]
+        pieces += [cut(tube, start, end, trim.top_k, trim.rescore) for start, end in kept]
         source += [index] * len(kept)
     return Trimmed(tuple(pieces), tuple(source), removed, short, whole)
 

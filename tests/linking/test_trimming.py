@@ -168,6 +168,15 @@ def test_actionness_may_differ_from_the_scores() -> None:
     assert trimmed.tubes[0].score == 0.5
 
 
+@pytest.mark.parametrize("kind", [LabelSmoothing, MedianFilter])
+def test_a_run_may_keep_the_score_of_its_tube(kind: Any) -> None:
+    low_then_high = Tube(0, np.array([[0.0, 0, 9, 9]] * 40), "run", 0.3, np.repeat([0.0, 0.8], 20))
+    anew, kept = (trim_tubes([low_then_high], kind(rescore=rescore)).tubes[0] for rescore in (True, False))
+    assert (anew.start, anew.end) == (kept.start, kept.end) == (20, 40)
+    assert (anew.score, kept.score) == (pytest.approx(0.8), 0.3)
+    np.testing.assert_array_equal(kept.box_scores, [0.8] * 20)
+
+
 @pytest.mark.parametrize("trim", [LabelSmoothing(), MedianFilter()])
 def test_nothing_and_bad_evidence(trim: Any) -> None:
     assert trim_tubes([], trim).tubes == ()
