@@ -11,6 +11,7 @@ from stad_lite.schedule import TrainConfig
 
 TRUNKS = ("stack", "i3d")
 MESSAGES = ("both", "image", "roi", "none")
+COMBINE = ("union", "boost")
 DIRECTIONS = ("both", "to_rgb", "to_flow")
 FROZEN = (("backbones", 0.0),)
 """The small networks' maps are computed before training."""
@@ -47,10 +48,14 @@ class PCSCConfig:
     own_nms, other_nms: of a stream's own boxes and of the other stream's, the lower one (ours)
     confidence: proposals from a stage's boxes need this probability (ours)
     stage_keep: boxes of either source that become proposals of a stage
+    combine: how the boxes of both streams become the output: their ``union``, as the paper says, or that
+        after a ``boost`` of boxes that overlap one of the other stream by ``boost_overlap`` (ours; Saha et
+        al.)
     min_score, nms, keep: of the output of a stage: class by class
     actionness_hidden: width of the actionness detectors' shared layer, 0 for none (ours)
     linking, trim: ROAD's linking without temporal labelling; the median filter on actionness (ours: width and
-        threshold by video-mAP@.5 on the split val of the synthetic clips)
+        threshold, and that a trimmed tube keeps its score, by video-mAP@.5 on the split val of the synthetic
+        clips)
     raises: FormatError
     """
 
@@ -91,15 +96,19 @@ class PCSCConfig:
     other_nms: float = 0.3
     confidence: float = 0.05
     stage_keep: int = 8
+    combine: str = "union"
+    boost_overlap: float = 0.3
     min_score: float = 0.01
     nms: float = 0.5
     keep: int = 10
     actionness_hidden: int = 64
     linking: OnlineConfig = field(default_factory=OnlineConfig.road)
-    trim: MedianFilter = field(default_factory=lambda: MedianFilter(width=17, threshold=0.2, empty="keep"))
+    trim: MedianFilter = field(
+        default_factory=lambda: MedianFilter(width=9, threshold=0.1, empty="keep", rescore=False)
+    )
 
     def __post_init__(self) -> None:
-        known = {"trunk": TRUNKS, "messages": MESSAGES, "directions": DIRECTIONS}
+        known = {"trunk": TRUNKS, "messages": MESSAGES, "directions": DIRECTIONS, "combine": COMBINE}
         for name, choices in known.items():
             if getattr(self, name) not in choices:
                 raise FormatError(
@@ -161,7 +170,7 @@ class PCSCConfig:
             hidden=1024,
             stage_keep=100,
             actionness_hidden=0,
-            trim=MedianFilter(width=17, threshold=0.1, empty="keep"),
+            trim=MedianFilter(width=17, threshold=0.1, empty="keep", rescore=False),
         )
 
 

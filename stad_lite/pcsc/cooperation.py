@@ -197,6 +197,36 @@ def join(*parts: Proposals) -> Proposals:
 
 
 @torch.no_grad()
+def boost(stages: Sequence[Detections], streams: Sequence[str], overlap: float) -> list[Detections]:
+    """Let the boxes of one stream vote for those of the other, class by class.
+
+    A box's score becomes (s + o s') / 2 with s' the score of the other stream's box that overlaps it most, o
+    the overlap; s' counts 0 where no box overlaps by ``overlap``. NMS alone takes the larger of two scores:
+    that never joins what RGB knows of a box and what flow knows of it.
+
+    stages, streams: the detections, and the stream that each belongs to
+    raises: FormatError where the two do not count the same
+    Source: Saha et al., Deep Learning for Detecting Multiple Space-Time Action Tubes in Videos, fusion of
+        appearance and motion cues (their sum, halved so that it stays a probability).
+    """
+    if len(stages) != len(streams):
+        raise FormatError(f"{len(stages)} stages of {len(streams)} streams", remedy="name the stream of each")
+    counts = [found.scores.shape[1] for found in stages]
+    if not sum(counts):
+        return list(stages)
+    boxes, scores, valid = (torch.cat(columns, 1) for columns in zip(*stages, strict=True))
+    side = torch.tensor([STREAMS.index(stream) for stream in streams], device=boxes.device)
+    side = side.repeat_interleave(torch.tensor(counts, device=boxes.device))
+    table = rearrange(boxes, "b n k xyxy -> b k n xyxy")
+    shared = box_ops.pairwise_iou(table, table) * (side[:, None] != side) * valid[:, None, None]
+    most, place = shared.max(-1)
+    votes = rearrange(scores, "b n k -> b k n")
+    votes = (votes + torch.where(most >= overlap, most * votes.gather(2, place), 0)) / 2
+    changed = rearrange(votes, "b k n -> b n k").split(counts, 1)
+    return [found._replace(scores=one) for found, one in zip(stages, changed, strict=True)]
+
+
+@torch.no_grad()
 def union(
     stages: Sequence[Detections], score: float, threshold: float, keep: int, before: int = 100
 ) -> Output:

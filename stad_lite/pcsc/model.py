@@ -287,10 +287,14 @@ def region_loss(
 def output_after(outputs: Outputs, config: PCSCConfig, number: int) -> Output:
     """Return the detections after a stage: the union of all boxes up to it, after NMS.
 
+    With ``combine="boost"`` the streams vote for each other's boxes first.
     Source: PCSC Sec. 4.3.
     """
-    stages = [stage.found for stage in outputs.stages if stage.number <= number]
-    return cooperation.union(stages, config.min_score, config.nms, config.keep)
+    stages = [stage for stage in outputs.stages if stage.number <= number]
+    found = [stage.found for stage in stages]
+    if config.combine == "boost":
+        found = cooperation.boost(found, [stage.stream for stage in stages], config.boost_overlap)
+    return cooperation.union(found, config.min_score, config.nms, config.keep)
 
 
 def outputs_by_stage(outputs: Outputs, config: PCSCConfig) -> list[Output]:

@@ -10,7 +10,7 @@ predictions = detect(system, other_source)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -193,20 +193,27 @@ class Seen:
 
     stages: one a stage, rows in the order of frames
     features: (n, features) of the last one's rows, for actionness
+    also: the same after each stage under another ``combine``
     """
 
     stages: tuple[FrameBoxes, ...]
     features: np.ndarray
+    also: dict[str, tuple[FrameBoxes, ...]] = field(default_factory=dict)
 
 
 @torch.no_grad()
 def look(
-    system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = None, last: bool = False
+    system: PCSCSystem,
+    source: VideoSource,
+    maps: FrameMaps | None = None,
+    last: bool = False,
+    also: Sequence[str] = (),
 ) -> Iterator[tuple[str, Seen]]:
     """Yield every video's detections after each stage.
 
     maps: of the small networks, computed video by video where they are not given
     last: only those after the last stage
+    also: other values of ``combine`` to tell the same by
     raises: FormatError
     """
     check_source(system, source)
@@ -219,16 +226,20 @@ def look(
                 maps if maps is not None or config.trunk == "i3d" else frame_maps(network, source, [video])
             )
             wanted = range(config.stages if last else 0, config.stages + 1)
-            rows: list[list[Any]] = [[] for _ in wanted]
+            ways = {way: replace(config, combine=way) for way in (config.combine, *also)}
+            rows: dict[str, list[list[Any]]] = {way: [[] for _ in wanted] for way in ways}
             features = []
             for numbers, clip in clips(source, config, video, known, BATCH):
                 outputs = network(clip["rgb"].to(device), clip["flow"].to(device))
-                found = [decode(output_after(outputs, config, number)) for number in wanted]
-                for stage, frames in zip(rows, found, strict=True):
-                    stage += list(zip(numbers.tolist(), frames, strict=True))
-                boxes, item = _flat(found[-1], device)
-                features.append(network.describe(outputs.levels, boxes, item).cpu().numpy())
-            yield video, Seen(tuple(map(_rows, rows)), np.concatenate(features))
+                for way, chosen in ways.items():
+                    found = [decode(output_after(outputs, chosen, number)) for number in wanted]
+                    for stage, frames in zip(rows[way], found, strict=True):
+                        stage += list(zip(numbers.tolist(), frames, strict=True))
+                    if way == config.combine:
+                        boxes, item = _flat(found[-1], device)
+                        features.append(network.describe(outputs.levels, boxes, item).cpu().numpy())
+            told = {way: tuple(map(_rows, stages)) for way, stages in rows.items()}
+            yield video, Seen(told.pop(config.combine), np.concatenate(features), told)
     finally:
         network.train(training)
 

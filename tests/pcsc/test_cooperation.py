@@ -131,7 +131,45 @@ def test_the_output_of_a_stage_holds_what_earlier_stages_found():
     assert int(again.valid[0, 0].sum()) == 1  # the same box from two stages is one detection
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_streams_vote_as_in_the_plain_loop(seed):
+    torch.manual_seed(seed)
+    counts, streams = (5, 7, 0, 3), ("rgb", "flow", "rgb", "flow")
+    stages = [
+        Detections(some_boxes(2, n, 3, size=20.0), torch.rand(2, n, 3), torch.rand(2, n) > 0.2)
+        for n in counts
+    ]
+    boosted, votes = cooperation.boost(stages, streams, 0.3), 0
+    for mine, (one, stream) in zip(boosted, zip(stages, streams, strict=True), strict=True):
+        for frame, row, label in torch.ones_like(one.scores).nonzero().tolist():
+            most, vote = 0.0, 0.0
+            for other, its in zip(stages, streams, strict=True):
+                for place in other.valid[frame].nonzero()[:, 0].tolist() if its != stream else ():
+                    pair = one.boxes[frame, row, label], other.boxes[frame, place, label]
+                    shared = float(box_ops.pairwise_iou(pair[0][None], pair[1][None]))
+                    if shared > most:
+                        most, vote = shared, float(other.scores[frame, place, label])
+            wanted = (float(one.scores[frame, row, label]) + (most * vote if most >= 0.3 else 0)) / 2
+            assert float(mine.scores[frame, row, label]) == pytest.approx(wanted, abs=1e-6)
+            votes += most >= 0.3
+        assert torch.equal(mine.boxes, one.boxes) and torch.equal(mine.valid, one.valid)
+    assert votes > 20
+
+
+def test_a_stream_alone_gets_no_votes():
+    found = detections(NEAR, [[0.9, 0.1], [0.2, 0.8]])
+    for streams in (["rgb"], ["flow"]):
+        (alone,) = cooperation.boost([found], streams, 0.3)
+        torch.testing.assert_close(alone.scores, found.scores / 2)
+    both = cooperation.boost([found, found], ["rgb", "flow"], 0.3)
+    torch.testing.assert_close(both[0].scores, found.scores)  # the same box from both streams: s + s, halved
+    nothing = Detections(torch.zeros(2, 0, 3, 4), torch.zeros(2, 0, 3), torch.zeros(2, 0, dtype=torch.bool))
+    assert cooperation.boost([nothing], ["rgb"], 0.3)[0].scores.shape == (2, 0, 3)
+
+
 def test_bad_input():
+    with pytest.raises(FormatError, match="1 stages of 2 streams"):
+        cooperation.boost([detections(FAR, [[0.9]])], ["rgb", "flow"], 0.3)
     with pytest.raises(FormatError, match="no stages"):
         cooperation.union([], 0.05, 0.5, 5)
     with pytest.raises(FormatError, match="different batches"):

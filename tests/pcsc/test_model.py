@@ -240,6 +240,7 @@ def test_bad_input():
     [
         ({"messages": "some"}, "messages 'some'"),
         ({"directions": "rgb"}, "directions 'rgb'"),
+        ({"combine": "sum"}, "combine 'sum'"),
         ({"trunk": "vgg"}, "trunk 'vgg'"),
         ({"stages": -1}, "stages is -1"),
         ({"every": 0}, "every is 0"),

@@ -15,6 +15,7 @@ from stad_lite.metrics import evaluate
 from stad_lite.pcsc import features, pipeline
 from stad_lite.pcsc.config import PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS
+from stad_lite.pcsc.model import PCSCSystem
 from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -153,6 +154,17 @@ def test_detections_after_each_stage(system, source, maps):
     ((_, only),) = pipeline.look(system, source.subset(source.videos[:1]), maps, last=True)
     assert only.stages == seen.stages[-1:]
     np.testing.assert_array_equal(only.features, seen.features)
+
+
+def test_detections_under_another_way_to_combine(system, source, maps):
+    some = source.subset(source.videos[:1])
+    ((_, seen),) = pipeline.look(system, some, maps, also=("boost",))
+    ((_, plain),) = pipeline.look(system, some, maps)
+    assert seen.stages == plain.stages and not plain.also
+    other = PCSCSystem(replace(SMOKE, combine="boost"), system.classes)
+    other.network.load_state_dict(system.network.state_dict())
+    ((_, boosted),) = pipeline.look(other, some, maps)
+    assert seen.also["boost"] == boosted.stages != plain.stages
 
 
 def toy(tubes: tuple[Tube, ...] | None, frames: FrameBoxes | None = None, flow: bool = True) -> VideoSource:

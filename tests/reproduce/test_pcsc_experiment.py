@@ -39,9 +39,17 @@ def test_estimated_flow_is_another_flow_of_the_same_frames(monkeypatch, tmp_path
 def test_a_whole_run(monkeypatch, tmp_path):
     monkeypatch.setenv("STAD_CACHE", str(tmp_path))
     figures = experiment.run("base", 0, "smoke")
-    assert {"stage0", "stage1", "stage2", "recall_union", "only_flow", "cpu_seconds"} <= set(figures)
+    assert {"stage0", "stage1", "stage2", "boost0", "boost2", "cpu_seconds"} <= set(figures)
+    assert {"recall_union", "only_flow"} <= set(figures)
     assert {"tubes", "tubes_actionness", "tubes_labels", "tubes_20"} <= set(figures)
     assert all(0 <= value <= 100 for name, value in figures.items() if not name.endswith("seconds"))
     again = experiment.run("base", 0, "smoke")
     same = [name for name in figures if not name.endswith("seconds")]
     assert [again[name] for name in same] == [figures[name] for name in same]
+
+
+def test_no_tubes_where_a_stream_is_corrupted(monkeypatch, tmp_path):
+    monkeypatch.setenv("STAD_CACHE", str(tmp_path))
+    figures = experiment.run("flow_4", 0, "smoke")
+    assert {"stage2", "boost2", "recall_union"} <= set(figures)
+    assert not any(name.startswith("tubes") for name in figures)
