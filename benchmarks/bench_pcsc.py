@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.full_size import cut, once
-from benchmarks.measure import in_turn, origin, report_parts
+from benchmarks.measure import compare_parts, origin, report_parts
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.pcsc import pipeline
 from stad_lite.pcsc.config import MESSAGES, PCSCConfig, schedule
@@ -90,20 +90,13 @@ def parts_of(config: PCSCConfig, count: int) -> dict[str, Callable[[], Any]]:
 def rows(configs: dict[str, PCSCConfig], sizes: Sizes) -> dict[str, Any]:
     """Return, for each configuration, CPU ms of the parts for one key frame, and the parameters."""
     parts = {name: parts_of(config, sizes.frames) for name, config in configs.items()}
-    works = {(name, part): call for name, calls in parts.items() for part, call in calls.items()}
-    seconds = {key: value / sizes.frames for key, value in in_turn(works, sizes.rounds).items()}
-    first = next(iter(configs))
-    wholes = {name: sum(seconds[name, part] for part in calls) for name, calls in parts.items()}
-    return {
-        name: {
-            **{f"{part}, ms": round(1e3 * seconds[name, part], 3) for part in parts[name]},
-            "share of the backbones, %": round(100 * seconds[name, "backbones"] / wholes[name], 1),
-            "whole, times the first row's": round(wholes[name] / wholes[first], 3),
-            "frames a second": round(1 / wholes[name], 1),
+    found, seconds = compare_parts(parts, "backbones", sizes.frames, sizes.rounds)
+    for name, config in configs.items():
+        found[name] |= {
+            "frames a second": round(1 / sum(seconds[name].values()), 1),
             "parameters": parameters(build(config, SYNTHETIC).network)[0],
         }
-        for name, config in configs.items()
-    }
+    return found
 
 
 def stages(sizes: Sizes) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.full_size import cut, once
-from benchmarks.measure import in_turn, origin, report_parts, wall_seconds
+from benchmarks.measure import compare_parts, origin, report_parts, wall_seconds
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.step import pipeline
 from stad_lite.step.config import StepConfig, schedule
@@ -109,20 +109,14 @@ def parts_of(config: StepConfig, sizes: Sizes) -> dict[str, Callable[[], Any]]:
 def rows(configs: dict[str, StepConfig], sizes: Sizes) -> dict[str, Any]:
     """Return, for each configuration, CPU ms of the parts for one clip, and frames of video a CPU second."""
     parts = {name: parts_of(config, sizes) for name, config in configs.items()}
-    works = {(name, part): call for name, calls in parts.items() for part, call in calls.items()}
-    seconds = {key: value / sizes.clips for key, value in in_turn(works, sizes.rounds).items()}
-    first = next(iter(configs))
-    wholes = {name: sum(seconds[name, part] for part in calls) for name, calls in parts.items()}
-    return {
-        name: {
-            **{f"{part}, ms": round(1e3 * seconds[name, part], 3) for part in parts[name]},
-            "share of the backbone, %": round(100 * seconds[name, "backbone"] / wholes[name], 1),
-            "heads, times the first row's": round(seconds[name, "heads"] / seconds[first, "heads"], 2),
-            "whole, times the first row's": round(wholes[name] / wholes[first], 3),
-            "frames a second": round(config.clip / wholes[name], 1),
+    found, seconds = compare_parts(parts, "backbone", sizes.clips, sizes.rounds)
+    first = next(iter(seconds.values()))["heads"]
+    for name, config in configs.items():
+        found[name] |= {
+            "heads, times the first row's": round(seconds[name]["heads"] / first, 2),
+            "frames a second": round(config.clip / sum(seconds[name].values()), 1),
         }
-        for name, config in configs.items()
-    }
+    return found
 
 
 def steps(sizes: Sizes) -> dict[str, Any]:

@@ -52,6 +52,33 @@ def in_turn(works: Mapping[Name, Callable[[], Any]], rounds: int = 1) -> dict[Na
     return {name: statistics.median(row[name] for row in taken) for name in works}
 
 
+def compare_parts(
+    works: Mapping[str, Mapping[str, Callable[[], Any]]], shared: str, items: int, rounds: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, float]]]:
+    """Return what parts of some rows cost beside each other, measured in turn.
+
+    works: row -> part -> call
+    shared: the part whose share of the whole is told
+    items: what a call does, such as clips; all figures are for one
+    returns: figures of each row (CPU ms of its parts, the share, the whole against the first row's), and CPU
+        seconds of its parts
+    """
+    calls = {(row, part): call for row, parts in works.items() for part, call in parts.items()}
+    taken = {key: value / items for key, value in in_turn(calls, rounds).items()}
+    seconds = {row: {part: taken[row, part] for part in parts} for row, parts in works.items()}
+    wholes = {row: sum(parts.values()) for row, parts in seconds.items()}
+    first = next(iter(wholes.values()))
+    figures: dict[str, dict[str, Any]] = {
+        row: {
+            **{f"{part}, ms": round(1e3 * value, 3) for part, value in parts.items()},
+            f"share of the {shared}, %": round(100 * parts[shared] / wholes[row], 1),
+            "whole, times the first row's": round(wholes[row] / first, 3),
+        }
+        for row, parts in seconds.items()
+    }
+    return figures, seconds
+
+
 def commit() -> str:
     """Return the commit that is checked out, with "+" where files differ from it; "unknown" outside git."""
     words = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]

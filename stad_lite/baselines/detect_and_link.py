@@ -13,7 +13,7 @@ import numpy as np
 
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.baselines.dense import Found
-from stad_lite.baselines.pipeline import Batch, DenseSystem, check_source, no_actors, stream_inputs
+from stad_lite.baselines.pipeline import Batch, DenseSystem, no_actors, stream_inputs
 from stad_lite.data.source import VideoSource
 from stad_lite.linking import TRIMS, Tubelets, link, link_tubelets
 from stad_lite.progress import progress
@@ -31,7 +31,7 @@ def detect(system: DenseSystem, source: VideoSource) -> Predictions:
 
     raises: FormatError where the source has another size than the config
     """
-    check_source(source, system.config)
+    source.check(system.config.size)
     videos = progress(source.videos, len(source.videos), "detecting")
     found = {video: find(system, source, video) for video in videos}
     counts = {video: source.num_frames(video) for video in found}

@@ -102,7 +102,7 @@ class TrainingSet:
     runs: list[FrameRun] = field(init=False)
 
     def __post_init__(self) -> None:
-        check_source(self.source, self.config)
+        self.source.check(self.config.size)
         if not self.source.classes:
             raise FormatError("the source has no truth to train on", remedy="give one with annotations")
         stride = max(1, self.config.clip // 4)
@@ -144,15 +144,6 @@ def training_set(system: DenseSystem | DenseConfig, source: VideoSource) -> Trai
             f"the source's classes {', '.join(source.classes)} are not the system's", remedy="build it anew"
         )
     return TrainingSet(source, system.config)
-
-
-def check_source(source: VideoSource, config: DenseConfig) -> None:
-    """Refuse a source of another size than the config's. raises: FormatError"""
-    if tuple(source.size) != tuple(config.size):
-        raise FormatError(
-            f"the source has frames of {source.size} and the config of {config.size}",
-            remedy="open the source with the config's size",
-        )
 
 
 def widened(run: FrameRun, margin: int, num_frames: int) -> FrameRun:

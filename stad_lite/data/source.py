@@ -7,7 +7,7 @@ estimated, once as well, for files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -123,6 +123,23 @@ class VideoSource:
         for name in names:
             self._known(name)
         return replace(self, annotations=self.annotations.subset(names))
+
+    def check(self, size: Size, flow: bool = False, classes: Sequence[str] | None = None) -> None:
+        """Refuse a use that the source does not fit.
+
+        size: (height, width) that a system reads; flow: whether it reads flow; classes: that it was built for
+        raises: FormatError, with the name of the data set
+        """
+        problem, remedy = "", ""
+        if tuple(self.size) != tuple(size):
+            problem = f"the source has frames of {tuple(self.size)} and the configuration of {tuple(size)}"
+            remedy = "open the source at the configuration's size"
+        elif flow and self.read_flow is None:
+            problem, remedy = "the detector looks at flow but the source has no flow", "open it with flow"
+        elif classes is not None and self.classes != tuple(classes):
+            problem, remedy = "the source has other classes than the system", "build it for these classes"
+        if problem:
+            raise FormatError(problem, file=self.annotations.dataset, remedy=remedy)
 
     def _known(self, video: str) -> VideoAnnotation:
         if video not in self.annotations.videos:

@@ -135,13 +135,7 @@ def training_set(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None
     raises: FormatError where classes or size are not the system's, or no frame holds an action
     """
     config = system.config
-    check_source(system, source)
-    if source.classes != system.classes:
-        raise FormatError(
-            "the source has other classes than the system",
-            file=source.annotations.dataset,
-            remedy="build it for these classes",
-        )
+    source.check(config.size, flow=True, classes=system.classes)
     places = key_frames(source, config.every)
     if not places:
         raise FormatError(
@@ -152,22 +146,6 @@ def training_set(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None
     if config.trunk == "stack" and maps is None:
         maps = frame_maps(system.network, source, mirror=True)
     return KeyFrames(config, source, places, maps)
-
-
-def check_source(system: PCSCSystem, source: VideoSource) -> None:
-    """Refuse a source without flow or of another size than the configuration's."""
-    if source.read_flow is None:
-        raise FormatError(
-            "PCSC has a flow stream but the source has no flow",
-            file=source.annotations.dataset,
-            remedy="open it with flow",
-        )
-    if tuple(source.size) != tuple(system.config.size):
-        raise FormatError(
-            f"the source is {source.size} and the configuration {system.config.size}",
-            file=source.annotations.dataset,
-            remedy="open the source at the configuration's size",
-        )
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -216,7 +194,7 @@ def look(
     also: other values of ``combine`` to tell the same by
     raises: FormatError
     """
-    check_source(system, source)
+    source.check(system.config.size, flow=True)
     network, config, training = system.network, system.config, system.network.training
     network.eval()
     device = next(network.parameters()).device

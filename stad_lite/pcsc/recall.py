@@ -16,7 +16,7 @@ from stad_lite.pcsc.cooperation import STREAMS, Proposals
 from stad_lite.pcsc.detector import Truth
 from stad_lite.pcsc.features import FrameMaps, clips
 from stad_lite.pcsc.model import PCSCSystem
-from stad_lite.pcsc.pipeline import BATCH, boxes_on, check_source, padded_truth
+from stad_lite.pcsc.pipeline import BATCH, boxes_on, padded_truth
 
 PROPOSERS = (*STREAMS, "union")
 
@@ -85,7 +85,7 @@ def proposal_recall(
     raises: FormatError where no frame holds a true box
     Source: PCSC Sec. 3.2 (either stream's proposals cover the true regions only partly).
     """
-    check_source(system, source)
+    source.check(system.config.size, flow=True)
     network, training = system.network, system.network.training
     network.eval()
     device = next(network.parameters()).device

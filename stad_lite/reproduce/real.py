@@ -291,7 +291,7 @@ def step_figures(
         shown = ((video, runs, steps[number]) for video, runs, steps in looks)
         found = step.assemble(systems[0], test, shown)
         result = evaluate(test.annotations, found, "frame-map", 0.5, convention, source="frames")
-        figures[f"step{number + 1}"] = figures["frame_map"] = _value(result.iou[0.5])
+        figures[f"step{number + 1}"] = figures["frame_map"] = result.iou[0.5]
     if has_tubes(test):
         figures |= tube_figures(test.annotations, found, "video_map", convention)
     return figures
@@ -346,7 +346,7 @@ def pcsc_figures(system: PCSCSystem, test: VideoSource, convention: str = "sound
     truth, figures = test.annotations, {}
     for number, found in enumerate(stages):
         result = evaluate(truth, Predictions(system.classes, found), "frame-map", 0.5, convention)
-        figures[f"stage{number}"] = figures["frame_map"] = _value(result.iou[0.5])
+        figures[f"stage{number}"] = figures["frame_map"] = result.iou[0.5]
     for name, by_video in tubes.items():
         if by_video and has_tubes(test):
             answers = {video: VideoPredictions(tubes=tuple(some)) for video, some in by_video.items()}
@@ -363,13 +363,8 @@ def tube_figures(truth: Annotations, found: Predictions, name: str, convention: 
     """Return video-mAP as ``name``_5, _10, _20, _50 and _75, and the mean over .5:.05:.95 as ``name``."""
     levels = tuple(sorted({*TUBE_LEVELS, *RANGE}))
     result = evaluate(truth, found, "video-map", levels, convention)
-    figures = {f"{name}_{round(100 * level)}": _value(result.iou[level]) for level in TUBE_LEVELS}
-    return {**figures, name: sum(_value(result.iou[level]) for level in RANGE) / len(RANGE)}
-
-
-def _value(found: float) -> float:
-    """A figure; 0 where nothing was found."""
-    return 0.0 if found != found else float(found)
+    figures = {f"{name}_{round(100 * level)}": result.iou[level] for level in TUBE_LEVELS}
+    return {**figures, name: sum(result.iou[level] for level in RANGE) / len(RANGE)}
 
 
 def _silent(line: str) -> None:

@@ -209,24 +209,8 @@ def has_truth(source: VideoSource, run: FrameRun, config: StepConfig) -> bool:
 
 def check_source(system: StepSystem, source: VideoSource, truth: bool = False) -> None:
     """Refuse a source that the system cannot read. raises: FormatError"""
-    if tuple(source.size) != tuple(system.config.size):
-        raise FormatError(
-            f"the source is {source.size} and the configuration {system.config.size}",
-            file=source.annotations.dataset,
-            remedy="open the source at the configuration's size",
-        )
-    if system.config.stream != "rgb" and source.read_flow is None:
-        raise FormatError(
-            "the detector looks at flow but the source has none",
-            file=source.annotations.dataset,
-            remedy="open it with flow",
-        )
-    if truth and source.classes != system.classes:
-        raise FormatError(
-            "the source has other classes than the system",
-            file=source.annotations.dataset,
-            remedy="build it for these classes",
-        )
+    flow = system.config.stream != "rgb"
+    source.check(system.config.size, flow, system.classes if truth else None)
 
 
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:

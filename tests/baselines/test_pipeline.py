@@ -196,7 +196,7 @@ def test_predicting_leaves_the_mode_of_the_network(source):
 
 
 def test_bad_sources_are_refused(source):
-    with pytest.raises(FormatError, match=r"frames of \(32, 32\) and the config of \(64, 64\)"):
+    with pytest.raises(FormatError, match=r"frames of \(32, 32\) and the configuration of \(64, 64\)"):
         training_set(tiny(size=(64, 64)), source)
     with pytest.raises(FormatError, match="frames of"):
         detect(build(tiny(size=(64, 64)), source.classes), source)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks import measure
 from benchmarks.full_size import cut, once
 from benchmarks.measure import in_turn
 from stad_lite.pcsc import pipeline as pcsc
@@ -74,3 +75,13 @@ def test_calls_take_their_turn_after_one_each_to_warm_up():
     calls: list[str] = []
     found = in_turn({name: lambda n=name: calls.append(n) for name in "ab"}, rounds=3)
     assert calls == list("ab" * 4) and set(found) == {"a", "b"}
+
+
+def test_parts_are_compared_with_the_first_row(monkeypatch):
+    taken = {("a", "trunk"): 6.0, ("a", "heads"): 2.0, ("b", "trunk"): 6.0, ("b", "heads"): 10.0}
+    monkeypatch.setattr(measure, "in_turn", lambda works, rounds: {key: taken[key] for key in works})
+    calls = {row: {"trunk": list, "heads": list} for row in "ab"}
+    figures, seconds = measure.compare_parts(calls, "trunk", items=2, rounds=1)
+    assert seconds == {"a": {"trunk": 3.0, "heads": 1.0}, "b": {"trunk": 3.0, "heads": 5.0}}
+    assert figures["a"]["share of the trunk, %"] == 75 and figures["a"]["whole, times the first row's"] == 1
+    assert figures["b"]["heads, ms"] == 5000 and figures["b"]["whole, times the first row's"] == 2

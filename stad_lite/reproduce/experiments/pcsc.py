@@ -180,7 +180,7 @@ def judge_system(
             }
             videos = {video: VideoPredictions(frames=frames) for video, frames in rows.items()}
             result = evaluate(truth, Predictions(classes, videos), "frame-map", 0.5)
-            figures[f"{name}{stage}"] = value(result, 0.5)
+            figures[f"{name}{stage}"] = result.iou[0.5]
     recall = proposal_recall(system, source, (count,), maps)[count]
     figures |= {f"recall_{name}": recall.share(name) for name in PROPOSERS}
     figures |= {f"only_{stream}": recall.only(stream) for stream in ("rgb", "flow")}
@@ -207,10 +207,4 @@ def video_map(
     """Return video-mAP@.5 as ``name`` and video-mAP@.2 as ``name``_20."""
     videos = {video: VideoPredictions(tubes=tuple(some)) for video, some in tubes.items()}
     result = evaluate(truth, Predictions(tuple(classes), videos), "video-map", (0.2, 0.5))
-    return {name: value(result, 0.5), f"{name}_20": value(result, 0.2)}
-
-
-def value(result: Any, iou: float) -> float:
-    """Return a result at a threshold; 0 where nothing was found."""
-    found = result.iou.get(iou)
-    return 0.0 if found is None or found != found else float(found)
+    return {name: result.iou[0.5], f"{name}_20": result.iou[0.2]}
