@@ -124,21 +124,21 @@ def _step_data(profile: str) -> dict[str, Any]:
 SYSTEMS = {
     "baseline": System(
         summary="dense detector on every frame or tubelet, linked into tubes",
-        chapter="",
+        chapter="ground/from_frames_to_a_detector",
         configs="stad_lite.baselines.config:DenseConfig",
         pipeline="stad_lite.baselines.pipeline",
         detector="stad_lite.baselines.detect_and_link",
     ),
     "step": System(
         summary="STEP: cuboids refined in steps that see more and more frames",
-        chapter="",
+        chapter="step/progressive_refinement",
         configs="stad_lite.step.config:StepConfig",
         pipeline="stad_lite.step.pipeline",
         data_changes=_step_data,
     ),
     "sp_tad": System(
         summary="SP-TAD: learnable proposals that find actions in time",
-        chapter="",
+        chapter="sp_tad/sparse_proposals",
         configs="stad_lite.sp_tad.config:SpTadConfig",
         pipeline="stad_lite.sp_tad.pipeline",
         config_changes=_sp_tad_config,
@@ -146,7 +146,7 @@ SYSTEMS = {
     ),
     "pcsc": System(
         summary="PCSC: an RGB and a flow detector that help each other stage by stage",
-        chapter="",
+        chapter="pcsc/proposals_and_boundaries",
         configs="stad_lite.pcsc.config:PCSCConfig",
         pipeline="stad_lite.pcsc.pipeline",
         finishes=True,

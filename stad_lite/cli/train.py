@@ -15,7 +15,9 @@ from stad_lite.training import distributed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    known = "; ".join(f"{name}: {system.summary}" for name, system in SYSTEMS.items())
+    known = "; ".join(
+        f"{name}: {system.summary} (chapter {system.chapter})" for name, system in SYSTEMS.items()
+    )
     parser.add_argument("system", metavar="SYSTEM", choices=list(SYSTEMS), help=known)
     parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size of network and training")
     parser.add_argument(

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from notebooks import BOOK, chapters, parameter_types, tags
+from stad_lite.systems import SYSTEMS
 
 CHAPTERS = [c for c in chapters() if c.path.is_file()]
 LESSONS = [c for c in CHAPTERS if not c.name.startswith("reproduce/")]
@@ -45,6 +46,10 @@ def test_the_table_of_contents_lists_every_notebook():
 
 def test_every_listed_page_is_there():
     assert [c.name for c in chapters() if not c.path.is_file()] == []
+
+
+def test_every_system_names_its_chapter():
+    assert {system.chapter for system in SYSTEMS.values()} <= {c.name for c in LESSONS}
 
 
 @every
