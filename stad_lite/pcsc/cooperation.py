@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
@@ -108,14 +109,16 @@ def survivors(boxes: Tensor, valid: Tensor, threshold: float) -> Tensor:
     valid: (..., n) bool
     returns: (..., n) bool
     """
+    there = valid.nonzero()[:, -1]
+    most = int(there.max()) + 1 if len(there) else 0  # most groups are far from full: no work beyond the last
+    boxes, stays = boxes[..., :most, :], valid[..., :most]
     covers = (box_ops.pairwise_iou(boxes, boxes) > threshold).triu(diagonal=1)
-    stays = valid
-    for _ in range(boxes.shape[-2]):
+    for _ in range(most):
         beaten = (covers & stays[..., :, None]).any(-2)
-        before, stays = stays, valid & ~beaten
+        before, stays = stays, valid[..., :most] & ~beaten
         if torch.equal(before, stays):
             break
-    return stays
+    return F.pad(stays, (0, valid.shape[-1] - most))
 
 
 def best(proposals: Proposals, keep: int) -> Proposals:
