@@ -174,18 +174,15 @@ def judge_system(
     figures = {}
     for name in ("stage", "boost"):
         for stage in range(system.config.stages + 1):
-            rows = {
-                video: (one.stages if name == "stage" else one.also[name])[stage]
-                for video, one in seen.items()
-            }
-            videos = {video: VideoPredictions(frames=frames) for video, frames in rows.items()}
+            found = {video: {"stage": one.stages, **one.also}[name][stage] for video, one in seen.items()}
+            videos = {video: VideoPredictions(frames=rows) for video, rows in found.items()}
             result = evaluate(truth, Predictions(classes, videos), "frame-map", 0.5)
             figures[f"{name}{stage}"] = result.iou[0.5]
     recall = proposal_recall(system, source, (count,), maps)[count]
     figures |= {f"recall_{name}": recall.share(name) for name in PROPOSERS}
     figures |= {f"only_{stream}": recall.only(stream) for stream in ("rgb", "flow")}
-    for name, found in (trimmed_tubes(system, seen) if tubes else {}).items():
-        figures |= video_map(truth, classes, found, name)
+    for name, kept in (trimmed_tubes(system, seen) if tubes else {}).items():
+        figures |= video_map(truth, classes, kept, name)
     return figures
 
 
