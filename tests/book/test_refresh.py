@@ -62,6 +62,19 @@ def test_two_refreshes_give_the_same_bytes(tmp_path, capsys):
     assert "data:image/png;base64," in page and "https:" not in page  # no style sheet from elsewhere
 
 
+def test_a_number_within_its_tolerance_stays_as_it_is_committed(tmp_path):
+    book = make_book(tmp_path, near=[("1.26", ["rtol:0.01"]), ("1.26", []), ("2.26", ["rtol:0.01"])])
+    path = book / "part" / "near.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells[2:]:
+        shown = {"output_type": "execute_result", "execution_count": 1, "data": {"text/plain": "1.25"}}
+        cell.outputs = [nbformat.from_dict({**shown, "metadata": {}})]
+    nbformat.write(notebook, path)
+    assert refresh.main(["--book", str(book)]) == 0
+    cells = nbformat.read(path, as_version=4).cells[2:]
+    assert [cell.outputs[0].data["text/plain"] for cell in cells] == ["1.25", "1.26", "2.26"]
+
+
 def test_a_failing_chapter_is_named_and_stays_as_it_was(tmp_path, capsys):
     book = make_book(tmp_path, bad=[("1 / 0", [])])
     path = book / "part" / "bad.ipynb"
