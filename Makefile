@@ -18,6 +18,9 @@ SHARED := -n $(WORKERS) --dist loadfile
 VARIANT ?= -p seed 1 -p clip 7 -p late 3 -p stamps 8
 CHAPTERS ?= $(shell find book -name '*.ipynb' -not -path '*/_*' -not -path '*/.*' | sort)
 NOWHERE := runs/.no-data
+NBVAL := -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider
+SEEDS ?= 1 2 3
+OTHER_BLAS := $(if $(filter x86_64 AMD64,$(shell uname -m)),Nehalem)
 
 export OMP_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
@@ -25,8 +28,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results test lint types unit doctest chapters variants browser \
-        lab book picture refresh bench constraints clean
+.PHONY: help env system reproduce results test lint types unit doctest chapters shaken variants machine \
+        browser lab book picture refresh bench constraints clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,7 +59,7 @@ reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies g
 results: $(READY)  ## the same, and keep the real-data figures in book/results/
 	@$(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --commit-results $(ARGS)
 
-test: lint types unit doctest chapters variants  ## everything but the browser
+test: lint types unit doctest chapters variants machine  ## everything but the browser
 
 lint: $(READY)  ## ruff
 	@$(BIN)/ruff check .
@@ -70,15 +73,31 @@ unit: $(READY)  ## the tests
 doctest: $(READY)  ## the examples in docstrings
 	@$(BIN)/python -m pytest --doctest-modules stad_lite -q $(SHARED)
 
-chapters: $(READY)  ## the chapters against their committed outputs, with the data (if present) and without
+chapters: $(READY)  ## the chapters against their outputs: with the data (if present), and without it, shaken
 ifeq ($(strip $(CHAPTERS)),)
 	@echo "there is no chapter yet"
 else
-	@STAD_PROGRESS=0 $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(SHARED) $(CHAPTERS)
+	@STAD_PROGRESS=0 $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
 	@mkdir -p $(NOWHERE)
-	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" \
-	  $(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider $(SHARED) $(CHAPTERS)
+	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" STAD_SHAKE=1 $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
 endif
+
+shaken: $(READY)  ## chapters, tests and doctests with the last bits of every sum changed, and on other code paths
+	@mkdir -p $(NOWHERE)
+	@for seed in $(SEEDS); do \
+	  echo "== chapters shaken by seed $$seed"; \
+	  STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" STAD_SHAKE=$$seed \
+	    $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS); \
+	done
+	@echo "== chapters on other code paths, two threads"
+	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 \
+	  $(if $(OTHER_BLAS),OPENBLAS_CORETYPE=$(OTHER_BLAS)) $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
+	@echo "== tests and doctests shaken"
+	@STAD_SHAKE=1 $(BIN)/python -m pytest tests -m "not browser and not slow" $(SHARED) $(ARGS)
+	@STAD_SHAKE=1 $(BIN)/python -m pytest --doctest-modules stad_lite -q $(SHARED)
+
+machine: $(READY)  ## say on what this runs
+	@$(BIN)/python book/_tools/machine.py
 
 browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
 	@$(BIN)/python -m pytest tests/browser -m browser
