@@ -136,7 +136,7 @@ def _factor(values: np.ndarray, seed: int) -> np.ndarray:
     bits = values.reshape(-1).view(np.uint32 if size == 4 else np.uint64).astype(np.uint64)
     exact = (bits & np.uint64(SHORT[size])) == 0
     mixed = bits + np.arange(len(bits), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed += np.uint64(seed) * np.uint64(0xD1B54A32D192ED03)
+    mixed += np.uint64(seed * 0xD1B54A32D192ED03 % 2**64)
     for shift, odd in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(odd)
     share = (mixed >> np.uint64(40)).astype(np.float64) / 2**23 - 1  # in [-1, 1)
