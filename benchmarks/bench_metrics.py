@@ -210,7 +210,7 @@ def main() -> None:
         return
     # in a process of its own, so that the peak is that of this alone
     command = [sys.executable, "-m", "benchmarks.bench_metrics", "--memory"]
-    large = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    large = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=REPOSITORY)
     report({"compare": compare(), "scale": scale(), "memory": json.loads(large.stdout)}, arguments.json)
 
 
