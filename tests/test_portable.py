@@ -131,3 +131,19 @@ def test_what_we_write_has_the_same_line_ends_everywhere() -> None:
 )
 def test_the_rule_of_encodings(code: str, count: int) -> None:
     assert len(list(without_encoding(ast.parse(code)))) == count
+
+
+def started_otherwise(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the calls that start processes in the way that the machine chooses."""
+    for call, name, _ in calls(tree):
+        given = {keyword.arg for keyword in call.keywords}
+        if name == "DataLoader" and "num_workers" in given and not {"multiprocessing_context", None} & given:
+            yield call.lineno, "workers without multiprocessing_context"
+        elif name in ("Process", "Pool", "ProcessPoolExecutor"):
+            yield call.lineno, f"{name}: use joblib, or the loop's workers"
+
+
+def test_processes_start_as_new_interpreters() -> None:
+    assert found(started_otherwise) == []
+    for code in ("DataLoader(data, num_workers=2)", "multiprocessing.Pool(2)"):
+        assert len(list(started_otherwise(ast.parse(code)))) == 1
