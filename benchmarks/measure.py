@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
@@ -77,6 +78,17 @@ def compare_parts(
         for row, parts in seconds.items()
     }
     return figures, seconds
+
+
+def largest_memory(workers: bool = False) -> int:
+    """Return the most resident memory that this process has had, or one of its workers, in bytes.
+
+    raises: ImportError on Windows
+    """
+    import resource
+
+    who = resource.RUSAGE_CHILDREN if workers else resource.RUSAGE_SELF
+    return resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def commit() -> str:

@@ -281,7 +281,7 @@ def peak_memory(work: Work, device: torch.device) -> int | None:
         work()
         torch.cuda.synchronize(device)
         return int(torch.cuda.max_memory_allocated(device))
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)  # what earlier calls freed goes back to the system
     try:
         Path("/proc/self/clear_refs").write_bytes(b"5")

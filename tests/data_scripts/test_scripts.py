@@ -78,6 +78,18 @@ def test_convert_ucf(ucf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert (out / entry["file"]).is_symlink() and (out / entry["file"]).is_file()
 
 
+def test_where_links_are_refused_it_says_to_copy(
+    ucf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    assert run("ucf101_24", "convert", "--from", ucf, "--out", tmp_path / "out") == 1
+    told = capsys.readouterr().err
+    assert "A required privilege is not held" in told and "--clips copy" in told
+
+
 def test_convert_subsets_classes_and_clips(ucf: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     where = ["convert", "--from", ucf, "--out", out, "--split", 1, "--subset"]
