@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from notebooks import BOOK, Chapter
+from stad_lite.records.files import safe_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FOLDERS = ("stad_lite", "book/_tools", "data_scripts", "benchmarks", "tests")
@@ -212,3 +214,27 @@ def test_what_only_posix_has_stands_in_guarded_places() -> None:
 )
 def test_the_rule_of_posix(code: str) -> None:
     assert len(list(posix_only(ast.parse(code)))) == 1
+
+
+@pytest.fixture(scope="module")
+def tracked() -> list[tuple[str, list[str]]]:
+    """All tracked files with what git says of their line ends."""
+    command = ["git", "ls-files", "--eol", "-z"]
+    listed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, encoding="utf-8")
+    if listed.returncode:
+        pytest.skip("not a git checkout: nothing says which files are tracked")
+    lines = [line.split("\t") for line in listed.stdout.split("\0") if line]
+    return [(name, about.split()) for about, name in lines]
+
+
+def test_tracked_names_are_taken_everywhere(tracked: list[tuple[str, list[str]]]) -> None:
+    names = {name for name, _ in tracked}
+    assert [name for name in names if safe_name(name, folders=True) != name or len(name) > 120] == []
+    every = names | {parent.as_posix() for name in names for parent in Path(name).parents}
+    assert len({name.casefold() for name in every}) == len(every)
+
+
+def test_text_is_checked_out_with_the_same_line_ends_everywhere(tracked: list[tuple[str, list[str]]]) -> None:
+    text = ["attr/text=auto", "eol=lf"]
+    for name, (stored, _, *attributes) in tracked:
+        assert (stored, attributes) in [("i/lf", text), ("i/none", text), ("i/-text", ["attr/-text"])], name
