@@ -143,7 +143,7 @@ def tracked() -> list[Path]:
 def test_addresses_stand_in_the_registry_only():
     wrong = []
     for path in tracked():
-        name = str(path.relative_to(REPOSITORY))
+        name = path.relative_to(REPOSITORY).as_posix()
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
