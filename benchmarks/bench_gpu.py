@@ -312,7 +312,7 @@ def losses(devices: Sequence[str], steps: int, run: Path) -> list[float]:
             fit(system, data, train, run, device=device, collate=entry.collate, say=lambda _: None)
         except _Stopped:
             continue
-    lines = (run / "metrics.jsonl").read_text().splitlines()
+    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     return [float(json.loads(line)["loss"]) for line in lines]
 
 

@@ -27,6 +27,10 @@ DATA = {
 """Profile -> what is trained on where nothing else is said."""
 
 
+def _unchanged(profile: str) -> Mapping[str, Any]:  # no lambda: workers are sent ``collate`` with its system
+    return {}
+
+
 @dataclass(frozen=True)
 class System:
     """Where the parts of one system are.
@@ -45,8 +49,8 @@ class System:
     configs: str
     pipeline: str
     detector: str = ""
-    config_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
-    data_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
+    config_changes: Callable[[str], Mapping[str, Any]] = _unchanged
+    data_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     finishes: bool = False
 
     def config(self, profile: str) -> Any:

@@ -128,13 +128,13 @@ def test_imports_are_light(module):
     heavy = ["torch", "matplotlib", "scipy", "einops", "av", "cv2", "dask"]
     code = f"import sys, {module}; print(*[m for m in {heavy} if m in sys.modules])"
     command = [sys.executable, "-c", code]
-    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=REPOSITORY)
     assert run.stdout.split() == []
 
 
 def tracked() -> list[Path]:
     """Return the files under version control, or all files of an unpacked archive."""
-    run = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True)
+    run = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, encoding="utf-8")
     if run.returncode:
         pytest.skip("not a git checkout")
     return [path for name in run.stdout.split("\0") if name and (path := REPOSITORY / name).is_file()]
@@ -143,7 +143,7 @@ def tracked() -> list[Path]:
 def test_addresses_stand_in_the_registry_only():
     wrong = []
     for path in tracked():
-        name = str(path.relative_to(REPOSITORY))
+        name = path.relative_to(REPOSITORY).as_posix()
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:

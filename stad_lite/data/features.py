@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 import numpy as np
 
 from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, UnknownVideoError
 from stad_lite.records import Annotations, atomic_write
+from stad_lite.records.files import safe_name
 
 
 class FeatureSource(Protocol):
@@ -98,7 +98,7 @@ def file_name(video: str) -> str:
     >>> file_name("val/1000000")
     'val%2F1000000.npz'
     """
-    return f"{quote(video, safe='')}.npz"
+    return f"{safe_name(video)}.npz"
 
 
 def write_features(

@@ -23,6 +23,12 @@ from stad_lite.errors import StadError
 PATIENCE = timedelta(hours=1)
 """How long a process waits for another, such as for the first to decode a data set."""
 
+START = "spawn"
+"""How workers start: as new interpreters, which is the only way on Windows and macOS's own.
+
+What they get is pickled, so data sets and collate functions hold no lambda and no function of a function.
+"""
+
 Result = TypeVar("Result")
 
 
@@ -185,7 +191,13 @@ def predict(
         training = system.network.training
         system.network.eval()
         share: Any = Subset(data, range(rank(), len(data), world()))
-        loader = DataLoader(share, batch_size=batch, num_workers=workers, collate_fn=collate)
+        loader = DataLoader(
+            share,
+            batch_size=batch,
+            num_workers=workers,
+            collate_fn=collate,
+            multiprocessing_context=START if workers else None,
+        )
         mine = [prediction for part in loader for prediction in system.predict(to(part, place))]
         system.network.train(training)
         shares = gather(mine)

@@ -91,8 +91,9 @@ def fit(
         An item's random numbers come from seed, epoch and index (as in ``ClipSet``)
     run_dir: the folder of the run, made where it is missing
     device: "cpu" or "cuda"; without it the GPU where there is one
-    workers: processes that prepare batches ahead; they change nothing in what is learnt
-    collate: makes a batch of a list of items
+    workers: processes that prepare batches ahead; they change nothing in what is learnt. They are new
+        interpreters: a script that asks for them guards its own run with ``if __name__ == "__main__"``
+    collate: makes a batch of a list of items; with workers a module's own function, and no lambda
     say: is told what happens to the run
     raises: FormatError where the folder holds another run, NotFiniteError naming the items of a batch
         whose loss or gradient is not finite, StadError where the disk is full
@@ -195,6 +196,7 @@ def _batches(training: _Training, workers: int, collate: Callable[[list[Any]], A
         batch_sampler=_parts(len(data), config, training.first, training.total),
         num_workers=workers,
         collate_fn=collate,
+        multiprocessing_context=distributed.START if workers else None,
         generator=torch.Generator(),  # its own, or making the loader would draw a number of ours
     )
     return iter(loader)

@@ -118,7 +118,7 @@ def add_metrics(run: Path, line: dict[str, Any]) -> None:
     """
     path = run / "metrics.jsonl"
     try:
-        with path.open("a", encoding="utf-8") as stream:
+        with path.open("a", encoding="utf-8", newline="\n") as stream:
             stream.write(json.dumps(line) + "\n")
     except OSError as error:
         problem = f"the metrics of step {line['step']} could not be written ({error.strerror or error})"

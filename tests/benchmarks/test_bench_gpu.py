@@ -39,7 +39,7 @@ def test_all_of_it_runs_on_the_cpu(
     path = tmp_path / "gpu.json"
     words = ["--device", "cpu", "--small", "--json", str(path)]
     assert bench_gpu.main(words) == 0
-    told = json.loads(path.read_text())
+    told = json.loads(path.read_text("utf-8"))
     assert told == json.loads(capsys.readouterr().out)
     assert told["command"] == f"python -m benchmarks.bench_gpu {' '.join(words)}"
     assert told["hardware"] and told["date"].startswith("20") and told["commit"]

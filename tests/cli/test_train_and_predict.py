@@ -206,12 +206,13 @@ def test_a_damaged_checkpoint(own, tmp_path, capsys):
     (run / "checkpoints" / "previous.pt").write_bytes(b"")
     assert "no whole checkpoint is left" in refusal(capsys, *line)
     assert main(words(tmp_path / "other", train__steps="2")) == 0
-    (tmp_path / "other" / "system.json").write_text('{"format": "stad-lite/run/1", "system": "baseline"}')
+    text = '{"format": "stad-lite/run/1", "system": "baseline"}'
+    (tmp_path / "other" / "system.json").write_text(text, "utf-8")
     assert "description is damaged" in refusal(capsys, "predict", str(tmp_path / "other"), *line[2:])
 
 
 def test_inputs_that_are_no_videos(trained, tmp_path, capsys):
-    (tmp_path / "text.mp4").write_text("no video at all\n" * 50)
+    (tmp_path / "text.mp4").write_text("no video at all\n" * 50, "utf-8")
     (tmp_path / "empty").mkdir()
     out = ["--out", str(tmp_path / "p.json"), "--device", "cpu"]
     for name, message in (

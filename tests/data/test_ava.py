@@ -13,14 +13,14 @@ def folder(tmp_path: Path) -> Path:
     names = [f"action {i}" for i in range(1, 81)]
     labels = [f'label {{\n  name: "{n}"\n  label_id: {i}\n}}\n' for i, n in enumerate(names, 1)]
     items = [f'item {{\n  name: "{n}"\n  id: {i}\n}}\n' for i, n in enumerate(names, 1) if i <= 61 and i != 2]
-    (tmp_path / "ava_action_list_v2.1.pbtxt").write_text("".join(labels))
-    (tmp_path / "ava_action_list_v2.1_for_activitynet_2018.pbtxt").write_text("".join(items))
+    (tmp_path / "ava_action_list_v2.1.pbtxt").write_text("".join(labels), "utf-8")
+    (tmp_path / "ava_action_list_v2.1_for_activitynet_2018.pbtxt").write_text("".join(items), "utf-8")
     (tmp_path / "ava_val_v2.1_pose_only.csv").write_text(
-        "a,902,0,0,1,1,1\na,903,0,0,1,1,2\nb,902,0,0,1,1,14\n"
+        "a,902,0,0,1,1,1\na,903,0,0,1,1,2\nb,902,0,0,1,1,14\n", "utf-8"
     )
-    (tmp_path / "ava_val_excluded_timestamps_v2.1.csv").write_text("a,0903\n")
-    (tmp_path / "ava_file_names_trainval_v2.1.txt").write_text("a.b.mkv\nc.mp4\n")
-    (tmp_path / "ava_test_v2.1.txt").write_text("--x\n")
+    (tmp_path / "ava_val_excluded_timestamps_v2.1.csv").write_text("a,0903\n", "utf-8")
+    (tmp_path / "ava_file_names_trainval_v2.1.txt").write_text("a.b.mkv\nc.mp4\n", "utf-8")
+    (tmp_path / "ava_test_v2.1.txt").write_text("--x\n", "utf-8")
     return tmp_path
 
 
@@ -39,7 +39,7 @@ def test_load(folder: Path) -> None:
 
 
 def test_the_complete_csv_goes_first(folder: Path) -> None:
-    (folder / "ava_val_v2.1.csv").write_text("a,0902,0,0,1,1,1,5\n")
+    (folder / "ava_val_v2.1.csv").write_text("a,0902,0,0,1,1,1,5\n", "utf-8")
     record, report = ava.load(folder)
     assert record.videos["a"].frames.person.tolist() == [5]
     assert report == []
@@ -52,7 +52,7 @@ def test_lists(folder: Path) -> None:
     with pytest.raises(FormatError, match="trainval or test"):
         ava.read_videos(folder, "val")
     (folder / "ava_action_list_v2.1_for_activitynet_2018.pbtxt").write_text(
-        'item {\n  name: "x"\n  id: 1\n}\n'
+        'item {\n  name: "x"\n  id: 1\n}\n', "utf-8"
     )
     with pytest.raises(FormatError, match="80 actions and 1 evaluated"):
         ava.read_action_lists(folder)

@@ -224,21 +224,21 @@ def test_yowo_round_trip(tmp_path: Path, truth: Annotations, found: Predictions)
     assert one.evaluated_frames.tolist() == [0, 1, 2, 3, 4] and len(one.frames) == 8
     assert one.frames.box[one.frames.label == 1].tolist() == truth.videos["run/one"].tubes[1].boxes.tolist()
     yowo.write_detections(found, tmp_path / "det")
-    assert (tmp_path / "det" / "swing_golf_two_00004.txt").read_text().startswith("2 0.125 ")
+    assert (tmp_path / "det" / "swing_golf_two_00004.txt").read_text("utf-8").startswith("2 0.125 ")
     record, report = yowo.read_detections(tmp_path / "det", CLASSES)
     assert report == []
     assert all(record.videos[name].frames == found.videos[name].frames for name in found.videos)
 
 
 def test_yowo_oddities(tmp_path: Path) -> None:
-    (tmp_path / "run_v_run_g01_00007.txt").write_text("1 0.5 10 10 9 12\n")
+    (tmp_path / "run_v_run_g01_00007.txt").write_text("1 0.5 10 10 9 12\n", "utf-8")
     record, report = yowo.read_detections(tmp_path, CLASSES)
     assert len(record.videos["run/v_run_g01"].frames) == 0
     assert report == ["boxes without area, dropped: 1 (run/v_run_g01)"]
-    (tmp_path / "run_v_run_g01_00008.txt").write_text("3 0.5 10 10 19 12\n")
+    (tmp_path / "run_v_run_g01_00008.txt").write_text("3 0.5 10 10 19 12\n", "utf-8")
     with pytest.raises(UnknownLabelError, match="line 1 has class 3 of 2"):
         yowo.read_detections(tmp_path, CLASSES)
-    (tmp_path / "run_v_run_g01_00008.txt").write_text("1 10 10 19 12\n")
+    (tmp_path / "run_v_run_g01_00008.txt").write_text("1 10 10 19 12\n", "utf-8")
     with pytest.raises(FormatError, match="line 1 has 5 fields, not 6"):
         yowo.read_detections(tmp_path, CLASSES)
     (tmp_path / "run_v_run_g01_00008.txt").rename(tmp_path / "jump_a_00001.txt")
@@ -250,7 +250,7 @@ ACTIONS = {1: "bend/bow", 3: "crouch"}
 
 
 def write(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     return path
 
 

@@ -74,8 +74,8 @@ def test_unknown_names_are_refused(toy, tmp_path):
 
 def test_damaged_files_are_named(tmp_path):
     path = write_sweep(Sweep("toy", "smoke", (Row("base", 0, {}, {"map": 1.0}),)), tmp_path)
-    assert json.loads(path.read_text())["runs"][0]["figures"] == {"map": 1.0}
-    path.write_text(path.read_text()[:-20])
+    assert json.loads(path.read_text("utf-8"))["runs"][0]["figures"] == {"map": 1.0}
+    path.write_text(path.read_text("utf-8")[:-20], "utf-8")
     with pytest.raises(FormatError, match=r"toy-smoke\.json"):
         read_sweep("toy", "smoke", tmp_path)
     with pytest.raises(ValueError):

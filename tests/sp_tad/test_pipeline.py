@@ -207,7 +207,7 @@ def test_training_lowers_the_loss_and_detection_is_written_as_activitynet_json(t
         assert video.segments and len(video.segments) <= ours.config.most
         assert all(0 <= s.start < s.end <= duration[name] for s in video.segments)
     exchange.write(predictions, tmp_path / "result.json", "activitynet")
-    assert set(json.loads((tmp_path / "result.json").read_text())["results"]) == set(source.videos)
+    assert set(json.loads((tmp_path / "result.json").read_text("utf-8"))["results"]) == set(source.videos)
     back = exchange.read(tmp_path / "result.json", "activitynet", "predictions", source.annotations).record
     scores = [
         evaluate(source.annotations, each, "temporal-map", convention="activitynet").iou

@@ -28,7 +28,7 @@ def torchrun(module: str, *words: str, processes: int = 2) -> subprocess.Complet
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"
     return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8", timeout=300
     )
 
 
@@ -55,12 +55,12 @@ def test_two_gloo_processes(together, alone):
     assert len(pair["random"]) == 2 and pair["step"] == CONFIG.steps
     for name, value in alone.network.state_dict().items():
         torch.testing.assert_close(pair["network"][name], value, rtol=0, atol=1e-5)
-    about = json.loads((together / "run" / "run.json").read_text())
+    about = json.loads((together / "run" / "run.json").read_text("utf-8"))
     assert about["processes"] == 2
 
 
 def test_predictions_of_two_processes_come_in_order(together, alone):
-    found = json.loads((together / "found.json").read_text())
+    found = json.loads((together / "found.json").read_text("utf-8"))
     assert found["ranks"] == [0, 1]
     expected = predict(alone, Points(count=7), device="cpu")
     assert found["predictions"] == pytest.approx(expected, abs=1e-4)
@@ -71,7 +71,7 @@ def test_predictions_of_two_processes_come_in_order(together, alone):
 
 
 def test_all_processes_hear_why_the_first_failed(together):
-    found = json.loads((together / "found.json").read_text())  # what the second process heard
+    found = json.loads((together / "found.json").read_text("utf-8"))  # what the second process heard
     assert found["refusals"] == ["a.txt: the disk is gone; find it"] * 2
 
 

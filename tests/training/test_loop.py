@@ -85,10 +85,11 @@ def test_another_seed_is_another_run(straight, tmp_path):
     assert not torch.equal(last(tmp_path)["network"]["0.weight"], last(straight)["network"]["0.weight"])
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
 def test_killed_twenty_times(straight, tmp_path):
     command = [sys.executable, "-m", "tests.training.tiny", "killed", str(tmp_path / "run"), "20", "3"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= 15  # most kills hit a process that was still at work
     assert_identical(last(tmp_path / "run"), last(straight))
@@ -209,8 +210,8 @@ def test_the_folder_of_another_run(straight):
 
 
 def test_what_the_folder_holds(straight):
-    config = json.loads((straight / "config.json").read_text())
-    about = json.loads((straight / "run.json").read_text())
+    config = json.loads((straight / "config.json").read_text("utf-8"))
+    about = json.loads((straight / "run.json").read_text("utf-8"))
     assert config["train"]["lr"] == 0.01 and len(config["hash"]) == 16 and config["data"]["items"] == 10
     assert about["versions"]["torch"] == torch.__version__ and about["seed"] == 0
     assert about["device"] == "cpu" and about["processes"] == 1

@@ -145,7 +145,7 @@ def together(folder: Path) -> None:
     refusals = [refused(from_first), refused(first_alone)]
     found = {"refusals": refusals, "predictions": predictions, "numbers": numbers, "ranks": gather(mine)}
     if mine == 1:  # the second has the whole list as well
-        (folder / "found.json").write_text(json.dumps(found))
+        (folder / "found.json").write_text(json.dumps(found), "utf-8")
 
 
 if __name__ == "__main__":

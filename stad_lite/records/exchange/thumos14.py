@@ -12,6 +12,7 @@ from pathlib import Path
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLabelError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import numbers, rows, write_text
+from stad_lite.records.files import safe_name
 from stad_lite.records.types import Annotations, Predictions, Segment, VideoAnnotation, VideoPredictions
 
 CLASS_IDS = {
@@ -98,7 +99,8 @@ def write_ground_truth(
         for start, end in video.ignore:
             lines[AMBIGUOUS].append(f"{name}  {start!r} {end!r}\n")
     return [
-        write_text(Path(folder) / f"{label}_{subset}.txt", "".join(text)) for label, text in lines.items()
+        write_text(Path(folder) / safe_name(f"{label}_{subset}.txt"), "".join(text))
+        for label, text in lines.items()
     ]
 
 
