@@ -246,6 +246,7 @@ def test_settings_of_the_detector_at_prediction(trained, own, tmp_path, capsys):
     assert "weights are of another network" in refusal(capsys, *line, "--set", "model.hidden=16")
 
 
+@pytest.mark.processes
 def test_two_processes_train_and_predict(trained, own, tmp_path):
     run, out = tmp_path / "run", tmp_path / "p.json"
     done = torchrun("stad_lite.cli", *words(run))

@@ -85,6 +85,7 @@ def test_another_seed_is_another_run(straight, tmp_path):
     assert not torch.equal(last(tmp_path)["network"]["0.weight"], last(straight)["network"]["0.weight"])
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
 def test_killed_twenty_times(straight, tmp_path):
     command = [sys.executable, "-m", "tests.training.tiny", "killed", str(tmp_path / "run"), "20", "3"]
