@@ -16,15 +16,13 @@ from stad_lite.baselines.dense import (
     DenseDetector,
     Found,
     decode,
-    flow_input,
     losses,
-    rgb_input,
-    stacked,
 )
 from stad_lite.data.clips import FrameRun, tubelets
 from stad_lite.data.source import VideoSource
 from stad_lite.data.transforms import Augment, Sample, sample
 from stad_lite.errors import FormatError, UnknownLabelError
+from stad_lite.nets.inputs import flow_input, rgb_input, stacked
 
 
 class Batch(NamedTuple):
@@ -188,9 +186,9 @@ def stream_inputs(
     """
     inputs = {}
     if "rgb" in config.streams and frames is not None:
-        inputs["rgb"] = rgb_input(frames)
+        inputs["rgb"] = rgb_input(frames, config.normalise)
     if "flow" in config.streams and flow is not None:
-        maps = flow_input(flow, config.flow_scale)
+        maps = flow_input(flow, config.flow_scale, config.normalise)
         inputs["flow"] = stacked(maps, config.flow_stack, config.flow_gap)
     return inputs
 
