@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Predictions
 from stad_lite.schedule import TrainConfig
+
+if TYPE_CHECKING:  # it needs torch, and ``stad-lite --help`` does not
+    from stad_lite.nets.published import Trunk
 
 PROFILES = ("smoke", "lesson", "paper")
 """Seconds, minutes, and the paper's own sizes."""
@@ -75,6 +78,11 @@ class System:
         if getattr(config, "pretrained", ""):
             config = replace(config, pretrained="")
         return self.build(config, classes)
+
+    def trunks(self, system: Any) -> dict[str, Trunk]:
+        """Return a system's networks that published weights fill, by stream."""
+        found: dict[str, Trunk] = _module(self.pipeline).trunks(system)
+        return found
 
     def training_set(self, system: Any, source: VideoSource) -> Any:
         """Return what ``training.fit`` trains on."""

@@ -115,6 +115,10 @@ class DenseConfig:
         """Frames before and after a clip whose flow is stacked on the clip's own."""
         return self.flow_gap * (self.flow_stack // 2) if "flow" in self.streams else 0
 
+    def thawed(self) -> DenseConfig:
+        """Return itself: no batch norm is ever frozen here, and a start without weights changes nothing."""
+        return self
+
     @classmethod
     def smoke(cls, **changes: Any) -> DenseConfig:
         """48 x 48 pixels: for tests and a chapter's quick run, seconds."""

@@ -35,9 +35,12 @@ PIXELS = {
     "unit": Pixels("rgb", (127.5, 127.5, 127.5), (1 / 127.5, 1 / 127.5, 1 / 127.5)),
     "bgr": Pixels("bgr", (104.0, 117.0, 123.0), (1.0, 1.0, 1.0)),
     "imagenet": Pixels("rgb", (123.675, 116.28, 103.53), (1 / 58.395, 1 / 57.12, 1 / 57.375)),
+    "rgb01": Pixels("rgb", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
+    "bgr01": Pixels("bgr", (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 """Name -> how a network is fed: ``unit`` in [-1, 1], as I3D and our small networks; ``bgr`` less Caffe's
-mean, as the VGG16 of its authors; ``imagenet`` standardised over ImageNet, as torchvision's."""
+mean, as the VGG16 of its authors; ``imagenet`` standardised over ImageNet, as torchvision's; the others
+in [0, 1], as networks that estimate flow."""
 
 FLOW_SCALE = 4.0
 """Pixels a frame that our small networks take for 1."""

@@ -45,6 +45,7 @@ class StepConfig:
         (the code's, which erases parts of actors as well)
     pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
     frozen: the backbone is not trained, and its features are computed once and kept as float16
+    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the paper's)
     size: (height, width) of frames, pixels
     clip: K frames of a clip
     cuboids: initial proposals, a name in ``cuboids.CUBOIDS``
@@ -89,6 +90,7 @@ class StepConfig:
     augment: str = "flip"
     pretrained: str = "lesson"
     frozen: bool = True
+    frozen_norms: bool = True
     size: tuple[int, int] = (64, 64)
     clip: int = 6
     cuboids: str = "grid11"
@@ -174,6 +176,10 @@ class StepConfig:
     def channels(self) -> int:
         """Channels of the input."""
         return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
+
+    def thawed(self) -> StepConfig:
+        """Return the same with batch norms trained, for a start without published weights."""
+        return replace(self, frozen_norms=False)
 
     @classmethod
     def smoke(cls) -> StepConfig:
