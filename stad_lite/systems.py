@@ -107,12 +107,14 @@ def _sp_tad_config(profile: str) -> dict[str, Any]:
     """Small networks read frames here, where the chapter has sequences of features."""
     if profile == "paper":
         return {}
+    from stad_lite.nets.inputs import FLOW_SCALE
     from stad_lite.sp_tad.config import Backbone
 
     smoke = profile == "smoke"
     stem, channels = ((8, 8, 16), (8, 8, 8)) if smoke else ((16, 24, 32), (24, 32, 48))
     crop = (40, 40) if smoke else (56, 56)
-    return {"backbone": Backbone("light", stem=stem, channels=channels, norm="group", crop=crop)}
+    sizes: dict[str, Any] = {"stem": stem, "channels": channels, "crop": crop}
+    return {"backbone": Backbone("light", **sizes, norm="group", flow_reach=FLOW_SCALE)}
 
 
 def _sp_tad_data(profile: str) -> dict[str, Any]:

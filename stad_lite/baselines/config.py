@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stad_lite.errors import FormatError
@@ -116,8 +116,8 @@ class DenseConfig:
         return self.flow_gap * (self.flow_stack // 2) if "flow" in self.streams else 0
 
     def thawed(self) -> DenseConfig:
-        """Return itself: no batch norm is ever frozen here, and a start without weights changes nothing."""
-        return self
+        """Return the same for a start without published weights: pixels in [-1, 1]."""
+        return replace(self, normalise="unit")
 
     @classmethod
     def smoke(cls, **changes: Any) -> DenseConfig:

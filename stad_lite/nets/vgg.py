@@ -94,7 +94,8 @@ class VGG(nn.Module):
 def _conv_relu(in_channels: int, channels: int, norm: Norm, dilation: int = 1) -> list[nn.Module]:
     """Return convolution and ReLU, as numbered in the published weights, with a norm between on demand."""
     conv = nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation, bias=norm == "none")
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    mode = "fan_in" if norm == "none" else "fan_out"  # without norms maps keep their size forward alone
+    nn.init.kaiming_normal_(conv.weight, mode=mode, nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     between = [] if norm == "none" else [norm_layer(norm, channels, 2)]

@@ -178,8 +178,8 @@ class StepConfig:
         return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
 
     def thawed(self) -> StepConfig:
-        """Return the same with batch norms trained, for a start without published weights."""
-        return replace(self, frozen_norms=False)
+        """Return the same for a start without published weights: batch norms trained, pixels in [-1, 1]."""
+        return replace(self, frozen_norms=False, normalise="unit")
 
     @classmethod
     def smoke(cls) -> StepConfig:
