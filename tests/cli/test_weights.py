@@ -192,8 +192,8 @@ def test_frozen_norms_without_weights_are_refused_and_trained_with_none(case, tm
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_paper_asks_for_weights_and_takes_none(name, tmp_path, capsys, monkeypatch):
-    words = ["train", name, "--profile", "paper", "--out", str(tmp_path / "run"), "--device", "cpu"]
+def test_paper_asks_for_weights_and_takes_none(name, tmp_path, capsys):
+    words = ["train", name, "--profile", "paper", "--data", "nowhere", "--out", str(tmp_path / "run")]
     told = refusal(capsys, *words)
     assert "no weights of the stream rgb; fetch " in told and "--weights none" in told
     both = refusal(capsys, *words, "--weights", "none", "--set", "weights.rgb=x.pt")
