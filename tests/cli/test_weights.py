@@ -33,7 +33,7 @@ BIG = {
     "sp_tad": (
         "sp_tad",
         {"backbone.kind": "i3d", "backbone.norm": "batch", "backbone.crop": "32,32", "window": "32",
-         "test_stride": "16"},
+         "test_stride": "16", "backbone.flow_reach": "20"},
         ("rgb", "flow"),
     ),
     "pcsc": (
