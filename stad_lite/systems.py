@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Predictions
 from stad_lite.schedule import TrainConfig
+
+if TYPE_CHECKING:  # it needs torch, and ``stad-lite --help`` does not
+    from stad_lite.nets.published import Trunk
 
 PROFILES = ("smoke", "lesson", "paper")
 """Seconds, minutes, and the paper's own sizes."""
@@ -80,6 +83,11 @@ class System:
             config = replace(config, pretrained="")
         return self.build(config, classes)
 
+    def trunks(self, system: Any) -> dict[str, Trunk]:
+        """Return a system's networks that published weights fill, by stream."""
+        found: dict[str, Trunk] = _module(self.pipeline).trunks(system)
+        return found
+
     def training_set(self, system: Any, source: VideoSource) -> Any:
         """Return what ``training.fit`` trains on."""
         return _module(self.pipeline).training_set(system, source)
@@ -103,12 +111,14 @@ def _sp_tad_config(profile: str) -> dict[str, Any]:
     """Small networks read frames here, where the chapter has sequences of features."""
     if profile == "paper":
         return {}
+    from stad_lite.nets.inputs import FLOW_SCALE
     from stad_lite.sp_tad.config import Backbone
 
     smoke = profile == "smoke"
     stem, channels = ((8, 8, 16), (8, 8, 8)) if smoke else ((16, 24, 32), (24, 32, 48))
     crop = (40, 40) if smoke else (56, 56)
-    return {"backbone": Backbone("light", stem=stem, channels=channels, norm="group", crop=crop)}
+    sizes: dict[str, Any] = {"stem": stem, "channels": channels, "crop": crop}
+    return {"backbone": Backbone("light", **sizes, norm="group", flow_reach=FLOW_SCALE)}
 
 
 def _sp_tad_data(profile: str) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stad_lite.errors import FormatError
 from stad_lite.linking import TRIMS
+from stad_lite.nets.inputs import FLOW_SCALE, PIXELS
 from stad_lite.nets.layers import Norm
 from stad_lite.nets.vgg import CHANNELS, DEPTH
 from stad_lite.schedule import TrainConfig
@@ -35,7 +36,8 @@ class DenseConfig:
         for the first 400 steps, with 0 after 150; either lets two processes equal one
     size: (height, width) that videos are scaled to
     clip: frames of a training clip, at least ``frames``
-    flow_scale: pixels a frame that count as 1
+    normalise: how RGB is scaled, a name in ``nets.inputs.PIXELS``, and flow along with it
+    flow_scale: pixels a frame that count as much as half of RGB's range
     shrink: cells in this middle part of a box are positive (1: all that lie inside)
     alpha, gamma: of the focal loss of the actionness; alpha below 0 weighs none, gamma 0 is cross entropy
     class_weight, box_weight: of these terms of the loss, beside 1 for the actionness
@@ -63,7 +65,8 @@ class DenseConfig:
     head_groups: int = 8
     size: tuple[int, int] = (64, 64)
     clip: int = 1
-    flow_scale: float = 4.0
+    normalise: str = "unit"
+    flow_scale: float = FLOW_SCALE
     shrink: float = 0.6
     alpha: float = -1.0
     gamma: float = 2.0
@@ -84,6 +87,7 @@ class DenseConfig:
             ("fusion", ("early", "late")),
             ("linking", ("online", "tubelets")),
             ("trim", ("", *TRIMS)),
+            ("normalise", tuple(PIXELS)),
         ):
             if getattr(self, name) not in known:
                 raise FormatError(
@@ -111,6 +115,10 @@ class DenseConfig:
         """Frames before and after a clip whose flow is stacked on the clip's own."""
         return self.flow_gap * (self.flow_stack // 2) if "flow" in self.streams else 0
 
+    def thawed(self) -> DenseConfig:
+        """Return the same for a start without published weights: pixels in [-1, 1]."""
+        return replace(self, normalise="unit")
+
     @classmethod
     def smoke(cls, **changes: Any) -> DenseConfig:
         """48 x 48 pixels: for tests and a chapter's quick run, seconds."""
@@ -129,7 +137,8 @@ class DenseConfig:
         """
         sizes = {"fusion": "late", "frames": 6, "clip": 6, "size": (300, 300), "hidden": 512, "norm": "none"}
         network = {"depth": DEPTH, "channels": CHANNELS, "last_dilation": 1, "linking": "tubelets"}
-        return cls(**{**sizes, **network, "crop": "overlap", "photometric": 0.5, **changes})
+        seen = {"normalise": "bgr", "crop": "overlap", "photometric": 0.5}
+        return cls(**{**sizes, **network, **seen, **changes})
 
 
 SCHEDULES = {

@@ -48,35 +48,6 @@ class Maps(NamedTuple):
     distances: Tensor
 
 
-def rgb_input(frames: np.ndarray | Tensor) -> Tensor:
-    """Return frames (..., h, w, 3) uint8 as (..., 3, h, w) float in [-1, 1].
-
-    >>> rgb_input(np.full((2, 8, 8, 3), 255, np.uint8)).shape
-    torch.Size([2, 3, 8, 8])
-    """
-    return rearrange(torch.as_tensor(frames), "... h w c -> ... c h w").float() / 127.5 - 1
-
-
-def flow_input(flow: np.ndarray | Tensor, scale: float = DenseConfig.flow_scale) -> Tensor:
-    """Return flow (..., h, w, 2) in pixels a frame as (..., 2, h, w) float in units of ``scale`` pixels."""
-    return rearrange(torch.as_tensor(flow), "... h w c -> ... c h w").float() / scale
-
-
-def stacked(flow: Tensor, depth: int, gap: int = 1) -> Tensor:
-    """Return every map with those before and after it as channels.
-
-    flow: (t, c, ...)
-    depth, gap: how many maps, and how many frames from one to the next
-    returns: (t - gap * (depth - 1), depth * c, ...): the maps that have all their neighbours
-    Source: ACT Sec. 4.1 stacks five consecutive maps.
-
-    >>> stacked(torch.arange(6.0).reshape(6, 1), 3, gap=2).tolist()
-    [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
-    """
-    length = len(flow) - gap * (depth - 1)
-    return torch.cat([flow[k * gap : k * gap + length] for k in range(depth)], 1)
-
-
 def make_backbone(stream: str, config: DenseConfig) -> VGG:
     """Return a new backbone of a stream; its end point is the last one (stride 4 at three stages)."""
     return VGG(
@@ -113,7 +84,7 @@ class DenseDetector(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Maps:
         """Return the maps of all windows.
 
-        inputs: stream -> (b, t, channels, h, w) as ``rgb_input`` and ``flow_input`` give them
+        inputs: stream -> (b, t, channels, h, w) as ``nets.inputs`` gives them
         """
         missing = [name for name in self.config.streams if name not in inputs]
         if missing:

@@ -16,15 +16,14 @@ from stad_lite.baselines.dense import (
     DenseDetector,
     Found,
     decode,
-    flow_input,
     losses,
-    rgb_input,
-    stacked,
 )
 from stad_lite.data.clips import FrameRun, tubelets
 from stad_lite.data.source import VideoSource
 from stad_lite.data.transforms import Augment, Sample, sample
 from stad_lite.errors import FormatError, UnknownLabelError
+from stad_lite.nets.inputs import flow_input, rgb_input, stacked
+from stad_lite.nets.published import Trunk
 
 
 class Batch(NamedTuple):
@@ -83,6 +82,12 @@ def build(config: DenseConfig, classes: Sequence[str]) -> DenseSystem:
     if not classes:
         raise FormatError("there are no classes to tell apart", remedy="give annotations with classes")
     return DenseSystem(DenseDetector(config, len(classes)), config, tuple(classes))
+
+
+def trunks(system: DenseSystem) -> dict[str, Trunk]:
+    """Return the networks that published weights fill, by stream; flow begins with those of RGB images."""
+    backbones = system.network.backbones
+    return {name: Trunk((net,), fed=system.config.normalise) for name, net in backbones.items()}
 
 
 @dataclass
@@ -188,9 +193,9 @@ def stream_inputs(
     """
     inputs = {}
     if "rgb" in config.streams and frames is not None:
-        inputs["rgb"] = rgb_input(frames)
+        inputs["rgb"] = rgb_input(frames, config.normalise)
     if "flow" in config.streams and flow is not None:
-        maps = flow_input(flow, config.flow_scale)
+        maps = flow_input(flow, config.flow_scale, config.normalise)
         inputs["flow"] = stacked(maps, config.flow_stack, config.flow_gap)
     return inputs
 

@@ -1,7 +1,7 @@
 """Backbones pretrained with the dense loss on single synthetic frames, kept in the cache folder.
 
     from stad_lite.baselines.pretraining import pretrained
-    from stad_lite.baselines.dense import rgb_input, flow_input
+    from stad_lite.nets.inputs import rgb_input, flow_input
 
     backbone = pretrained("rgb", profile="lesson", seed=0)      # nets.vgg.VGG, in evaluation mode
     maps = backbone(rgb_input(frames))["conv3_2"]               # (n, 32, h / 4, w / 4) of (n, h, w, 3) uint8
@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Actors, DenseDetector, flow_input, losses, make_backbone, rgb_input
+from stad_lite.baselines.dense import Actors, DenseDetector, losses, make_backbone
 from stad_lite.data.synthetic import CLASSES, Settings, cache_folder, dataset
 from stad_lite.errors import StadError
+from stad_lite.nets.inputs import flow_input, rgb_input
 from stad_lite.nets.vgg import VGG
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write

@@ -1,9 +1,16 @@
-"""``stad-lite train SYSTEM --data DATA --out RUN``, alone or under ``torchrun -m stad_lite.cli train``."""
+"""``stad-lite train SYSTEM --data DATA --out RUN``, alone or under ``torchrun -m stad_lite.cli train``.
+
+``--weights rgb=FILE flow=FILE`` fills I3D or VGG16 of each stream with published weights, in any layout of
+``nets.weights``; ``--weights DIR`` looks for the files itself, ``--weights none`` begins with random ones and
+then trains batch norms too. The paper's sizes, and batch norms that are frozen, ask for one of the three. The
+run keeps the choice, and what was trained needs no file to predict.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from stad_lite import runs
@@ -33,7 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a setting: model.KEY, train.KEY or data.KEY; an unknown KEY lists the known ones",
+        help="change a setting: model.KEY, train.KEY, data.KEY, weights.KEY; an unknown KEY lists the known",
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="STREAM=FILE",
+        help="published weights of rgb and flow, a folder of both (DIR/DATA/rgb.pt, DIR/flow.pt), or none",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same as --set train.seed=N")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
@@ -43,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on with a run that was stopped."""
     texts = pairs(arguments.settings)
+    texts |= weights(arguments.weights)
     if arguments.seed is not None:
         texts["train.seed"] = str(arguments.seed)
     data: dict[str, Any] = {"name": arguments.data}
@@ -57,6 +72,21 @@ def run(arguments: argparse.Namespace) -> int:
     if distributed.rank() == 0 and done.resumed_at < done.steps:
         print(f"{done.folder / 'checkpoints' / 'last.pt'}: {done.steps} steps are done")
     return 0
+
+
+def weights(words: list[str]) -> dict[str, str]:
+    """Return what ``--weights`` says as settings. raises: FormatError for a file without its stream
+
+    >>> weights(["rgb=a.pt", "flow=b.pt"]), weights(["none"])
+    ({'weights.rgb': 'a.pt', 'weights.flow': 'b.pt'}, {'weights.random': 'true'})
+    """
+    if words == ["none"]:
+        return {"weights.random": "true"}
+    if len(words) == 1 and "=" not in words[0]:
+        if Path(words[0]).is_file():
+            raise FormatError(f"weights of which stream? {words[0]}", remedy="write rgb=FILE or flow=FILE")
+        return {"weights.folder": words[0]}
+    return {f"weights.{stream}": file for stream, file in pairs(words).items()}
 
 
 def pairs(words: list[str]) -> dict[str, str]:

@@ -20,9 +20,6 @@ from stad_lite.tubes import Tube
 CROP_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 """Smallest IoU between crop and boxes, drawn once a clip (SSD's choices); None keeps the whole frame."""
 
-BGR_MEAN = (104.0, 117.0, 123.0)
-"""What detectors built on VGG subtract, blue first."""
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -310,8 +307,3 @@ def centre_crop(clip: Sample, height: int, width: int) -> Sample:
 def to_unit(frames: np.ndarray) -> np.ndarray:
     """Return frames as I3D takes them: float32 in [-1, 1], uint8 0 -> -1, 255 -> 1."""
     return frames.astype(np.float32) / 127.5 - 1
-
-
-def to_bgr_mean(frames: np.ndarray) -> np.ndarray:
-    """Return frames as VGG detectors take them: float32, blue first, means subtracted."""
-    return frames[..., ::-1].astype(np.float32) - np.array(BGR_MEAN, np.float32)

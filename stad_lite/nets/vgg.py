@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stad_lite.errors import FormatError
 from stad_lite.nets.blocks import FineReceptiveFieldBlock, ReceptiveFieldBlock
-from stad_lite.nets.layers import ConvNorm, Norm, freeze_norms, norm_layer, scaled
+from stad_lite.nets.layers import ConvNorm, Norm, freeze_norms, he_weights, norm_layer, scaled
 
 DEPTH = (2, 2, 3, 3, 3)
 """Convolutions of VGG16's five stages."""
@@ -94,7 +94,10 @@ class VGG(nn.Module):
 def _conv_relu(in_channels: int, channels: int, norm: Norm, dilation: int = 1) -> list[nn.Module]:
     """Return convolution and ReLU, as numbered in the published weights, with a norm between on demand."""
     conv = nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation, bias=norm == "none")
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    if norm == "none":  # nothing else keeps the size of the maps
+        he_weights(conv)
+    else:
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     between = [] if norm == "none" else [norm_layer(norm, channels, 2)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from stad_lite.errors import FormatError
 from stad_lite.linking import MedianFilter, OnlineConfig
@@ -123,6 +123,10 @@ class PCSCConfig:
             raise FormatError(
                 f"{len(self.scales)} anchor scales for {levels} levels", remedy="give one a level"
             )
+
+    def thawed(self) -> PCSCConfig:
+        """Return the same with batch norms trained, for a start without published weights."""
+        return replace(self, frozen=False)
 
     @classmethod
     def smoke(cls) -> PCSCConfig:

@@ -23,12 +23,14 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError, StadError
 from stad_lite.linking import from_rows, link_online
 from stad_lite.linking.build import Linked
+from stad_lite.nets.published import Trunk
 from stad_lite.pcsc import actionness
 from stad_lite.pcsc.actionness import TubeBoxes
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.features import FrameMaps, clips, frame_maps, stream_clip
 from stad_lite.pcsc.model import Found, PCSCSystem, decode, output_after
+from stad_lite.pcsc.trunks import I3DTrunk
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
@@ -48,6 +50,14 @@ def build(config: PCSCConfig, classes: Sequence[str]) -> PCSCSystem:
             state = pretrained(stream, config.pretrained).state_dict()
             system.network.backbones[stream].load_state_dict(state)
     return system
+
+
+def trunks(system: PCSCSystem) -> dict[str, Trunk]:
+    """Return the networks that published weights fill, by stream: I3D's, or the small ones."""
+    network, reach = system.network, system.config.flow_scale
+    nets = {s: network.backbones[s] for s in network.backbones}
+    big = {s: part.net for s, part in network.trunks.items() if isinstance(part, I3DTrunk)}
+    return {stream: Trunk((net,), reach=reach) for stream, net in {**nets, **big}.items()}
 
 
 @dataclass

@@ -10,10 +10,10 @@ import numpy as np
 from einops import rearrange
 from torch import Tensor, nn
 
-from stad_lite.baselines.dense import flow_input, rgb_input
 from stad_lite.errors import FormatError
 from stad_lite.nets.fpn import over_time
 from stad_lite.nets.i3d import I3D
+from stad_lite.nets.inputs import flow_input, rgb_input
 from stad_lite.nets.layers import norm_layer
 from stad_lite.nets.vgg import VGG
 from stad_lite.pcsc.config import PCSCConfig
@@ -124,5 +124,4 @@ def stream_input(stream: str, values: np.ndarray, config: PCSCConfig) -> Tensor:
     """
     if stream == "rgb":
         return rgb_input(values)
-    flow = flow_input(values, config.flow_scale)
-    return flow.clamp(-1, 1) if config.trunk == "i3d" else flow
+    return flow_input(values, config.flow_scale, cut=config.trunk == "i3d")

@@ -159,6 +159,10 @@ class SpTadConfig:
                 f"{self.channels} channels for {self.attention} attentions", remedy="choose one that divides"
             )
 
+    def thawed(self) -> SpTadConfig:
+        """Return the same with batch norms trained, for a start without published weights."""
+        return replace(self, backbone=replace(self.backbone, frozen_norms=False))
+
     @classmethod
     def smoke(cls, backbone: Backbone | None = None) -> SpTadConfig:
         """Two heads on short windows: a step in milliseconds, for tests and a chapter's quick run."""

@@ -13,7 +13,9 @@ from torch import Tensor
 from stad_lite.data.features import FeatureSource
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
+from stad_lite.nets.published import Trunk
 from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.sp_tad.backbone import I3DStages
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import Truth, make_truth, set_loss
 from stad_lite.sp_tad.model import Outputs, SpTad
@@ -92,6 +94,14 @@ def build(config: SpTadConfig, classes: Sequence[str]) -> System:
     ('run', 'jump')
     """
     return System(config, classes)
+
+
+def trunks(system: System) -> dict[str, Trunk]:
+    """Return the networks that published weights fill, by stream: I3D's, nothing for a smaller backbone."""
+    backbone, reach = system.network.backbone, system.config.backbone.flow_reach
+    if not isinstance(backbone, I3DStages):
+        return {}
+    return {stream: Trunk((net,), reach=reach) for stream, net in backbone.streams.items()}
 
 
 class WindowSet:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import PIXELS
 from stad_lite.schedule import TrainConfig
 from stad_lite.step.cuboids import CUBOIDS
 
@@ -21,7 +22,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "classification": ("softmax", "bce"),
     "sampling": ("paper", "code", "uniform"),
     "supervision": ("all", "middle"),
-    "normalise": ("unit", "bgr"),
+    "normalise": tuple(PIXELS),
     "augment": ("flip", "crop", "colour"),
 }
 """The words that a setting may be."""
@@ -38,11 +39,13 @@ class StepConfig:
     stream: ``rgb``; ``flow`` (``flow_depth`` maps stacked); or ``early``, both stacked in channels
     flow_depth: flow maps stacked for one frame
     flow_scale: pixels a frame that count as 1
-    normalise: pixels in [-1, 1] (``unit``) or as published VGG weights expect them (``bgr``)
+    normalise: pixels in [-1, 1] (``unit``, I3D's), or as VGG16's weights expect them: those of its authors
+        (``bgr``) or torchvision's (``imagenet``); flow is scaled along
     augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides both
         (the code's, which erases parts of actors as well)
     pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
     frozen: the backbone is not trained, and its features are computed once and kept as float16
+    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the paper's)
     size: (height, width) of frames, pixels
     clip: K frames of a clip
     cuboids: initial proposals, a name in ``cuboids.CUBOIDS``
@@ -87,6 +90,7 @@ class StepConfig:
     augment: str = "flip"
     pretrained: str = "lesson"
     frozen: bool = True
+    frozen_norms: bool = True
     size: tuple[int, int] = (64, 64)
     clip: int = 6
     cuboids: str = "grid11"
@@ -172,6 +176,10 @@ class StepConfig:
     def channels(self) -> int:
         """Channels of the input."""
         return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
+
+    def thawed(self) -> StepConfig:
+        """Return the same for a start without published weights: batch norms trained, pixels in [-1, 1]."""
+        return replace(self, frozen_norms=False, normalise="unit")
 
     @classmethod
     def smoke(cls) -> StepConfig:

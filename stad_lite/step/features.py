@@ -14,11 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stad_lite.baselines.dense import flow_input, rgb_input
 from stad_lite.data.clips import flow_stack
 from stad_lite.data.source import VideoSource
-from stad_lite.data.transforms import to_bgr_mean
 from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import flow_input, rgb_input
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write
 from stad_lite.step.config import StepConfig
@@ -40,11 +39,10 @@ def stream_input(
     parts = []
     if config.stream != "flow":
         assert frames is not None
-        bgr = config.normalise == "bgr"
-        parts.append(torch.from_numpy(to_bgr_mean(frames)).permute(0, 3, 1, 2) if bgr else rgb_input(frames))
+        parts.append(rgb_input(frames, config.normalise))
     if config.stream != "rgb":
         assert flow is not None
-        maps = flow_input(flow, config.flow_scale)
+        maps = flow_input(flow, config.flow_scale, config.normalise, cut=config.backbone == "i3d")
         if mirror:
             maps[:, :, 0] = -maps[:, :, 0]
         parts.append(maps.flatten(1, 2))

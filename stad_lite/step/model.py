@@ -52,7 +52,7 @@ class Answer(NamedTuple):
 def make_backbone(config: StepConfig) -> VGG | I3D:
     """Return the backbone with random weights; ``channels`` and ``strides`` tell its last map."""
     if config.backbone == "i3d":
-        return I3D(config.channels, final="Mixed_4f", frozen=True)
+        return I3D(config.channels, final="Mixed_4f", frozen=config.frozen_norms)
     if config.backbone == "vgg16":
         return VGG(config.channels)
     return VGG(config.channels, depth=(1, 2, 2), channels=(32, 32, 32), norm="group", last_dilation=2)
@@ -138,7 +138,7 @@ class StepNetwork(nn.Module):
     def train(self, mode: bool = True) -> StepNetwork:
         """Switch to training, except published batch norms and a frozen backbone."""
         super().train(mode)
-        if self.config.backbone == "i3d":
+        if self.config.backbone == "i3d" and self.config.frozen_norms:
             freeze_norms(self)
         if self.config.frozen:
             self.backbone.eval()
@@ -154,7 +154,7 @@ class StepNetwork(nn.Module):
         for number, head in enumerate(self.heads):
             head.requires_grad_(step in (None, number))
         self.backbone.requires_grad_(step in (None, 0) and not self.config.frozen)
-        if self.config.backbone == "i3d":
+        if self.config.backbone == "i3d" and self.config.frozen_norms:
             freeze_norms(self)
 
     def features(self, frames: Tensor) -> Tensor:

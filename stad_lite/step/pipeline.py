@@ -22,6 +22,8 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.linking import LabelSmoothing, TubeletConfig, link_tubelets
 from stad_lite.linking.detections import Detections
+from stad_lite.nets.i3d import I3DBlocks
+from stad_lite.nets.published import Trunk
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
 from stad_lite.step.augment import colours, cropped
@@ -89,6 +91,19 @@ def build(config: StepConfig, classes: Sequence[str]) -> StepSystem:
             known = pretrained(config.stream, config.pretrained)
         system.network.backbone.load_state_dict(known.state_dict())
     return system
+
+
+def trunks(system: StepSystem) -> dict[str, Trunk]:
+    """Return the networks that published weights fill, by stream: the backbone, and blocks of I3D in heads.
+
+    Early fusion begins with the weights of RGB, flow behind it.
+    """
+    config, network = system.config, system.network
+    whole = config.width == 1024  # as published
+    blocks = [part for part in network.heads.modules() if isinstance(part, I3DBlocks) and whole]
+    stream = "flow" if config.stream == "flow" else "rgb"
+    nets = (network.backbone, *blocks)
+    return {stream: Trunk(nets, config.normalise, config.flow_scale, behind=config.stream == "early")}
 
 
 @dataclass

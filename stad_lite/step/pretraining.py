@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Actors, DenseDetector, flow_input, losses, rgb_input
+from stad_lite.baselines.dense import Actors, DenseDetector, losses
 from stad_lite.baselines.pretraining import CLIPS, SCHEDULES, read_clips
 from stad_lite.data.synthetic import CLASSES, Settings, cache_folder
 from stad_lite.errors import StadError
+from stad_lite.nets.inputs import flow_input, rgb_input
 from stad_lite.nets.vgg import VGG
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write

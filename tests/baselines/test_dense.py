@@ -15,9 +15,7 @@ from stad_lite.baselines.dense import (
     assign,
     cell_centres,
     decode,
-    flow_input,
     losses,
-    rgb_input,
     to_boxes,
     to_distances,
 )
@@ -44,15 +42,6 @@ def actors(boxes, labels=None):
     boxes = torch.tensor(boxes, dtype=torch.float32)[None]
     labels = torch.zeros(1, boxes.shape[1]).long() if labels is None else torch.tensor([labels])
     return Actors(boxes, (boxes > 0).any(-1), labels)
-
-
-def test_inputs_are_scaled_and_channels_come_first():
-    frames = np.zeros((2, 4, 6, 3), np.uint8)
-    frames[..., 1] = 255
-    assert rgb_input(frames)[0, :, 0, 0].tolist() == [-1.0, 1.0, -1.0]
-    flow = np.zeros((2, 4, 6, 2), np.float16)
-    flow[..., 0] = 6
-    assert flow_input(flow, 4.0)[1, :, 2, 3].tolist() == [1.5, 0.0]
 
 
 @pytest.mark.parametrize("modality", ["rgb", "flow", "both"])

@@ -10,7 +10,7 @@ import torch
 
 from stad_lite import boxes as box_ops
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Found, flow_input
+from stad_lite.baselines.dense import Found
 from stad_lite.baselines.detect_and_link import detect, find, frame_boxes, link_found, without_classes
 from stad_lite.baselines.pipeline import TrainingSet, build, collate, read_run, training_set
 from stad_lite.data.clips import tubelets
@@ -18,6 +18,7 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, UnknownLabelError
 from stad_lite.metrics import evaluate
+from stad_lite.nets.inputs import flow_input
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.schedule import TrainConfig
 from stad_lite.training.loop import fit

@@ -160,7 +160,7 @@ def test_the_verb(shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_the_registry_is_complete() -> None:
     table = tomllib.loads(download.REGISTRY.read_text("utf-8"))
-    assert set(table) == {"ucf101_24", "jhmdb21", "ucf_sports", "thumos14", "activitynet13", "ava"}
+    assert set(table) == {"ucf101_24", "jhmdb21", "ucf_sports", "thumos14", "activitynet13", "ava", "weights"}
     for name, part in table.items():
         head, entries = download.read_registry(name)
         assert {"title", "folder", "licence"} <= set(head) and entries

@@ -89,11 +89,26 @@ def test_flow_i3d_and_wider_inputs(published):
     flow = layouts.i3d(inputs=2, classes=1)[0]
     assert not weights.compare(on_meta(I3D, 2), flow).widened
     net = I3D(5, final="Conv3d_1a_7x7")  # RGB and flow side by side (CFAD's early fusion)
-    report = weights.load(net, published[0])
+    report = weights.load(net, published[0], behind=True)
     assert report.widened == ("Conv3d_1a_7x7.conv3d.weight: 3 inputs to 5",)
     kernel, wide = published[0]["Conv3d_1a_7x7.conv3d.weight"], net.Conv3d_1a_7x7.conv3d.weight.detach()
-    torch.testing.assert_close(wide[:, :3], kernel * 3 / 5)
-    torch.testing.assert_close(wide.sum(1), kernel.sum(1))
+    torch.testing.assert_close(wide[:, :3], kernel / 2**0.5)
+    torch.testing.assert_close(wide[:, 3:].sum(1), wide[:, :3].sum(1))
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_flow_behind_rgb_has_half_of_a_response_that_keeps_its_size(depth):
+    """RGB alike in its channels, flow alike in all of its, both of the same size and independent."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(4, 3, 1, 1, generator=generator)
+    rgb, flow = torch.randn(2, 1, 1, 400, 400, generator=generator)
+    wide = weights.widen_input(weight, 3 + 2 * depth, behind=True)
+    own, other = rgb.expand(1, 3, 400, 400), flow.expand(1, 2 * depth, 400, 400)
+    before = torch.nn.functional.conv2d(own, weight).var((0, 2, 3))
+    both = torch.nn.functional.conv2d(torch.cat([own, other], 1), wide).var((0, 2, 3))
+    torch.testing.assert_close(both, before, rtol=0.02, atol=0)
+    alone = torch.nn.functional.conv2d(other, wide[:, 3:]).var((0, 2, 3))
+    torch.testing.assert_close(alone, before / 2, rtol=0.02, atol=0)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5, 9, 15])
