@@ -57,7 +57,7 @@ def test_every_profile_has_a_schedule():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"extension": "guess"}, "extension 'guess'"),
+        ({"extension": "guess"}, "extension is 'guess'; choose from"),
         ({"sampling": "hard"}, "sampling"),
         ({"clips": (1, 3)}, "2 numbers of clips for 3 steps"),
         ({"clips": (1, 2, 3)}, "odd"),
