@@ -8,8 +8,7 @@ import math
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any, Literal
 
-from stad_lite.errors import FormatError
-from stad_lite.settings import AtLeastOne, Between, Count, Share, check
+from stad_lite.settings import AtLeastOne, Between, Count, Share, check, conflict
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check(self)
         if (self.steps > 0) == (self.epochs > 0):
-            raise FormatError(
-                "the length of the run is not clear", remedy="give steps or epochs, one of them"
-            )
+            raise conflict(self, "steps", "epochs", remedy="give one of them, and 0 for the other")
         if self.batch % self.accumulation:
-            problem = f"a batch of {self.batch} cannot be cut into {self.accumulation} equal parts"
-            raise FormatError(problem, remedy="change batch or accumulation")
+            raise conflict(self, "batch", "accumulation", remedy="give a batch that has as many equal parts")
 
     def total_steps(self, items: int) -> int:
         """Return the updates of the whole run over a data set of so many items.

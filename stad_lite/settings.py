@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache
 from numbers import Integral, Real
+from operator import attrgetter
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from stad_lite.errors import FormatError
@@ -55,7 +56,7 @@ Layers = Annotated[int, Between(1, 64)]
 """Of a network or a part of it."""
 Channels = Annotated[int, Between(1, 8192)]
 """Of a layer."""
-Side = Annotated[int, Between(16, 2048)]
+Side = Annotated[int, Between(24, 2048)]
 """Of a frame in pixels."""
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
@@ -108,6 +109,12 @@ def check(settings: Any) -> None:
     """
     for name, kind in _kinds(type(settings)).items():  # type: ignore[arg-type]
         object.__setattr__(settings, name, from_plain(kind, getattr(settings, name), name))
+
+
+def conflict(settings: Any, *names: str, remedy: str) -> FormatError:
+    """Return the error for fields whose values do not go together; those of parts stand behind a dot."""
+    told = (f"{name} is {attrgetter(name)(settings)!r}" for name in names)
+    return FormatError(" and ".join(told), remedy=remedy)
 
 
 @cache

@@ -23,6 +23,7 @@ from stad_lite.settings import (
     Side,
     Weight,
     check,
+    conflict,
 )
 
 MODALITIES = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
@@ -95,13 +96,10 @@ class DenseConfig:
     def __post_init__(self) -> None:
         check(self)
         check_stages(self.depth, self.channels, self.size)
-        if not 1 <= self.frames <= self.clip:
-            raise FormatError(
-                f"tubelets of {self.frames} frames from clips of {self.clip}",
-                remedy="give 1 <= frames <= clip",
-            )
+        if self.frames > self.clip:
+            raise conflict(self, "frames", "clip", remedy="give 1 <= frames <= clip")
         if self.flow_stack % 2 == 0:
-            raise FormatError(f"flow_stack is {self.flow_stack}", remedy="give an odd number")
+            raise conflict(self, "flow_stack", remedy="give an odd number")
 
     @property
     def streams(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.linking.build import Linked, finish
-from stad_lite.settings import AtLeastOne, Share, Weight, check
+from stad_lite.settings import AtLeastOne, Share, Weight, check, conflict
 from stad_lite.tubes import Tube
 
 
@@ -79,7 +79,7 @@ class MedianFilter:
     def __post_init__(self) -> None:
         check(self)
         if self.width % 2 == 0:
-            raise FormatError(f"width is {self.width}", remedy="give an odd number of frames")
+            raise conflict(self, "width", remedy="give an odd number of frames")
 
 
 Trim = LabelSmoothing | MedianFilter

@@ -22,15 +22,22 @@ CHANNELS = (64, 128, 256, 512, 512)
 """Channels of VGG16's five stages."""
 
 
-def check_stages(depth: Sequence[int], channels: Sequence[int], size: tuple[int, int] | None = None) -> None:
+def check_stages(
+    depth: Sequence[int],
+    channels: Sequence[int],
+    size: tuple[int, int] | None = None,
+    name: str = "channels",
+) -> None:
     """Refuse stages that cannot be, or that frames of a size (height, width) have no room for.
 
+    name: what ``channels`` are called
     raises: FormatError
     """
     if not 0 < len(depth) <= len(channels):
-        raise FormatError(f"depth {tuple(depth)} for channels {tuple(channels)}", remedy="one for each stage")
+        problem = f"depth is {tuple(depth)} and {name} is {tuple(channels)}"
+        raise FormatError(problem, remedy="give one for each stage")
     if size is not None and min(size) < 2 ** (len(depth) - 1):
-        problem = f"frames of {size[0]} x {size[1]} for depth {tuple(depth)}"
+        problem = f"depth is {tuple(depth)} and size is {tuple(size)}"
         raise FormatError(problem, remedy="give fewer stages; each but the first halves height and width")
 
 

@@ -5,15 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from stad_lite.baselines.config import DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.linking import MedianFilter, OnlineConfig
 from stad_lite.nets.i3d import MIXED
 from stad_lite.nets.layers import Norm
 from stad_lite.nets.vgg import check_stages
 from stad_lite.schedule import TrainConfig
-from stad_lite.settings import AtLeastOne, Between, Channels, Frames, Layers, OneOf, Scale, Share, Side, check
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Frames,
+    Layers,
+    OneOf,
+    Scale,
+    Share,
+    Side,
+    check,
+    conflict,
+)
 
 MESSAGES = ("both", "image", "roi", "none")
+TAPS = ("Conv3d_2c_3x3", "Mixed_3c", "Mixed_4f", "Mixed_5c")
+"""I3D's end points under the pyramid. The paper's second is Mixed3d, which I3D does not have."""
 FROZEN = (("backbones", 0.0),)
 """The small networks' maps are computed before training."""
 
@@ -110,12 +125,25 @@ class PCSCConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        check_stages(self.depth, self.widths, self.size)
-        levels = 4 if self.trunk == "i3d" else len(self.hidden_maps)
-        if len(self.scales) != levels:
-            raise FormatError(
-                f"{len(self.scales)} anchor scales for {levels} levels", remedy="give one a level"
+        check_stages(self.depth, self.widths, self.size, "widths")
+        small = self.trunk == "stack"
+        levels = len(self.hidden_maps) if small else 4
+        if len(self.scales) != levels or not levels:
+            raise conflict(
+                self, "scales", "trunk", "hidden_maps", remedy=f"give a scale for each of {levels} levels"
             )
+        if not self.ratios:
+            raise conflict(self, "ratios", remedy="give one or more")
+        narrowest = min((self.channels, *(self.hidden_maps if small else ())))
+        if self.messages != "none" and self.reduction > narrowest:
+            names = ("reduction", "channels", "hidden_maps")
+            raise conflict(self, *names, remedy=f"give a reduction from 1 to {narrowest}")
+        if not small and self.blocks is not None and not set(TAPS) <= {TAPS[0], *self.blocks}:
+            raise conflict(self, "blocks", remedy=f"give at least {', '.join(TAPS[1:])}")
+        known = (DenseConfig.depth, DenseConfig.channels)
+        if small and self.pretrained and (self.depth, self.widths) != known:
+            names = ("pretrained", "depth", "widths")
+            raise conflict(self, *names, remedy=f"give those of the pretrained networks, {known}")
 
     @classmethod
     def smoke(cls) -> PCSCConfig:

@@ -20,6 +20,7 @@ from stad_lite.settings import (
     Side,
     Weight,
     check,
+    conflict,
 )
 
 STREAMS = ("rgb", "flow")
@@ -56,14 +57,14 @@ class Backbone:
     def __post_init__(self) -> None:
         check(self)
         if not self.streams or len(set(self.streams)) < len(self.streams):
-            raise FormatError(f"streams is {self.streams}", remedy="give rgb, flow or both")
-        steps = [b / a for a, b in zip(self.strides, self.strides[1:], strict=False)]
-        if not self.strides or any(step != 2 for step in steps):
-            raise FormatError(f"strides {self.strides}", remedy="each stride is twice the one before")
+            raise conflict(self, "streams", remedy="give rgb, flow or both")
+        steps = {b / a for a, b in zip(self.strides, self.strides[1:], strict=False)}
+        if not self.strides or not steps <= {2}:
+            raise conflict(self, "strides", remedy="each stride is twice the one before")
+        if self.reads_frames and (self.strides[0] != 2 or (self.kind == "i3d" and len(self.strides) != 3)):
+            raise conflict(self, "strides", "kind", remedy="begin with 2; i3d has (2, 4, 8)")
         if self.kind != "i3d" and len(self.channels) != len(self.strides):
-            raise FormatError(
-                f"channels {self.channels} for strides {self.strides}", remedy="one number for each stage"
-            )
+            raise conflict(self, "channels", "strides", remedy="give one number for each stage")
 
     @property
     def reads_frames(self) -> bool:
@@ -143,20 +144,17 @@ class SpTadConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        backbone = self.backbone
         if self.test_stride > self.window:
-            raise FormatError(
-                f"a stride of {self.test_stride} leaves gaps between windows of {self.window} frames",
-                remedy="give a test_stride from 1 to window",
-            )
-        if self.window % (2 * self.backbone.strides[-1]):
-            raise FormatError(
-                f"a window of {self.window} frames does not fit strides {self.backbone.strides}",
-                remedy=f"give a multiple of {2 * self.backbone.strides[-1]}",
-            )
+            remedy = "give a test_stride from 1 to window, which leaves no gap"
+            raise conflict(self, "test_stride", "window", remedy=remedy)
+        if self.window % (2 * backbone.strides[-1]):
+            remedy = f"give a window that is a multiple of {2 * backbone.strides[-1]}"
+            raise conflict(self, "window", "backbone.strides", remedy=remedy)
+        if backbone.reads_frames and any(a > b for a, b in zip(backbone.crop, self.size, strict=True)):
+            raise conflict(self, "backbone.crop", "size", remedy="give a crop that lies inside the frame")
         if self.channels % self.attention:
-            raise FormatError(
-                f"{self.channels} channels for {self.attention} attentions", remedy="choose one that divides"
-            )
+            raise conflict(self, "channels", "attention", remedy="choose one that divides")
 
     @classmethod
     def smoke(cls, backbone: Backbone | None = None) -> SpTadConfig:

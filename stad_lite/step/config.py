@@ -8,7 +8,19 @@ from typing import Annotated, Literal
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
 from stad_lite.schedule import TrainConfig
-from stad_lite.settings import AtLeastOne, Between, Channels, Frames, OneOf, Scale, Share, Side, Weight, check
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Frames,
+    OneOf,
+    Scale,
+    Share,
+    Side,
+    Weight,
+    check,
+    conflict,
+)
 from stad_lite.step.cuboids import CUBOIDS
 
 
@@ -103,26 +115,16 @@ class StepConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if not self.thresholds:
-            raise FormatError("thresholds is ()", remedy="give an overlap for each step")
-        self._check_clips()
-        if self.backbone == "i3d" and self.stream == "early":
-            raise FormatError("I3D with both streams stacked", remedy="join two detectors (fusion.py)")
-
-    def _check_clips(self) -> None:
-        if len(self.clips) != len(self.thresholds):
-            problem = f"{len(self.clips)} numbers of clips for {len(self.thresholds)} steps"
-            raise FormatError(problem, remedy="give clips and thresholds one entry a step")
-        growth = [after - before for before, after in zip(self.clips, self.clips[1:], strict=False)]
-        if any(number % 2 == 0 for number in self.clips) or not set(growth) <= {0, 2}:
-            raise FormatError(
-                f"steps that see {self.clips} clips", remedy="give odd numbers that grow by 2 or not at all"
-            )
+        if len(self.clips) != len(self.thresholds) or not self.clips:
+            raise conflict(self, "clips", "thresholds", remedy="give both an entry for each step")
+        growth = {after - before for before, after in zip(self.clips, self.clips[1:], strict=False)}
+        if any(number % 2 == 0 for number in self.clips) or not growth <= {0, 2}:
+            raise conflict(self, "clips", remedy="give odd numbers that grow by 2 or not at all")
         if self.clip % self.time_stride or self.clip < 2 * self.time_stride:
-            raise FormatError(
-                f"clips of {self.clip} frames",
-                remedy=f"give a multiple of {self.time_stride}, at least twice",
-            )
+            remedy = f"give a multiple of {self.time_stride}, at least twice"
+            raise conflict(self, "clip", "backbone", remedy=remedy)
+        if self.backbone == "i3d" and self.stream == "early":
+            raise conflict(self, "backbone", "stream", remedy="join two detectors (fusion.py)")
 
     @property
     def steps(self) -> int:

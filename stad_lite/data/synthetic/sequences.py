@@ -19,9 +19,9 @@ import numpy as np
 
 from stad_lite.data.synthetic.dataset import split_seeds, video_id
 from stad_lite.data.synthetic.numerics import uniform, whole
-from stad_lite.errors import FormatError, UnknownVideoError
+from stad_lite.errors import UnknownVideoError
 from stad_lite.records import Annotations, Segment, VideoAnnotation
-from stad_lite.settings import AtLeastOne, Between, Channels, Frames, Share, Weight, check
+from stad_lite.settings import AtLeastOne, Between, Channels, Frames, Share, Weight, check, conflict
 
 STRIDES = (2, 4, 8)
 """Frames for one step of each stage (SP-TAD Sec. 3.1.1)."""
@@ -81,14 +81,12 @@ class SequenceSettings:
         for name in ("frames", "classes_per_video", "span", "gap"):
             low, high = getattr(self, name)
             if low > high:
-                raise FormatError(f"{name} is {(low, high)}", remedy="give the smaller one first")
+                raise conflict(self, name, remedy="give the smaller one first")
         if self.span[1] > self.frames[0]:
-            raise FormatError(
-                f"span is {self.span}", remedy="the shortest video must hold the longest action"
-            )
+            raise conflict(self, "span", "frames", remedy="the shortest video must hold the longest action")
         if self.classes % 2 or self.classes_per_video[1] > self.classes:
             remedy = "give an even number, no less than occur in a video"
-            raise FormatError(f"classes is {self.classes}", remedy=remedy)
+            raise conflict(self, "classes", "classes_per_video", remedy=remedy)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -7,8 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, NamedTuple
 
-from stad_lite.errors import FormatError
-from stad_lite.settings import Between, Share, check
+from stad_lite.settings import Between, Share, check, conflict
 
 RENDER_VERSION = 2
 """Part of the cache key; to be raised by whoever changes a pixel, a box or a flow vector."""
@@ -131,14 +130,14 @@ class Settings:
         for name in ("actors", "actor_height", "actions", "span"):
             low, high = getattr(self, name)
             if low > high:
-                raise FormatError(f"{name} is {(low, high)}", remedy="give the smaller one first")
+                raise conflict(self, name, remedy="give the smaller one first")
         if self.span[1] > self.frames - 2:
-            remedy = f"give at most {self.frames - 2}, so that the actor is there before and after"
-            raise FormatError(f"span is {self.span}", remedy=remedy)
+            remedy = "give at most frames - 2, so that the actor is there before and after"
+            raise conflict(self, "span", "frames", remedy=remedy)
         tallest = self.actor_height[1] * self.target_scale
         if tallest > 0.9 or self.actor_height[0] * self.target_scale * self.height < 5.0:
             remedy = "actor_height * target_scale must lie between 5 pixels and .9 of the frame"
-            raise FormatError(f"actor_height is {self.actor_height}", remedy=remedy)
+            raise conflict(self, "actor_height", "target_scale", "height", remedy=remedy)
 
     @property
     def unit(self) -> float:
