@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import types
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
@@ -20,10 +21,10 @@ import torch
 from stad_lite import linking, runs
 from stad_lite.cli import main
 from stad_lite.data.synthetic.sequences import SequenceSettings, sequence_source
-from stad_lite.errors import FormatError
+from stad_lite.errors import FormatError, StadError
 from stad_lite.linking.entry import PRESETS
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
-from stad_lite.schedule import TrainConfig, learning_rate
+from stad_lite.schedule import TrainConfig, learning_rate, plain
 from stad_lite.settings import OneOf
 from stad_lite.systems import SYSTEMS
 from stad_lite.training import run_folder
@@ -35,7 +36,8 @@ OTHERS = ((), "", "wrong", None)
 
 TINY = {
     "data.clips": "1", "data.settings.frames": "8", "data.settings.span": "3,6",
-    "data.settings.height": "32", "data.settings.width": "32", "data.settings.actors": "2,2", "model.size": "32,32",
+    "data.settings.height": "32", "data.settings.width": "32", "data.settings.actors": "2,2",
+    "model.size": "32,32",
 }  # fmt: skip
 """Settings of all systems; those of each follow."""
 SMALLER = {
@@ -93,7 +95,7 @@ def changed(settings: Any, path: str, value: Any) -> Any:
 
 
 def accepted(settings: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (path, value, settings with it) of all that is taken; what is not names field, value and range."""
+    """Yield (path, value, settings with it) of what is taken; what is not names field, value and range."""
     seen = {settings}
     for path, kind in kinds(settings):
         name = path.rpartition(".")[2]
@@ -105,7 +107,8 @@ def accepted(settings: Any) -> Iterator[tuple[str, Any, Any]]:
             except FormatError as error:
                 assert name in error.problem and error.remedy, f"{path}={value!r}: {error}"
                 entries = value if isinstance(value, tuple) and value else (value,)
-                assert any(repr(one)[:20] in error.problem for one in entries) or "entries" in error.problem, str(error)
+                named = "entries" in error.problem or any(repr(one)[:20] in error.problem for one in entries)
+                assert named, f"{path}={value!r}: {error}"
                 continue
             if found not in seen:
                 seen.add(found)
@@ -127,7 +130,8 @@ def works(spec: runs.Spec) -> None:
     system = entry.build(spec.model, source.classes)
     data = entry.training_set(system, source)
     system.network.train()
-    loss = torch.stack([term.sum() for term in system.loss(entry.collate([data[len(data) // 2]])).values()]).sum()
+    terms = system.loss(entry.collate([data[len(data) // 2]]))
+    loss = torch.stack(list(terms.values())).sum()
     loss.backward()
     slopes = [p.grad for p in system.network.parameters() if p.grad is not None]
     assert torch.isfinite(torch.cat([loss[None], *(slope.flatten() for slope in slopes)])).all()
@@ -147,7 +151,7 @@ def run_all(spec: runs.Spec, part: str, refused_by_data: dict[str, Any]) -> None
         try:
             works(replace(spec, **{part: found}))
         except Exception as error:
-            if refused_by_data.get(path) == value and isinstance(error, FormatError) and error.remedy:
+            if refused_by_data.get(path) == value and isinstance(error, StadError) and error.remedy:
                 continue
             pytest.fail(f"{part}.{path}={value!r} is accepted, and then {type(error).__name__}: {error}")
 
@@ -158,7 +162,7 @@ def test_every_setting_of_a_system(name):
 
 
 def test_every_setting_of_the_data():
-    run_all(tiny("baseline"), "data", {"settings.flow": False, "settings.actors": (0, 0)})
+    run_all(tiny("baseline"), "data", {"name": "wrong", "settings.flow": False})
 
 
 def test_every_setting_of_training(tmp_path, monkeypatch):
@@ -195,3 +199,125 @@ def test_every_setting_of_feature_sequences():
     for _, _, settings in accepted(SequenceSettings.smoke()):
         source = sequence_source(settings, [0], "train")
         assert all(np.isfinite(stage).all() for stage in source.features(source.videos[0]))
+
+
+CONTRADICTIONS = [
+    ("baseline", "model.frames=4 model.clip=2"),
+    ("baseline", "model.depth=1,2,2 model.channels=8,8"),
+    ("baseline", "model.size=32,32 model.depth=1,1,1,1,1,1,1 model.channels=8,8,8,8,8,8,8"),
+    ("baseline", "train.steps=5 train.epochs=2"),
+    ("baseline", "train.batch=3 train.accumulation=2"),
+    ("baseline", "data.settings.span=6,3"),
+    ("baseline", "data.settings.span=3,9 data.settings.frames=10"),
+    ("baseline", "data.settings.actors=3,1"),
+    ("baseline", "data.settings.actor_height=0.8,0.9 data.settings.target_scale=2"),
+    ("step", "model.clips=1,3,5 model.thresholds=0.2,0.3"),
+    ("step", "model.clips= model.thresholds="),
+    ("step", "model.clip=6 model.backbone=i3d"),
+    ("step", "model.backbone=i3d model.stream=early model.clip=8"),
+    ("sp_tad", "model.test_stride=64 model.window=32"),
+    ("sp_tad", "model.window=40 model.backbone.strides=2,4,8"),
+    ("sp_tad", "model.size=32,32 model.backbone.crop=24,40"),
+    ("sp_tad", "model.channels=10 model.attention=4"),
+    ("sp_tad", "model.backbone.channels=8,8 model.backbone.strides=2,4,8"),
+    ("sp_tad", "model.backbone.kind=light model.backbone.strides=4,8,16"),
+    ("pcsc", "model.scales=8 model.hidden_maps=8,8"),
+    ("pcsc", "model.trunk=i3d model.scales=8,16"),
+    ("pcsc", "model.trunk=i3d model.scales=8,16,32,64 model.blocks=Mixed_3b"),
+    ("pcsc", "model.reduction=16 model.channels=8"),
+    ("pcsc", "model.pretrained=smoke model.widths=8,8,8"),
+    ("pcsc", "model.depth=1,2,2 model.widths=8,8"),
+    ("pcsc", "model.trim.width=4"),
+]
+"""Settings that cannot be together."""
+ODD = [
+    ("baseline", "model.min_score=1 model.keep=1"),
+    ("step", "model.clips=1,3 model.thresholds=0.9,0.1"),
+    ("step", "model.stride=16 model.clip=2"),
+    ("sp_tad", "model.pairs=1 model.most=1000 model.min_score=1"),
+    ("sp_tad", "model.train_stride=64 model.window=32"),
+    ("pcsc", "model.own_nms=0.2 model.other_nms=0.9"),
+    ("pcsc", "model.rpn_before=1,1 model.rpn_after=9,9"),
+    ("pcsc", "model.confidence=1 model.min_score=1"),
+    ("pcsc", "model.linking.pre_nms=1 model.linking.keep=20 model.linking.min_boxes=30"),
+]
+"""Settings that look wrong together and only find little."""
+
+
+def texts(words: str) -> dict[str, str]:
+    return dict(word.split("=") for word in words.split())
+
+
+@pytest.mark.parametrize(("name", "words"), CONTRADICTIONS)
+def test_settings_that_contradict_each_other(name, words):
+    with pytest.raises(FormatError) as caught:
+        runs.make_spec(name, "smoke", texts(words))
+    told = [key for key in texts(words) if f"{key.rpartition('.')[2]} is " in caught.value.problem]
+    assert len(told) >= min(2, len(texts(words))) and caught.value.remedy, str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "words"), ODD)
+def test_settings_that_look_wrong_together(name, words):
+    works(runs.with_texts(tiny(name), texts(words)))
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_two_settings_at_once(name):
+    """Values that are taken one by one: together they are refused or the run works."""
+    spec, draw = tiny(name), random.Random(0)
+    known = DATA_DECIDES.get(name, {})
+    singles = [(path, value) for path, value, _ in accepted(spec.model) if path not in {"backbone", *known}]
+    for _ in range(12):
+        model = spec.model
+        try:
+            for path, value in draw.sample(singles, 2):
+                model = changed(model, path, value)
+        except FormatError:
+            continue
+        works(replace(spec, model=model))
+
+
+@pytest.mark.parametrize(
+    ("system", "word", "told"),
+    [
+        ("baseline", "model.nms=-1", "model.nms is -1; give a number from 0 to 1"),
+        ("step", "model.dropout=2", "model.dropout is 2; give a number from 0 to 0.95"),
+        ("pcsc", "model.stage_keep=0", "model.stage_keep is 0; give a whole number from 1 to"),
+        ("sp_tad", "model.eta=0", "model.eta is 0; give a number from 0.1 to 1000"),
+        ("pcsc", "model.confidence=nan", "model.confidence is 'nan'; give a number from 0 to 1"),
+        ("pcsc", "model.linking.nms=1e999", "linking.nms is '1e999'; give none or a number from 0 to 1"),
+        ("step", "model.roi=pool", "model.roi is 'pool'; choose from align, legacy, max"),
+        ("step", "model.cuboids=grid7", "model.cuboids is 'grid7'; choose from grid11, "),
+        ("step", "model.thresholds=0.2,0.3,7", "model.thresholds[2] is 7; give a number from 0.01 to 1"),
+        ("step", "model.clips=1,3,5", "clips is (1, 3, 5) and thresholds is (0.2, 0.35); give both"),
+        ("baseline", "model.size=48", "model.size has 1 entries; give 2"),
+        ("pcsc", "train.lr=1e99", "train.lr is 1e+99; give a number from 0 to 1"),
+        ("baseline", "train.seed=-1", "train.seed is -1; give a whole number from 0 to 4294967295"),
+        ("baseline", "data.clips=0", "data.clips is 0; give a whole number from 1 to 1000000"),
+        ("baseline", "data.settings.noise=inf", "settings.noise is 'inf'; give a number from 0.0 to 64.0"),
+    ],
+)  # fmt: skip
+def test_the_command_line_refuses_and_writes_nothing(system, word, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("STAD_CACHE", str(tmp_path / "cache"))
+    line = ["train", system, "--profile", "smoke", "--out", str(tmp_path / "run"), "--device", "cpu"]
+    assert main([*line, "--set", word]) == 2
+    assert told in (text := capsys.readouterr().err) and text.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_data_decides_writes_no_run(tmp_path, capsys):
+    line = ["train", "sp_tad", "--profile", "smoke", "--out", str(tmp_path / "run"), "--device", "cpu"]
+    settings = {"model.proposals": "1", "data.clips": "2", "data.settings.actors": "3,3"}
+    assert main([*line, *(part for pair in settings.items() for part in ("--set", "=".join(pair)))]) == 2
+    assert "take more proposals" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_a_run_is_held_to_the_same_ranges(tmp_path):
+    """A run's own description is read by the same rules."""
+    spec = runs.make_spec("baseline", "smoke", {})
+    told = {"format": runs.FORMAT, **plain(spec)}
+    told["model"]["nms"] = 7
+    (tmp_path / "system.json").write_text(json.dumps(told))
+    with pytest.raises(FormatError, match=r"model\.nms is 7; give a number from 0 to 1"):
+        runs.read_spec(tmp_path)

@@ -139,7 +139,7 @@ class PCSCConfig:
             names = ("reduction", "channels", "hidden_maps")
             raise conflict(self, *names, remedy=f"give a reduction from 1 to {narrowest}")
         if not small and self.blocks is not None and not set(TAPS) <= {TAPS[0], *self.blocks}:
-            raise conflict(self, "blocks", remedy=f"give at least {', '.join(TAPS[1:])}")
+            raise conflict(self, "blocks", "trunk", remedy=f"give at least {', '.join(TAPS[1:])}")
         known = (DenseConfig.depth, DenseConfig.channels)
         if small and self.pretrained and (self.depth, self.widths) != known:
             names = ("pretrained", "depth", "widths")
