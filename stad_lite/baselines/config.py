@@ -79,7 +79,7 @@ class DenseConfig:
     size: tuple[Side, Side] = (64, 64)
     clip: Frames = 1
     flow_scale: Scale = 4.0
-    shrink: Share = 0.6
+    shrink: Annotated[float, Between(0.01, 1)] = 0.6
     alpha: Annotated[float, Between(-1, 1)] = -1.0
     gamma: Annotated[float, Between(0, 10)] = 2.0
     class_weight: Weight = 1.0
