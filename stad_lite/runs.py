@@ -115,7 +115,6 @@ def train(
         if distributed.rank() == 0:
             for note in source.notes:
                 say(f"note: {note}")
-            _write(run, replace(spec, classes=source.classes))
         checkpoint.seed_all(spec.train.seed)
         system = distributed.first_alone(lambda: entry.build(spec.model, source.classes))
         for line in published.fill(entry.trunks(system), states):
@@ -125,6 +124,8 @@ def train(
         data = entry.training_set(system, source)
         if hasattr(data, "seed"):
             data.seed = spec.train.seed
+        if distributed.rank() == 0:  # not before the data has been found to fit
+            _write(run, replace(spec, classes=source.classes))
         done_run = fit(
             system, data, spec.train, run, device=device, workers=workers, collate=entry.collate, say=say
         )

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 
 from stad_lite.data import decoded, jhmdb21, synthetic, ucf101_24
+from stad_lite.data.flow import ESTIMATORS
 from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
+from stad_lite.data.frame_cache import FORMS
 from stad_lite.data.location import find_data, missing_message
 from stad_lite.data.video import trim_tubes
 from stad_lite.errors import (
@@ -34,6 +36,7 @@ from stad_lite.records import (
     VideoPredictions,
     read_annotations,
 )
+from stad_lite.settings import Between, Count, OneOf, check
 
 Reading = Callable[[str, np.ndarray], np.ndarray]
 """(video, numbers) -> one entry a number: frames (n, h, w, 3) uint8, or flow (n, h, w, 2) float32."""
@@ -203,31 +206,28 @@ class DataConfig:
     clips: how many of the synthetic benchmark
     limit: only so many videos of files, spread evenly over their list; 0 for all
     settings: of the synthetic benchmark
+    raises: FormatError
     """
 
     name: str = "synthetic"
-    subset: str = "train"
-    split: int = 1
-    clips: int = 256
-    limit: int = 0
-    flow: str = "dis"
-    form: str = "jpg"
+    subset: Annotated[str, OneOf(("train", "val", "test", "all"))] = "train"
+    split: Annotated[int, Between(1, 3)] = 1
+    clips: Annotated[int, Between(1, synthetic.SEEDS_PER_SPLIT)] = 256
+    limit: Count = 0
+    flow: Annotated[str, OneOf(ESTIMATORS)] = "dis"
+    form: Annotated[str, OneOf(FORMS)] = "jpg"
     settings: synthetic.Settings = field(default_factory=synthetic.Settings.lesson)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not self.name:
+            raise FormatError("name is ''", remedy=f"give a folder, a video file or one of {', '.join(SETS)}")
 
     def open(self, size: Size | None, cache_dir: str | PathLike[str] | None = None) -> VideoSource:
         """Return the source. raises: StadError and its kinds (``open_source``)"""
         clips = self.clips if self.name == "synthetic" else self.limit or None
-        return open_source(
-            self.name,
-            self.subset,
-            size,
-            split=self.split,
-            clips=clips,
-            settings=self.settings,
-            flow=self.flow,
-            form=self.form,
-            cache_dir=cache_dir,
-        )
+        how = {name: getattr(self, name) for name in ("split", "settings", "flow", "form")}
+        return open_source(self.name, self.subset, size, clips=clips, cache_dir=cache_dir, **how)
 
 
 def open_source(

@@ -22,6 +22,25 @@ CHANNELS = (64, 128, 256, 512, 512)
 """Channels of VGG16's five stages."""
 
 
+def check_stages(
+    depth: Sequence[int],
+    channels: Sequence[int],
+    size: tuple[int, int] | None = None,
+    name: str = "channels",
+) -> None:
+    """Refuse stages that cannot be, or that frames of a size (height, width) have no room for.
+
+    name: what ``channels`` are called
+    raises: FormatError
+    """
+    if not 0 < len(depth) <= len(channels):
+        problem = f"depth is {tuple(depth)} and {name} is {tuple(channels)}"
+        raise FormatError(problem, remedy="give one for each stage")
+    if size is not None and min(size) < 2 ** (len(depth) - 1):
+        problem = f"depth is {tuple(depth)} and size is {tuple(size)}"
+        raise FormatError(problem, remedy="give fewer stages; each but the first halves height and width")
+
+
 class VGG(nn.Module):
     """VGG16 to its last convolution: stride 16, no pool after conv5; or a small network of its kind.
 
@@ -49,10 +68,7 @@ class VGG(nn.Module):
         last_dilation: int = 1,
     ) -> None:
         super().__init__()
-        if not 0 < len(depth) <= len(channels):
-            raise FormatError(
-                f"depth {tuple(depth)} for channels {tuple(channels)}", remedy="one for each stage"
-            )
+        check_stages(depth, channels)
         layers: list[nn.Module] = []
         self.channels: dict[str, int] = {}
         self.strides: dict[str, int] = {}

@@ -16,13 +16,10 @@ from stad_lite.nets.i3d import I3D
 from stad_lite.nets.inputs import flow_input, rgb_input
 from stad_lite.nets.layers import norm_layer
 from stad_lite.nets.vgg import VGG
-from stad_lite.pcsc.config import PCSCConfig
+from stad_lite.pcsc.config import TAPS, PCSCConfig
 
 CHANNELS = {"rgb": 3, "flow": 2}
 """Stream -> channels of its input."""
-
-TAPS = ("Conv3d_2c_3x3", "Mixed_3c", "Mixed_4f", "Mixed_5c")
-"""I3D's end points under the pyramid. The paper's second is Mixed3d, which I3D does not have."""
 
 
 class I3DTrunk(nn.Module):

@@ -32,7 +32,7 @@ class I3DStages(nn.Module):
                 stream: I3D(
                     CHANNELS[stream],
                     width=config.width,
-                    norm=config.norm,  # type: ignore[arg-type]
+                    norm=config.norm,
                     frozen=config.frozen_norms,
                 )
                 for stream in config.streams

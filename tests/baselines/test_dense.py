@@ -280,11 +280,11 @@ def test_decoding_nothing():
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"modality": "sound"}, "modality 'sound'"),
-        ({"fusion": "middle"}, "fusion 'middle'"),
-        ({"linking": "magic"}, "linking 'magic'"),
-        ({"trim": "hair"}, "trim 'hair'"),
-        ({"frames": 3, "clip": 2}, "tubelets of 3 frames"),
+        ({"modality": "sound"}, "modality is 'sound'"),
+        ({"fusion": "middle"}, "fusion is 'middle'"),
+        ({"linking": "magic"}, "linking is 'magic'"),
+        ({"trim": "hair"}, "trim is 'hair'"),
+        ({"frames": 3, "clip": 2}, "frames is 3 and clip is 2"),
         ({"shrink": 0.0}, "shrink is 0.0"),
         ({"nms": 1.5}, "nms is 1.5"),
     ],

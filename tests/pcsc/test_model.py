@@ -246,7 +246,7 @@ def test_bad_input():
         ({"trunk": "vgg"}, "trunk 'vgg'"),
         ({"stages": -1}, "stages is -1"),
         ({"every": 0}, "every is 0"),
-        ({"scales": (16.0,)}, "1 anchor scales for 2 levels"),
+        ({"scales": (16.0,)}, "scales is .* and hidden_maps is"),
     ],
 )
 def test_bad_settings(change, message):
