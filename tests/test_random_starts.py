@@ -38,11 +38,12 @@ CHEAP: dict[str, dict[str, Any]] = {
 
 def config_of(name: str, profile: str, **changes: Any) -> Any:
     config = SYSTEMS[name].config(profile)
-    if profile == "paper":
-        config = replace(config, **CHEAP[name]).thawed()
-    if name == "sp_tad" and profile == "paper":
-        changes = {"backbone": replace(config.backbone, crop=(48, 48)), **changes}
-    return replace(config, **changes)
+    if profile != "paper":
+        return replace(config, **changes)
+    cheap = dict(CHEAP[name])
+    if name == "sp_tad":
+        cheap["backbone"] = replace(config.backbone, crop=(48, 48))
+    return replace(replace(config, **cheap).thawed(), **changes)
 
 
 class Seen(Exception):
