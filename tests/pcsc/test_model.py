@@ -240,10 +240,10 @@ def test_bad_input():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"messages": "some"}, "messages 'some'"),
-        ({"directions": "rgb"}, "directions 'rgb'"),
-        ({"combine": "sum"}, "combine 'sum'"),
-        ({"trunk": "vgg"}, "trunk 'vgg'"),
+        ({"messages": "some"}, "messages is 'some'"),
+        ({"directions": "rgb"}, "directions is 'rgb'"),
+        ({"combine": "sum"}, "combine is 'sum'"),
+        ({"trunk": "vgg"}, "trunk is 'vgg'"),
         ({"stages": -1}, "stages is -1"),
         ({"every": 0}, "every is 0"),
         ({"scales": (16.0,)}, "scales is .* and hidden_maps is"),

@@ -187,7 +187,7 @@ def test_a_step_at_the_published_width_on_a_short_window():
     [
         ({"pyramid": "deep"}, "pyramid"), ({"interaction": "dense"}, "interaction"),
         ({"initial": "here"}, "initial"),
-        ({"heads": 0}, "heads"), ({"window": 60}, "window of 60"), ({"test_stride": 65}, "gaps"),
+        ({"heads": 0}, "heads"), ({"window": 60}, "window is 60"), ({"test_stride": 65}, "no gap"),
         ({"attention": 3}, "channels is .* and attention is 3"),
     ],
 )  # fmt: skip
