@@ -23,10 +23,10 @@ from torch import Tensor
 from benchmarks.full_size import cut, once
 from benchmarks.measure import compare_parts, origin, report_parts, wall_seconds
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import decode, dense
-from stad_lite.step.pipeline import StepSystem
+from stad_lite.step.system import StepSystem
 from stad_lite.training.examples import CLASSES, Noise
 from stad_lite.training.profile import hardware, operations
 

@@ -8,7 +8,7 @@ backbone once.
 network   ``DenseDetector``: streams -> ``Maps``
 matching  ``assign``: boxes -> the actor that each cell stands for
 criterion ``losses``: maps, boxes -> weighted terms
-decoding  ``decode``: maps -> ``Found``, boxes in pixels
+decoding  ``decode``: maps -> ``WindowDetections``, boxes in pixels
 
 Source: Tian et al., FCOS, Sec. 3 (cells and distances); Kalogeiton et al., ACT, Sec. 3 (K boxes a cell).
 """
@@ -270,7 +270,7 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     }
 
 
-class Found(NamedTuple):
+class WindowDetections(NamedTuple):
     """The detections of one clip, window by window, best first.
 
     start: (n,) first frame of each, counted from the clip's first
@@ -286,7 +286,7 @@ class Found(NamedTuple):
 
 
 @torch.no_grad()
-def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[Found]:
+def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[WindowDetections]:
     """Decoding: maps -> the best cells of each window, after suppression over all classes together.
 
     size: (height, width) of the frames in pixels
@@ -302,7 +302,7 @@ def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) 
         score = actionness[clip][window, row, column]
         classes = score[:, None] * chance[clip][window, :, row, column]
         kept = boxes[clip][window, :, row, column]
-        found.append(Found(*(x.cpu().numpy() for x in (window, kept, score, classes))))
+        found.append(WindowDetections(*(x.cpu().numpy() for x in (window, kept, score, classes))))
     return found
 
 

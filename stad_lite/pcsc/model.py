@@ -24,7 +24,7 @@ from stad_lite.pcsc import cooperation, detector, messages
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import STREAMS, Detections, Output, Proposals, Turn
-from stad_lite.pcsc.detector import RegionHead, Targets, Truth
+from stad_lite.pcsc.detector import RegionHead, Targets, TrueBoxes
 from stad_lite.pcsc.trunks import frame_network, trunk
 
 Levels = dict[str, list[Tensor]]
@@ -130,7 +130,7 @@ class PCSC(nn.Module):
         maps["rgb"] = messages.receive_levels(maps["rgb"], maps["flow"], self.image_messages)
         return {stream: self.pyramids[stream](maps[stream]) for stream in STREAMS}
 
-    def forward(self, rgb: Tensor, flow: Tensor, truth: Truth | None = None) -> Outputs:
+    def forward(self, rgb: Tensor, flow: Tensor, truth: TrueBoxes | None = None) -> Outputs:
         """Return the raw outputs of all stages.
 
         rgb, flow: as in ``features``
@@ -141,7 +141,7 @@ class PCSC(nn.Module):
         return Outputs(levels, anchors, rpn, first, self.cooperate(levels, first, truth))
 
     def cooperate(
-        self, levels: Levels, first: Mapping[str, Proposals], truth: Truth | None = None
+        self, levels: Levels, first: Mapping[str, Proposals], truth: TrueBoxes | None = None
     ) -> tuple[Stage, ...]:
         """Return all stages, from the pyramids and the region proposals of both streams.
 
@@ -196,7 +196,7 @@ class PCSC(nn.Module):
         return cooperation.join(own, other)
 
     def stage(
-        self, number: int, stream: str, proposals: Proposals, levels: Levels, truth: Truth | None
+        self, number: int, stream: str, proposals: Proposals, levels: Levels, truth: TrueBoxes | None
     ) -> Stage:
         """Run the detection head of a stage on its proposals."""
         config, targets = self.config, None
@@ -244,7 +244,7 @@ class PCSC(nn.Module):
         return torch.cat(parts, 1)
 
 
-def criterion(outputs: Outputs, truth: Truth, config: PCSCConfig) -> dict[str, Tensor]:
+def criterion(outputs: Outputs, truth: TrueBoxes, config: PCSCConfig) -> dict[str, Tensor]:
     """Return the losses: ``rpn`` of both streams, and one a stage (``stage0`` of both streams).
 
     Source: PCSC Sec. 3.1 (the sum of the losses of all stages).
@@ -265,7 +265,7 @@ def criterion(outputs: Outputs, truth: Truth, config: PCSCConfig) -> dict[str, T
 
 
 def region_loss(
-    scores: Tensor, offsets: Tensor, anchors: Tensor, truth: Truth, config: PCSCConfig
+    scores: Tensor, offsets: Tensor, anchors: Tensor, truth: TrueBoxes, config: PCSCConfig
 ) -> tuple[Tensor, Tensor]:
     """Return the RPN's losses of objectness and offsets: positives overlap by .5, all others are negative.
 
@@ -343,7 +343,7 @@ class PCSCSystem:
 
         batch: ``rgb``, ``flow`` as the network takes them; ``boxes`` (b, m, 4), ``labels`` (b, m)
         """
-        truth = Truth(batch["boxes"], batch["labels"])
+        truth = TrueBoxes(batch["boxes"], batch["labels"])
         return criterion(self.network(batch["rgb"], batch["flow"], truth), truth, self.config)
 
     def predict(self, batch: Mapping[str, Any]) -> list[Found]:

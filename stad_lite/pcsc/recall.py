@@ -13,15 +13,15 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.pcsc import cooperation
 from stad_lite.pcsc.cooperation import STREAMS, Proposals
-from stad_lite.pcsc.detector import Truth
+from stad_lite.pcsc.detector import TrueBoxes
 from stad_lite.pcsc.features import FrameMaps, clips
 from stad_lite.pcsc.model import PCSCSystem
-from stad_lite.pcsc.pipeline import BATCH, boxes_on, padded_truth
+from stad_lite.pcsc.system import BATCH, boxes_on, padded_truth
 
 PROPOSERS = (*STREAMS, "union")
 
 
-def found(proposals: Proposals, truth: Truth, count: int, overlap: float = 0.5) -> Tensor:
+def found(proposals: Proposals, truth: TrueBoxes, count: int, overlap: float = 0.5) -> Tensor:
     """Tell which true boxes one of the ``count`` best proposals of their frame overlaps by ``overlap``.
 
     proposals: best first
@@ -29,7 +29,7 @@ def found(proposals: Proposals, truth: Truth, count: int, overlap: float = 0.5) 
 
     >>> boxes = torch.tensor([[[0., 0., 9., 9.], [20., 20., 30., 30.]]])
     >>> some = Proposals(boxes, torch.tensor([[.9, .8]]), torch.ones(1, 2, dtype=torch.bool))
-    >>> found(some, Truth(boxes.flip(1), torch.tensor([[0, 0]])), count=1).tolist()
+    >>> found(some, TrueBoxes(boxes.flip(1), torch.tensor([[0, 0]])), count=1).tolist()
     [[False, True]]
     """
     table = box_ops.pairwise_iou(truth.boxes, proposals.boxes[:, :count])
@@ -95,7 +95,7 @@ def proposal_recall(
         known = source.annotations.videos[video]
         for numbers, clip in clips(source, system.config, video, maps, BATCH):
             true = padded_truth([boxes_on(known, int(frame), source.classes) for frame in numbers])
-            truth = Truth(*(x.to(device) for x in true))
+            truth = TrueBoxes(*(x.to(device) for x in true))
             there = truth.labels >= 0
             first = network.propose(network.features(*(clip[s].to(device) for s in STREAMS)))[2]
             labels.append(truth.labels[there])

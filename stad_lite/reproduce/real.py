@@ -29,14 +29,14 @@ from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.metrics import evaluate
 from stad_lite.nets import weights as published
 from stad_lite.pcsc import actionness
-from stad_lite.pcsc import pipeline as pcsc
+from stad_lite.pcsc import system as pcsc
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.model import PCSCSystem
 from stad_lite.pcsc.trunks import I3DTrunk
 from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.schedule import TrainConfig
 from stad_lite.settings import changed
-from stad_lite.step import pipeline as step
+from stad_lite.step import system as step
 from stad_lite.step.classify import Classification
 from stad_lite.step.config import StepConfig
 from stad_lite.step.fusion import look_together

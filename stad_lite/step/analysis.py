@@ -11,7 +11,7 @@ from stad_lite.data.source import VideoSource
 from stad_lite.step.criterion import input_overlaps
 from stad_lite.step.features import FrameMaps, frame_maps
 from stad_lite.step.model import update
-from stad_lite.step.pipeline import BATCH, StepSystem, clip_runs, collate, has_truth, item_of
+from stad_lite.step.system import BATCH, StepSystem, clip_runs, collate, has_truth, item_of
 
 
 class InputOverlaps(NamedTuple):

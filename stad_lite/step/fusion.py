@@ -18,7 +18,7 @@ from stad_lite.errors import FormatError
 from stad_lite.records import Predictions
 from stad_lite.step.features import FrameMaps
 from stad_lite.step.model import Dense
-from stad_lite.step.pipeline import StepSystem, assemble, look
+from stad_lite.step.system import StepSystem, assemble, look
 
 RULES = ("union", "mean", "nearest")
 """``union`` offers the detections of all parts to one suppression (ROAD); ``mean`` averages scores and boxes

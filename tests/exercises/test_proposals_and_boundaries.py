@@ -8,7 +8,7 @@ from stad_lite.exercises import proposals_and_boundaries as exercises
 from stad_lite.linking import MedianFilter, trim_tubes
 from stad_lite.pcsc import cooperation, recall
 from stad_lite.pcsc.cooperation import Detections, Proposals
-from stad_lite.pcsc.detector import Truth
+from stad_lite.pcsc.detector import TrueBoxes
 from stad_lite.tubes import Tube
 from tests.exercises.references import right_and_silent
 
@@ -99,7 +99,7 @@ def test_union_recall_is_the_library_s() -> None:
     corner = torch.rand(3, 1, 8, 2) * 12
     truth, *streams = torch.cat([corner, corner + 8 + 6 * torch.rand(3, 1, 8, 2)], -1)
     rgb, flow = (Proposals(b, torch.arange(8.0).flip(0)[None], torch.ones(1, 8) > 0) for b in streams)
-    true = Truth(truth, torch.zeros(1, 8, dtype=torch.long))
+    true = TrueBoxes(truth, torch.zeros(1, 8, dtype=torch.long))
     tables = [recall.box_ops.pairwise_iou(truth, one.boxes)[0].tolist() for one in (rgb, flow)]
     for count in (2, 4, 8):
         found = recall.found(recall.united(rgb, flow, count), true, count)

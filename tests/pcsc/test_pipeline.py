@@ -12,7 +12,8 @@ from stad_lite.data.source import VideoSource, open_source, synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, StadError
 from stad_lite.metrics import evaluate
-from stad_lite.pcsc import features, pipeline
+from stad_lite.pcsc import features
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.model import PCSCSystem

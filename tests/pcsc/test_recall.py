@@ -10,10 +10,11 @@ from stad_lite import boxes as box_ops
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
-from stad_lite.pcsc import pipeline, recall
+from stad_lite.pcsc import recall
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import Proposals
-from stad_lite.pcsc.detector import Truth
+from stad_lite.pcsc.detector import TrueBoxes
 from stad_lite.pcsc.features import frame_maps
 
 
@@ -27,7 +28,7 @@ def some(seed: int, count: int = 10) -> Proposals:
 
 @pytest.mark.parametrize("count", [2, 6, 10])
 def test_found_is_the_plain_loop(count):
-    proposals, truth = some(0), Truth(some(1, 5).boxes, torch.tensor([[0, 1, 2, 0, -1]] * 3))
+    proposals, truth = some(0), TrueBoxes(some(1, 5).boxes, torch.tensor([[0, 1, 2, 0, -1]] * 3))
     table = recall.found(proposals, truth, count)
     for b in range(3):
         for m in range(5):

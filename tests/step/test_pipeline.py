@@ -12,7 +12,7 @@ from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError, StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.features import FrameMaps, frame_maps, kept_maps, read_input
 from stad_lite.step.model import Dense, Found

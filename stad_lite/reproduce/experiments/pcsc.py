@@ -27,12 +27,13 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings, cache_folder
 from stad_lite.linking import LabelSmoothing, trim_tubes
 from stad_lite.metrics import evaluate
-from stad_lite.pcsc import actionness, pipeline
+from stad_lite.pcsc import actionness
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig, schedule
 from stad_lite.pcsc.features import FrameMaps, kept_maps
 from stad_lite.pcsc.model import PCSCSystem
-from stad_lite.pcsc.pipeline import Seen
 from stad_lite.pcsc.recall import PROPOSERS, proposal_recall
+from stad_lite.pcsc.system import Seen
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.parameters import pick
 from stad_lite.training.loop import fit

@@ -25,7 +25,7 @@ from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Predictions, VideoPredictions, atomic_write
 from stad_lite.schedule import TrainConfig, config_hash
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.analysis import overlaps_by_step
 from stad_lite.step.config import StepConfig, clip_settings, schedule
 from stad_lite.step.features import FrameMaps, kept_maps
