@@ -18,22 +18,13 @@ from stad_lite.align import roi_align
 from stad_lite.errors import FormatError
 from stad_lite.matching import IGNORED, POSITIVE, by_threshold
 from stad_lite.nets.losses import smooth_l1
+from stad_lite.nets.proposals import Proposals
 from stad_lite.nets.rpn import sample_anchors
-from stad_lite.pcsc.cooperation import Detections, Proposals
+from stad_lite.pcsc.cooperation import Detections
+from stad_lite.systems.truth import TrueBoxes
 
 CODER = (10.0, 10.0, 5.0, 5.0)
 """Factors on the offsets that a head learns (Fast R-CNN practice; the paper does not say)."""
-
-
-class TrueBoxes(NamedTuple):
-    """The annotated boxes of a batch of frames.
-
-    boxes: (b, m, 4) xyxy pixels, zeros where a frame has fewer
-    labels: (b, m) class indices, -1 where a frame has fewer
-    """
-
-    boxes: Tensor
-    labels: Tensor
 
 
 class Targets(NamedTuple):

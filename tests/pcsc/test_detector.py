@@ -9,9 +9,10 @@ import torch
 
 from stad_lite.align import roi_align
 from stad_lite.errors import FormatError
+from stad_lite.nets.proposals import Proposals
 from stad_lite.pcsc import detector
-from stad_lite.pcsc.cooperation import Proposals
-from stad_lite.pcsc.detector import CODER, RegionHead, Targets, TrueBoxes
+from stad_lite.pcsc.detector import CODER, RegionHead, Targets
+from stad_lite.systems.truth import TrueBoxes
 
 
 def proposals(boxes: list, valid: list | None = None) -> Proposals:

@@ -11,8 +11,9 @@ from torch import nn
 from stad_lite.errors import FormatError
 from stad_lite.pcsc.config import PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS, confident
-from stad_lite.pcsc.detector import TrueBoxes
-from stad_lite.pcsc.model import PCSC, PCSCSystem, criterion, decode, outputs_by_stage
+from stad_lite.pcsc.model import PCSC, criterion, decode, outputs_by_stage
+from stad_lite.pcsc.system import PCSCSystem
+from stad_lite.systems.truth import TrueBoxes
 
 SMOKE = PCSCConfig.smoke()
 FOUR = replace(SMOKE, stages=4)
