@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from stad_lite.catalogue import Entry, find
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.nets import published
@@ -23,7 +24,6 @@ from stad_lite.nets.weights import State
 from stad_lite.records import Predictions, atomic_write
 from stad_lite.schedule import TrainConfig, plain
 from stad_lite.settings import changed, from_plain
-from stad_lite.systems import System, find
 from stad_lite.training import checkpoint, distributed
 from stad_lite.training.loop import Run, fit
 
@@ -36,7 +36,7 @@ FINISHED = "finished.pt"
 class Spec:
     """All that decides a run.
 
-    system: name in ``systems.SYSTEMS``
+    system: name in ``catalogue.ENTRIES``
     profile: what the settings started from
     model, train, data: settings of the detector, of its training, and of what it is trained on
     weights: where its networks begin
@@ -52,7 +52,7 @@ class Spec:
     weights: Weights = field(default_factory=Weights)
 
     @property
-    def entry(self) -> System:
+    def entry(self) -> Entry:
         """Where the system's parts are."""
         return find(self.system)
 
@@ -122,8 +122,7 @@ def train(
                 say(line)
         system.network.to(place)
         data = entry.training_set(system, source)
-        if hasattr(data, "seed"):
-            data.seed = spec.train.seed
+        data.seed = spec.train.seed
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
         done_run = fit(
@@ -194,7 +193,7 @@ def read_spec(run: Path) -> Spec:
         raise FormatError(f"the run's description is damaged ({error})", file=path) from None
 
 
-def predict(system: Any, entry: System, source: VideoSource) -> Predictions:
+def predict(system: Any, entry: Entry, source: VideoSource) -> Predictions:
     """Return what a system finds in all videos, in the source's order; processes share the videos.
 
     returns: the same in every process

@@ -6,7 +6,7 @@ Two tool kits that both say "tube IoU" may mean different numbers; ``OVERLAPS`` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,6 +95,21 @@ class Tube:
     def frames(self) -> np.ndarray:
         """(n,) frame numbers of the boxes."""
         return np.arange(self.start, self.end)
+
+
+def cut_at(tube: Tube, end: int) -> Tube | None:
+    """Return a tube without its boxes from frame ``end`` on; None where nothing is left.
+
+    >>> cut_at(Tube(2, np.array([[0.0, 0, 4, 4]] * 3)), 4).end
+    4
+    """
+    length = end - tube.start
+    if length >= len(tube):
+        return tube
+    if length <= 0:
+        return None
+    scores = None if tube.box_scores is None else tube.box_scores[:length]
+    return replace(tube, boxes=tube.boxes[:length], box_scores=scores)
 
 
 def checked_boxes(boxes: np.ndarray, first_frame: int | None = None) -> np.ndarray:

@@ -18,25 +18,28 @@ FLOORS = {
     "errors": 1, "arrays": 1, "progress": 1, "unpickle": 1,
     "boxes": 1, "segments": 1, "align": 1, "anchors": 1,
     "tubes": 2,
-    "matching": 3, "records": 3, "linking": 3, "schedule": 3, "settings": 3,
+    "matching": 3, "records": 3, "linking": 3, "settings": 3,
     "data": 4, "metrics": 4, "nets": 4,
-    "baselines": 4.5,
-    "cfad": 5, "step": 5, "sp_tad": 5, "pcsc": 5, "flow_subnet": 5,
-    "plots": 5, "training": 5, "exercises": 5, "reproduce": 5,
-    "systems": 6, "runs": 6,
-    "cli": 7, "__main__": 8,
+    "schedule": 4.5, "training": 4.5,  # below the papers, so that criteria can average over processes
+    "systems": 4.7,
+    "baselines": 4.8,
+    "cfad": 5, "step": 5, "sp_tad": 5, "pcsc": 5, "flow_subnet": 5, "plots": 5,
+    "catalogue": 6, "runs": 6,
+    "exercises": 7, "reproduce": 7, "cli": 7, "__main__": 8,
 }  # fmt: skip
 
 # On these floors a module may also import what stands before it in this list.
 ORDERED = {
     1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "align", "anchors"],
-    3: ["matching", "settings", "schedule", "records", "linking"],
+    3: ["matching", "settings", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
-    5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "training", "exercises", "reproduce"],
-    6: ["systems", "runs"],
+    4.5: ["schedule", "training"],
+    5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots"],
+    6: ["catalogue", "runs"],
+    7: ["exercises", "reproduce", "cli"],
 }
 PAPERS = {"cfad", "step", "sp_tad", "pcsc", "flow_subnet"}
-ABOVE_METRICS = PAPERS | {"nets", "baselines", "training", "systems", "runs"}
+ABOVE_METRICS = PAPERS | {"nets", "schedule", "training", "systems", "baselines", "catalogue", "runs"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 
 # Where an address may stand besides data_scripts/registry.toml, and why.
@@ -81,7 +84,7 @@ def allowed(module: str, target: str) -> bool:
         return not (module == "metrics" and target in ABOVE_METRICS)
     if FLOORS[target] != FLOORS[module] or module in PAPERS:
         return False
-    order = ORDERED.get(int(FLOORS[module]), [])
+    order = ORDERED.get(FLOORS[module], [])
     return module in order and target in order and order.index(target) < order.index(module)
 
 
@@ -114,7 +117,11 @@ def test_imports_point_down():
         ("linking", "records", True),
         ("records", "linking", False),
         ("baselines", "nets", True),
-        ("cli", "systems", True),
+        ("cli", "catalogue", True),
+        ("step", "training", True),
+        ("systems", "training", True),
+        ("training", "systems", False),
+        ("baselines", "step", False),
     ],
 )
 def test_the_rule_itself(module, target, answer):

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from stad_lite import linking, runs
+from stad_lite.catalogue import ENTRIES
 from stad_lite.cli import main
 from stad_lite.data.synthetic.sequences import SequenceSettings, sequence_source
 from stad_lite.errors import FormatError, StadError
@@ -26,7 +27,6 @@ from stad_lite.linking.entry import PRESETS
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
 from stad_lite.schedule import TrainConfig, learning_rate, plain
 from stad_lite.settings import OneOf
-from stad_lite.systems import SYSTEMS
 from stad_lite.training import run_folder
 from stad_lite.training.loop import fit
 from tests.training.tiny import Points, Tiny
@@ -156,7 +156,7 @@ def run_all(spec: runs.Spec, part: str, refused_by_data: dict[str, Any]) -> None
             pytest.fail(f"{part}.{path}={value!r} is accepted, and then {type(error).__name__}: {error}")
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_setting_of_a_system(name):
     run_all(tiny(name), "model", DATA_DECIDES.get(name, {}))
 
@@ -261,7 +261,7 @@ def test_settings_that_look_wrong_together(name, words):
     works(runs.with_texts(tiny(name), texts(words)))
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_two_settings_at_once(name):
     """Values that are taken one by one: together they are refused or the run works."""
     spec, draw = tiny(name), random.Random(0)

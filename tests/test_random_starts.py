@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stad_lite.catalogue import ENTRIES, PROFILES
 from stad_lite.nets import weights
 from stad_lite.nets.inputs import FLOW_SCALE
 from stad_lite.sp_tad.config import Backbone
 from stad_lite.step.config import StepConfig
-from stad_lite.systems import PROFILES, SYSTEMS
 from tests.nets import layouts
 
 BACKBONE = re.compile(r"(backbones?|trunks)\.")
@@ -37,7 +37,7 @@ CHEAP: dict[str, dict[str, Any]] = {
 
 
 def config_of(name: str, profile: str, **changes: Any) -> Any:
-    config = SYSTEMS[name].config(profile)
+    config = ENTRIES[name].config(profile)
     if profile != "paper":
         return replace(config, **changes)
     cheap = dict(CHEAP[name])
@@ -97,7 +97,7 @@ def look(name: str, config: Any, state: Any = None) -> tuple[dict[str, float], d
 
     state: published weights to begin with
     """
-    entry = SYSTEMS[name]
+    entry = ENTRIES[name]
     source = replace(entry.data("lesson"), clips=1).open(config.size)
     torch.manual_seed(0)
     system = entry.rebuild(config, source.classes)
@@ -128,7 +128,7 @@ def responses(calls: Mapping[str, tuple[Tensor, Tensor, Any]]) -> dict[str, floa
     return found
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_stage_lives(name, profile):
     deviations, _ = look(name, config_of(name, profile))
@@ -205,7 +205,7 @@ def test_rgb_and_flow_have_their_share_of_the_first_layer(variant):
 
 
 def test_every_system_is_measured():
-    assert {name for name, _, _ in SHARES.values()} == set(SYSTEMS) == set(CHEAP)
+    assert {name for name, _, _ in SHARES.values()} == set(ENTRIES) == set(CHEAP)
 
 
 @pytest.mark.parametrize("fed", ["bgr", "imagenet"])

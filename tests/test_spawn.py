@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from stad_lite.catalogue import ENTRIES, find
 from stad_lite.reproduce.sweep import read_sweep, sweep
-from stad_lite.systems import SYSTEMS, find
 from stad_lite.training.checkpoint import seed_all
 from tests.book.tiny import FIGURES, make_book
 
@@ -68,7 +68,7 @@ def tensors(value: Any) -> list[Tensor]:
     )
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_what_workers_are_sent_survives_it(name: str, tmp_path: Path) -> None:
     seed_all(0)
     entry = find(name)

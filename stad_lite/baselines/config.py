@@ -29,8 +29,6 @@ from stad_lite.settings import (
 
 MODALITIES = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 """Modality -> the streams that it looks at."""
-STREAMS = {"rgb": 3, "flow": 2}
-"""Stream -> its channels."""
 SMALL: dict[str, Any] = {"head_groups": 0, "channels": (8, 16, 32), "flow_stack": 9, "flow_gap": 2}
 
 

@@ -8,7 +8,7 @@ backbone once.
 network   ``DenseDetector``: streams -> ``Maps``
 matching  ``assign``: boxes -> the actor that each cell stands for
 criterion ``losses``: maps, boxes -> weighted terms
-decoding  ``decode``: maps -> ``Found``, boxes in pixels
+decoding  ``decode``: maps -> ``WindowDetections``, boxes in pixels
 
 Source: Tian et al., FCOS, Sec. 3 (cells and distances); Kalogeiton et al., ACT, Sec. 3 (K boxes a cell).
 """
@@ -26,10 +26,11 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.arrays import suppress
-from stad_lite.baselines.config import STREAMS, DenseConfig
+from stad_lite.baselines.config import DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
-from stad_lite.nets.vgg import VGG
+from stad_lite.nets.vgg import VGG, small_vgg
+from stad_lite.systems.items import CHANNELS
 
 MAX_LOG = 5.0
 """Largest log-distance that is followed, in strides: 148 strides are wider than any frame."""
@@ -50,8 +51,8 @@ class Maps(NamedTuple):
 
 def make_backbone(stream: str, config: DenseConfig) -> VGG:
     """Return a new backbone of a stream; its end point is the last one (stride 4 at three stages)."""
-    return VGG(
-        STREAMS[stream] * (config.flow_stack if stream == "flow" else 1),
+    return small_vgg(
+        CHANNELS[stream] * (config.flow_stack if stream == "flow" else 1),
         depth=config.depth,
         channels=config.channels,
         norm=config.norm,
@@ -270,7 +271,7 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     }
 
 
-class Found(NamedTuple):
+class WindowDetections(NamedTuple):
     """The detections of one clip, window by window, best first.
 
     start: (n,) first frame of each, counted from the clip's first
@@ -286,7 +287,7 @@ class Found(NamedTuple):
 
 
 @torch.no_grad()
-def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[Found]:
+def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[WindowDetections]:
     """Decoding: maps -> the best cells of each window, after suppression over all classes together.
 
     size: (height, width) of the frames in pixels
@@ -302,7 +303,7 @@ def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) 
         score = actionness[clip][window, row, column]
         classes = score[:, None] * chance[clip][window, :, row, column]
         kept = boxes[clip][window, :, row, column]
-        found.append(Found(*(x.cpu().numpy() for x in (window, kept, score, classes))))
+        found.append(WindowDetections(*(x.cpu().numpy() for x in (window, kept, score, classes))))
     return found
 
 
@@ -319,11 +320,6 @@ def _best(actionness: Tensor, boxes: Tensor, config: DenseConfig) -> Tensor:
         offered = boxes[window][:, cell // width, cell % width].transpose(0, 1)
         good = (score >= config.min_score) & (offered[..., 2:] > offered[..., :2]).all(-1).all(-1)
         score, cell, offered = score[good], cell[good], offered[good]
-        cell = cell[suppress(offered, score, config.nms, _mean_iou)[: config.keep]]
+        cell = cell[suppress(offered, score, config.nms, box_ops.tubelet_iou)[: config.keep]]
         places.append(torch.stack([torch.full_like(cell, window), cell // width, cell % width], 1))
     return torch.cat(places)
-
-
-def _mean_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap of tubelets: the mean over their frames."""
-    return np.asarray(box_ops.iou(a, b).mean(-1))

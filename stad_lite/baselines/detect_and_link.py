@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Found
-from stad_lite.baselines.pipeline import Batch, DenseSystem, no_actors, stream_inputs
+from stad_lite.baselines.dense import WindowDetections
+from stad_lite.baselines.system import Batch, DenseSystem, no_actors, stream_inputs
 from stad_lite.data.source import VideoSource
 from stad_lite.linking import TRIMS, Tubelets, link, link_tubelets
 from stad_lite.progress import progress
@@ -38,7 +38,7 @@ def detect(system: DenseSystem, source: VideoSource) -> Predictions:
     return link_found(found, counts, system.config, system.classes)
 
 
-def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUNK) -> Found:
+def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUNK) -> WindowDetections:
     """Return the detections of a video; a window starts on every frame that has room for it.
 
     A video shorter than a window repeats its last frame.
@@ -58,18 +58,21 @@ def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUN
         flow = source.flow(video, around) if "flow" in config.streams else None
         inputs = {name: stream[None] for name, stream in stream_inputs(frames, flow, config).items()}
         parts.append(_between(system.predict(Batch(inputs, no_actors()))[0], low, first, last))
-    return Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return WindowDetections(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _between(found: Found, shift: int, first: int, last: int) -> Found:
+def _between(found: WindowDetections, shift: int, first: int, last: int) -> WindowDetections:
     """The windows that start from ``first`` to ``last``, of a part of the video that starts at ``shift``."""
     start = found.start + shift
     kept = (start >= first) & (start < last)
-    return Found(start[kept], *(column[kept] for column in found[1:]))
+    return WindowDetections(start[kept], *(column[kept] for column in found[1:]))
 
 
 def link_found(
-    found: Mapping[str, Found], num_frames: Mapping[str, int], config: DenseConfig, classes: Sequence[str]
+    found: Mapping[str, WindowDetections],
+    num_frames: Mapping[str, int],
+    config: DenseConfig,
+    classes: Sequence[str],
 ) -> Predictions:
     """Return predictions with frame boxes and tubes, linked and trimmed as the config says.
 
@@ -101,7 +104,7 @@ def _inside(tubes: Sequence[Tube], count: int) -> tuple[Tube, ...]:
     return tuple(kept)
 
 
-def frame_boxes(found: Found, length: int, num_frames: int) -> FrameBoxes:
+def frame_boxes(found: WindowDetections, length: int, num_frames: int) -> FrameBoxes:
     """Return one set of boxes a frame: from the window that has the frame in its middle, where there is one.
 
     length: frames of a window; near the video's ends the first and last window give their other boxes
@@ -121,6 +124,6 @@ def frame_boxes(found: Found, length: int, num_frames: int) -> FrameBoxes:
     return FrameBoxes(*columns)
 
 
-def without_classes(found: Found) -> Found:
+def without_classes(found: WindowDetections) -> WindowDetections:
     """Return the same detections with their actionness as the only score: is there an action at all?"""
     return found._replace(scores=found.actionness[:, None])

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from stad_lite import runs
+from stad_lite.catalogue import ENTRIES, PROFILES
 from stad_lite.data.source import SETS
 from stad_lite.errors import FormatError
-from stad_lite.systems import PROFILES, SYSTEMS
 from stad_lite.training import distributed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     known = "; ".join(
-        f"{name}: {system.summary} (chapter {system.chapter})" for name, system in SYSTEMS.items()
+        f"{name}: {entry.summary} (chapter {entry.chapter})" for name, entry in ENTRIES.items()
     )
-    parser.add_argument("system", metavar="SYSTEM", choices=list(SYSTEMS), help=known)
+    parser.add_argument("system", metavar="SYSTEM", choices=list(ENTRIES), help=known)
     parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size of network and training")
     parser.add_argument(
         "--data",

@@ -102,7 +102,7 @@ def sample(
 def flip(clip: Sample) -> Sample:
     """Return the clip's mirror image: x runs backwards, and the flow's u changes its sign."""
     width = clip.size[1]
-    mirrored = clip.boxes[..., [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width, 0, width, 0]
+    mirrored = box_ops.mirrored(clip.boxes, width)
     flow = None if clip.flow is None else clip.flow[:, :, ::-1] * np.array([-1, 1], clip.flow.dtype)
     boxes = np.where(clip.present[..., None], mirrored, 0.0)
     return replace(clip, frames=np.ascontiguousarray(clip.frames[:, :, ::-1]), boxes=boxes, flow=flow)

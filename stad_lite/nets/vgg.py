@@ -107,6 +107,18 @@ class VGG(nn.Module):
         return found
 
 
+def small_vgg(
+    in_channels: int,
+    *,
+    depth: Sequence[int] = (1, 2, 2),
+    channels: Sequence[int] = (32, 32, 32),
+    norm: Norm = "group",
+    last_dilation: int = 2,
+) -> VGG:
+    """Return the small network that lessons train: 32 channels at stride 4, group norms (``VGG``)."""
+    return VGG(in_channels, depth=depth, channels=channels, norm=norm, last_dilation=last_dilation)
+
+
 def _conv_relu(in_channels: int, channels: int, norm: Norm, dilation: int = 1) -> list[nn.Module]:
     """Return convolution and ReLU, as numbered in the published weights, with a norm between on demand."""
     conv = nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation, bias=norm == "none")

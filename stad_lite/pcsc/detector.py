@@ -18,22 +18,13 @@ from stad_lite.align import roi_align
 from stad_lite.errors import FormatError
 from stad_lite.matching import IGNORED, POSITIVE, by_threshold
 from stad_lite.nets.losses import smooth_l1
+from stad_lite.nets.proposals import Proposals
 from stad_lite.nets.rpn import sample_anchors
-from stad_lite.pcsc.cooperation import Detections, Proposals
+from stad_lite.pcsc.cooperation import Detections
+from stad_lite.systems.truth import TrueBoxes
 
 CODER = (10.0, 10.0, 5.0, 5.0)
 """Factors on the offsets that a head learns (Fast R-CNN practice; the paper does not say)."""
-
-
-class Truth(NamedTuple):
-    """The annotated boxes of a batch of frames.
-
-    boxes: (b, m, 4) xyxy pixels, zeros where a frame has fewer
-    labels: (b, m) class indices, -1 where a frame has fewer
-    """
-
-    boxes: Tensor
-    labels: Tensor
 
 
 class Targets(NamedTuple):
@@ -128,7 +119,7 @@ def pool(
 
 
 @torch.no_grad()
-def label(proposals: Proposals, truth: Truth, overlap: float = 0.5) -> Targets:
+def label(proposals: Proposals, truth: TrueBoxes, overlap: float = 0.5) -> Targets:
     """Label proposals: positive where a true box overlaps by .5, else negative.
 
     The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike.
@@ -168,7 +159,7 @@ def sample(proposals: Proposals, targets: Targets, count: int, share: float) -> 
     return drawn, Targets(labels, targets.boxes.gather(1, place))
 
 
-def with_truth(proposals: Proposals, truth: Truth) -> Proposals:
+def with_truth(proposals: Proposals, truth: TrueBoxes) -> Proposals:
     """Return the proposals and, beside them, the true boxes (Fast R-CNN practice in training)."""
     there = truth.labels >= 0
     return Proposals(

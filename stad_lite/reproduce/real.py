@@ -29,17 +29,20 @@ from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.metrics import evaluate
 from stad_lite.nets import weights as published
 from stad_lite.pcsc import actionness
-from stad_lite.pcsc import pipeline as pcsc
+from stad_lite.pcsc import stages as pcsc_stages
+from stad_lite.pcsc import system as pcsc
 from stad_lite.pcsc.config import PCSCConfig
-from stad_lite.pcsc.model import PCSCSystem
+from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.pcsc.trunks import I3DTrunk
 from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.schedule import TrainConfig
 from stad_lite.settings import changed
-from stad_lite.step import pipeline as step
+from stad_lite.step import system as step
 from stad_lite.step.classify import Classification
 from stad_lite.step.config import StepConfig
 from stad_lite.step.fusion import look_together
+from stad_lite.step.tubes import assemble
+from stad_lite.systems.maps import frame_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 
@@ -289,7 +292,7 @@ def step_figures(
     figures: dict[str, float] = {}
     for number in range(systems[0].config.steps):
         shown = ((video, runs, steps[number]) for video, runs, steps in looks)
-        found = step.assemble(systems[0], test, shown)
+        found = assemble(systems[0].config, systems[0].classes, test, shown)
         result = evaluate(test.annotations, found, "frame-map", 0.5, convention, source="frames")
         figures[f"step{number + 1}"] = figures["frame_map"] = result.iou[0.5]
     if has_tubes(test):
@@ -317,11 +320,12 @@ def fit_pcsc(
         if not isinstance(trunk, I3DTrunk):
             raise FormatError("published weights are those of I3D", remedy="choose trunk=i3d, or no weights")
         published.load(trunk.net, published.read_state(path))
-    data = pcsc.training_set(system, source)
+    maps = frame_maps(system, source, mirror=True) if system.streams else None
+    data = pcsc.training_set(system, source, maps)
     data.seed = plan.seed
     fit(system, data, plan, folder, collate=pcsc.collate, say=_silent)
     torch.manual_seed(plan.seed)
-    pcsc.finish(system, source, data.maps, plan.seed)
+    pcsc_stages.finish(system, source, maps, plan.seed)
     return system
 
 
@@ -335,13 +339,13 @@ def pcsc_figures(system: PCSCSystem, test: VideoSource, convention: str = "sound
     stages: list[dict[str, VideoPredictions]] = [{} for _ in range(system.config.stages + 1)]
     tubes: dict[str, dict[str, Sequence[Tube]]] = {"tubes": {}, "refined": {}}
     trimmed = bool(system.network.actionness.trained.any())
-    for video, seen in pcsc.look(system, test):
+    for video, seen in pcsc_stages.look(system, test):
         for place, rows in zip(stages, seen.stages, strict=True):
             place[video] = VideoPredictions(frames=rows)
-        linked = pcsc.tubes_of(seen.stages[-1], system.config, system.classes)
+        linked = pcsc_stages.tubes_of(seen.stages[-1], system.config, system.classes)
         tubes["tubes"][video] = linked.tubes
         if trimmed:
-            along = pcsc.along(system, seen, linked)
+            along = pcsc_stages.along(system, seen, linked)
             tubes["refined"][video] = actionness.refine(linked.tubes, along, system.config.trim).tubes
     truth, figures = test.annotations, {}
     for number, found in enumerate(stages):

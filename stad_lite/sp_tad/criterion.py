@@ -18,7 +18,7 @@ from stad_lite.sp_tad.model import Outputs
 EPSILON = 1e-8
 
 
-class Truth(NamedTuple):
+class Instances(NamedTuple):
     """The instances of a batch of windows, filled up to as many in each.
 
     segments: (b, g, 2) start and end in windows
@@ -31,7 +31,7 @@ class Truth(NamedTuple):
     counts: Sequence[int]
 
 
-def matching_cost(logits: Tensor, segments: Tensor, truth: Truth, config: SpTadConfig) -> Tensor:
+def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: SpTadConfig) -> Tensor:
     """Return what it costs that a proposal answers for a truth.
 
     The class costs what the focal loss would gain by calling the proposal positive.
@@ -52,7 +52,7 @@ def matching_cost(logits: Tensor, segments: Tensor, truth: Truth, config: SpTadC
 
 
 @torch.no_grad()
-def match(outputs: Outputs, truth: Truth, config: SpTadConfig) -> list[Matching]:
+def match(outputs: Outputs, truth: Instances, config: SpTadConfig) -> list[Matching]:
     """Return the matching of every head, all windows and heads solved in one go.
 
     raises: NotFiniteError with the window's place in the batch
@@ -75,7 +75,7 @@ def match(outputs: Outputs, truth: Truth, config: SpTadConfig) -> list[Matching]
 
 
 def set_loss(
-    outputs: Outputs, truth: Truth, config: SpTadConfig, matches: Sequence[Matching] | None = None
+    outputs: Outputs, truth: Instances, config: SpTadConfig, matches: Sequence[Matching] | None = None
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the loss, each summed over the heads.
 
@@ -106,7 +106,7 @@ def set_loss(
     return terms
 
 
-def clip_targets(truth: Truth, num_classes: int) -> Tensor:
+def clip_targets(truth: Instances, num_classes: int) -> Tensor:
     """Return which classes occur in each window: (b, classes) of 0 and 1 (SP-TAD Sec. 3.1.4)."""
     present = torch.zeros(len(truth.counts), num_classes, device=truth.labels.device)
     for row, labels, count in zip(present, truth.labels, truth.counts, strict=True):
@@ -114,7 +114,7 @@ def clip_targets(truth: Truth, num_classes: int) -> Tensor:
     return present
 
 
-def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
+def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Instances:
     """Return the instances of some windows as one batch.
 
     segments: of each window (g, 2) start and end in windows
@@ -134,4 +134,4 @@ def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
     for i, count in enumerate(counts):
         all_segments[i, :count] = segments[i]
         all_labels[i, :count] = labels[i].long()
-    return Truth(all_segments, all_labels, counts)
+    return Instances(all_segments, all_labels, counts)

@@ -13,13 +13,13 @@ from stad_lite.data.features import FeatureFolder, file_name, open_features, wri
 from stad_lite.data.source import VideoSource
 from stad_lite.progress import progress
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
-from stad_lite.sp_tad.pipeline import System, segment_truth
 from stad_lite.sp_tad.reading import WindowReader
+from stad_lite.sp_tad.system import SpTadSystem, segment_truth
 from stad_lite.sp_tad.windows import Timeline, Window
 
 
 @torch.no_grad()
-def extract_features(system: System, source: VideoSource, folder: str | PathLike[str]) -> FeatureFolder:
+def extract_features(system: SpTadSystem, source: VideoSource, folder: str | PathLike[str]) -> FeatureFolder:
     """Write the stages of every video that has no file yet, and return them as a source.
 
     A video is read at the detector's rate in windows that do not overlap, crop in the middle; each window
@@ -41,7 +41,7 @@ def extract_features(system: System, source: VideoSource, folder: str | PathLike
     return open_features(folder, segment_truth(source))
 
 
-def _stages(system: System, reader: WindowReader, line: Timeline) -> list[np.ndarray]:
+def _stages(system: SpTadSystem, reader: WindowReader, line: Timeline) -> list[np.ndarray]:
     device = next(system.network.parameters()).device
     parts = []
     for start in range(0, len(line), system.config.window):

@@ -14,7 +14,7 @@ from stad_lite.nets.losses import binary_cross_entropy
 from stad_lite.sp_tad.backbone import ClipHead, I3DStages, make_backbone
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import clip_targets
-from stad_lite.sp_tad.pipeline import Batch, System
+from stad_lite.sp_tad.system import Batch, SpTadSystem
 
 
 class ClipClassifier:
@@ -50,7 +50,7 @@ class ClipClassifier:
         return list(self.logits(batch.inputs).sigmoid())
 
 
-def transfer(classifier: ClipClassifier, system: System) -> None:
+def transfer(classifier: ClipClassifier, system: SpTadSystem) -> None:
     """Give a detector the classifier's backbone. raises: FormatError where the two do not fit"""
     if classifier.config.backbone != system.config.backbone:
         raise FormatError(
@@ -59,7 +59,7 @@ def transfer(classifier: ClipClassifier, system: System) -> None:
     system.network.backbone.load_state_dict(classifier.network["backbone"].state_dict())
 
 
-def load_streams(system: System, files: Mapping[str, str | PathLike[str]]) -> dict[str, weights.Report]:
+def load_streams(system: SpTadSystem, files: Mapping[str, str | PathLike[str]]) -> dict[str, weights.Report]:
     """Fill the I3D of each stream with published weights, as SP-TAD Sec. 4.1 begins (Kinetics).
 
     files: "rgb" and "flow" -> a file that ``stad_lite.nets.weights`` reads

@@ -168,7 +168,7 @@ def to_seconds(segments: np.ndarray, window: Window, line: Timeline) -> np.ndarr
     return np.clip(places * line.seconds, 0.0, line.duration)
 
 
-class Found(NamedTuple):
+class FoundSegments(NamedTuple):
     """Segments found in one window.
 
     window: where
@@ -184,7 +184,7 @@ class Found(NamedTuple):
 
 
 def merge(
-    found: Sequence[Found],
+    found: Sequence[FoundSegments],
     line: Timeline,
     classes: Sequence[str],
     sigma: float = 0.5,

@@ -16,9 +16,10 @@ from stad_lite.data.clips import FrameRun
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.records import Predictions
-from stad_lite.step.features import FrameMaps
 from stad_lite.step.model import Dense
-from stad_lite.step.pipeline import StepSystem, assemble, look
+from stad_lite.step.system import StepSystem, look
+from stad_lite.step.tubes import assemble
+from stad_lite.systems.maps import FrameMaps
 
 RULES = ("union", "mean", "nearest")
 """``union`` offers the detections of all parts to one suppression (ROAD); ``mean`` averages scores and boxes
@@ -108,4 +109,5 @@ def detect_together(
     rule: one of ``RULES``
     """
     looks = look_together(systems, source, maps, rule)
-    return assemble(systems[0], source, ((video, runs, steps[-1]) for video, runs, steps in looks))
+    last = ((video, runs, steps[-1]) for video, runs, steps in looks)
+    return assemble(systems[0].config, systems[0].classes, source, last)

@@ -169,7 +169,7 @@ def to(batch: Any, device: torch.device) -> Any:
         return {key: to(value, device) for key, value in batch.items()}
     if isinstance(batch, (list, tuple)):
         parts = [to(value, device) for value in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+        return type(batch)(parts) if type(batch) in (list, tuple) else type(batch)(*parts)  # named tuples
     return batch
 
 

@@ -29,12 +29,35 @@ class System(Protocol):
         """What is trained."""
         ...
 
+    @property
+    def config(self) -> Any:
+        """What it was built from; a run keeps it and goes on with no other."""
+        ...
+
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Return the weighted terms of the loss; their sum is minimised."""
         ...
 
     def predict(self, batch: Any) -> list[Any]:
         """Return one prediction an item, in pixels and seconds."""
+        ...
+
+
+class TrainingData(Protocol):
+    """What is trained on (``systems.items.Items``): an item is given by seed, epoch and index alone.
+
+    seed, epoch: the loop sets the epoch
+    """
+
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+    def name(self, index: int) -> str:
+        """Return what a user calls an item."""
         ...
 
 
@@ -51,12 +74,11 @@ class Run:
 class _Items:
     """A data set that is asked for (epoch, index): a clip's augmentation changes with the epoch."""
 
-    data: Any
+    data: TrainingData
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
         epoch, index = place
-        if hasattr(self.data, "epoch"):
-            self.data.epoch = epoch
+        self.data.epoch = epoch
         return self.data[index]
 
 
@@ -65,7 +87,7 @@ class _Training:
     """One call of ``fit``: what it trains, on what, where, and how far."""
 
     system: System
-    data: Any
+    data: TrainingData
     config: TrainConfig
     run: Path
     place: torch.device
@@ -76,7 +98,7 @@ class _Training:
 
 def fit(
     system: System,
-    data: Any,
+    data: TrainingData,
     config: TrainConfig,
     run_dir: str | PathLike[str],
     *,
@@ -87,8 +109,6 @@ def fit(
 ) -> Run:
     """Train a system; the same call again goes on where it was stopped.
 
-    data: has a length and items; ``epoch`` is set and ``name(index)`` told to the user where it has them.
-        An item's random numbers come from seed, epoch and index (as in ``ClipSet``)
     run_dir: the folder of the run, made where it is missing
     device: "cpu" or "cuda"; without it the GPU where there is one
     workers: processes that prepare batches ahead; they change nothing in what is learnt. They are new
@@ -122,7 +142,7 @@ def fit(
     return Run(training.run, total, training.first)
 
 
-def _total(config: TrainConfig, data: Any) -> int:
+def _total(config: TrainConfig, data: TrainingData) -> int:
     """The updates of the whole run, after a look at what could not be trained at all."""
     if len(data) == 0:
         raise FormatError("the data set is empty", remedy="choose another subset or folder")
@@ -231,7 +251,7 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
 
 def _not_finite(what: str, training: _Training, step: int, why: str = "") -> NotFiniteError:
     data = training.data
-    names = [run_folder.item_name(data, index) for _, index in places(len(data), training.config, step)]
+    names = [data.name(index) for _, index in places(len(data), training.config, step)]
     return NotFiniteError(
         f"the {what} of step {step + 1} is not finite{why}; its batch is {', '.join(names)}",
         remedy="look at these items, lower the learning rate or set clip_norm; the last checkpoint is whole",

@@ -10,9 +10,9 @@ import torch
 
 from stad_lite import boxes as box_ops
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Found
+from stad_lite.baselines.dense import WindowDetections
 from stad_lite.baselines.detect_and_link import detect, find, frame_boxes, link_found, without_classes
-from stad_lite.baselines.pipeline import TrainingSet, build, collate, read_run, training_set
+from stad_lite.baselines.system import TrainingSet, build, collate, read_run, training_set
 from stad_lite.data.clips import tubelets
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
@@ -126,7 +126,7 @@ def found(start, length, classes=2):
     frame = start[:, None] + np.arange(length)
     boxes = np.stack([frame, 0 * frame, frame + 10, 0 * frame + 10], -1).astype(np.float32)
     scores = np.tile(np.linspace(0.5, 0.25, classes), (len(start), 1))
-    return Found(start, boxes, scores.sum(1), scores)
+    return WindowDetections(start, boxes, scores.sum(1), scores)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4])

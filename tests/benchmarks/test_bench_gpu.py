@@ -33,7 +33,7 @@ def test_without_a_gpu_it_says_so(
 def test_all_of_it_runs_on_the_cpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_gpu, "SYSTEMS", {"sp_tad": bench_gpu.SYSTEMS["sp_tad"]})
+    monkeypatch.setattr(bench_gpu, "ENTRIES", {"sp_tad": bench_gpu.ENTRIES["sp_tad"]})
     every = bench_gpu.ways
     monkeypatch.setattr(bench_gpu, "ways", lambda *given: dict(list(every(*given).items())[:7]))
     path = tmp_path / "gpu.json"

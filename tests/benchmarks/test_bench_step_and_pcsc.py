@@ -12,7 +12,7 @@ import torch
 from benchmarks import bench_pcsc, bench_step, measure
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig
 from stad_lite.step.model import decode
 

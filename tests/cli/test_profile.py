@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from stad_lite.catalogue import ENTRIES
 from stad_lite.cli import main
-from stad_lite.systems import SYSTEMS
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_system_has_a_profile(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["profile", name, "--profile", "smoke", "--device", "cpu", "--rounds", "1", "--batch", "2"]
     assert main([*words, "--json", "-"]) == 0

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from stad_lite import records, runs
-from stad_lite.baselines import pipeline
+from stad_lite.baselines import system as pipeline
+from stad_lite.catalogue import ENTRIES, PROFILES, find
 from stad_lite.cli import main
 from stad_lite.data import video
 from stad_lite.data.source import DataConfig
 from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation
-from stad_lite.systems import PROFILES, SYSTEMS, find
 from stad_lite.training import loop, run_folder
 from stad_lite.tubes import Tube
 from tests.training.test_distributed import torchrun
@@ -121,7 +121,7 @@ def test_a_system_with_a_last_stage(own, tmp_path, capsys, monkeypatch):
         with torch.no_grad():
             next(system.network.parameters()).fill_(7)
 
-    monkeypatch.setitem(SYSTEMS, "baseline", replace(SYSTEMS["baseline"], finishes=True))
+    monkeypatch.setitem(ENTRIES, "baseline", replace(ENTRIES["baseline"], finishes=True))
     monkeypatch.setattr(pipeline, "finish", finish, raising=False)
     line = [*words(tmp_path / "run", str(own), train__steps="2"), "--seed", "4"]
     assert main(line) == 130 and not (tmp_path / "run" / "checkpoints" / "finished.pt").exists()
@@ -264,7 +264,7 @@ def test_two_processes_train_and_predict(trained, own, tmp_path):
 
 
 def test_every_system_says_what_it_needs():
-    for name, system in SYSTEMS.items():
+    for name, system in ENTRIES.items():
         assert system.summary and find(name) is system
         for profile in PROFILES:
             config, schedule = system.config(profile), system.schedule(profile)

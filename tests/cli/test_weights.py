@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from stad_lite import runs
+from stad_lite.catalogue import ENTRIES, PROFILES
 from stad_lite.cli import main
 from stad_lite.nets import weights
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.vgg import VGG
-from stad_lite.systems import PROFILES, SYSTEMS
 from tests.nets import layouts
 
 BIG = {
@@ -191,7 +191,7 @@ def test_frozen_norms_without_weights_are_refused_and_trained_with_none(case, tm
     assert "had another" in told and "weights.random" in told and "weights.rgb" in told
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_paper_asks_for_weights_and_takes_none(name, tmp_path, capsys):
     words = ["train", name, "--profile", "paper", "--data", "nowhere", "--out", str(tmp_path / "run")]
     told = refusal(capsys, *words)

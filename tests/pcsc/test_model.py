@@ -11,8 +11,9 @@ from torch import nn
 from stad_lite.errors import FormatError
 from stad_lite.pcsc.config import PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS, confident
-from stad_lite.pcsc.detector import Truth
-from stad_lite.pcsc.model import PCSC, PCSCSystem, criterion, decode, outputs_by_stage
+from stad_lite.pcsc.model import PCSC, criterion, decode, outputs_by_stage
+from stad_lite.pcsc.system import PCSCSystem
+from stad_lite.systems.truth import TrueBoxes
 
 SMOKE = PCSCConfig.smoke()
 FOUR = replace(SMOKE, stages=4)
@@ -231,7 +232,7 @@ def test_bad_input():
     with pytest.raises(FormatError, match="give the maps of 5 frames"):
         network(data["rgb"][:, :-1], data["flow"][:, :-1])
     with pytest.raises(FormatError, match="no targets"):
-        truth = Truth(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.long))
+        truth = TrueBoxes(torch.zeros(2, 1, 4), torch.zeros(2, 1, dtype=torch.long))
         criterion(network(**data), truth, SMOKE)
     with pytest.raises(FormatError, match="no classes"):
         PCSCSystem(SMOKE, ())

@@ -8,7 +8,7 @@ import torch
 
 from stad_lite.errors import FormatError
 from stad_lite.sp_tad.extraction import extract_features, on_features
-from stad_lite.sp_tad.pipeline import build, detect, test_windows, training_set
+from stad_lite.sp_tad.system import build, detect, test_windows, training_set
 from tests.sp_tad.small import SMOKE, clips, frames_config
 
 test_windows.__test__ = False

@@ -16,7 +16,7 @@ from stad_lite.metrics import evaluate
 from stad_lite.records import Segment, exchange
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.model import Outputs
-from stad_lite.sp_tad.pipeline import (
+from stad_lite.sp_tad.system import (
     build,
     collate,
     decode,
@@ -26,7 +26,7 @@ from stad_lite.sp_tad.pipeline import (
     test_windows,
     training_set,
 )
-from stad_lite.sp_tad.windows import Found, Window
+from stad_lite.sp_tad.windows import FoundSegments, Window
 from stad_lite.training.loop import fit
 from tests.sp_tad.small import CLASSES, SMOKE, clips, frames_config, sequences, stored
 
@@ -184,7 +184,7 @@ def test_a_perfect_detector_scores_hundred():
     found = {name: [] for name in source.videos}
     for window in data.windows:
         spans, labels = data.truth(window)
-        found[window.video].append(Found(window, spans, np.full(len(spans), 0.9), labels))
+        found[window.video].append(FoundSegments(window, spans, np.full(len(spans), 0.9), labels))
     predictions = merged(found, data.lines, ours)
     result = evaluate(source.annotations, predictions, "temporal-map", convention="thumos14")
     assert result.iou[0.3] > 95 and result.iou[0.7] > 90  # cut instances rank behind whole ones

@@ -9,8 +9,8 @@ import torch
 
 from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3D
-from stad_lite.sp_tad.pipeline import build, collate, training_set
 from stad_lite.sp_tad.pretraining import ClipClassifier, load_streams, transfer
+from stad_lite.sp_tad.system import build, collate, training_set
 from tests.sp_tad.small import SMOKE, clips, frames_config
 
 

@@ -6,7 +6,7 @@ import pytest
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.fusion import RULES, detect_together, fuse, look_together
 from stad_lite.step.model import Dense
 from tests.step.cases import tiny

@@ -109,7 +109,6 @@ def stopped(run: Path, step: int, config: TrainConfig = CONFIG) -> None:
                 raise KeyboardInterrupt
             return super().loss(batch)
 
-    Stopping.__name__ = "Tiny"
     with pytest.raises(KeyboardInterrupt):
         fit(Stopping(), Points(), config, run, device="cpu", say=silent)
 

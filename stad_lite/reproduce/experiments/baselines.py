@@ -15,7 +15,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from stad_lite.baselines import detect_and_link, pipeline
+from stad_lite.baselines import detect_and_link
+from stad_lite.baselines import system as pipeline
 from stad_lite.baselines.config import DenseConfig, schedule
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings

@@ -27,9 +27,9 @@ from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, Segment, VideoPredictions
 from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig
-from stad_lite.sp_tad import pipeline
+from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad.config import SpTadConfig, schedule
-from stad_lite.sp_tad.criterion import Truth, match, set_loss
+from stad_lite.sp_tad.criterion import Instances, match, set_loss
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.training.loop import fit
 
@@ -48,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """``silent``: proposals do not see each other; ``long``: three times the updates."""
 
 
-def match_by_overlap(outputs: Outputs, truth: Truth, threshold: float = 0.5) -> list[Matching]:
+def match_by_overlap(outputs: Outputs, truth: Instances, threshold: float = 0.5) -> list[Matching]:
     """Return, for every head, all proposals that overlap a truth enough, any number for one truth.
 
     Each truth also has the proposal that overlaps it most.
@@ -56,7 +56,7 @@ def match_by_overlap(outputs: Outputs, truth: Truth, threshold: float = 0.5) -> 
     threshold: tIoU from which a proposal is positive; below it all are negative, none is ignored
 
     >>> half = torch.tensor([[[[0.0, 0.5], [0.1, 0.5], [0.8, 1.0]]]])
-    >>> truth = Truth(torch.tensor([[[0.0, 0.5]]]), torch.tensor([[0]]), (1,))
+    >>> truth = Instances(torch.tensor([[[0.0, 0.5]]]), torch.tensor([[0]]), (1,))
     >>> match_by_overlap(Outputs(half, half, None), truth)[0].proposal.tolist()
     [0, 1]
     """
@@ -91,7 +91,7 @@ class Labelled:
     raises: FormatError for other labels
     """
 
-    system: pipeline.System
+    system: pipeline.SpTadSystem
     labels: str = LABELS[0]
 
     def __post_init__(self) -> None:

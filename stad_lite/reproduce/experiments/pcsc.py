@@ -27,14 +27,15 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings, cache_folder
 from stad_lite.linking import LabelSmoothing, trim_tubes
 from stad_lite.metrics import evaluate
-from stad_lite.pcsc import actionness, pipeline
+from stad_lite.pcsc import actionness, stages
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig, schedule
-from stad_lite.pcsc.features import FrameMaps, kept_maps
-from stad_lite.pcsc.model import PCSCSystem
-from stad_lite.pcsc.pipeline import Seen
 from stad_lite.pcsc.recall import PROPOSERS, proposal_recall
+from stad_lite.pcsc.stages import Seen
+from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.parameters import pick
+from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 
@@ -135,7 +136,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     folder = cache_folder() / "pcsc"
     names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
     maps = [
-        kept_maps(system.network, source, name, folder, mirror=source is train)
+        kept_maps(system, source, folder, name, mirror=source is train)
         for source, name in zip((train, test), names, strict=True)
     ]
     started = time.process_time()
@@ -143,7 +144,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     tubes = not any(name.startswith("corrupt_") for name in change)
     if tubes:
         learned = train.subset(train.videos[: chosen.actionness])
-        pipeline.finish(system, learned, maps[0], seed)
+        stages.finish(system, learned, maps[0], seed)
     figures = judge_system(system, test, maps[1], chosen.count, tubes)
     return {
         **figures,
@@ -169,7 +170,7 @@ def judge_system(
     count: region proposals a frame at which recall is told
     tubes: whether tubes are linked and trimmed too
     """
-    seen = dict(pipeline.look(system, source, maps, also=("boost",)))
+    seen = dict(stages.look(system, source, maps, also=("boost",)))
     truth, classes = source.annotations, system.classes
     figures = {}
     for name in ("stage", "boost"):
@@ -190,8 +191,8 @@ def trimmed_tubes(system: PCSCSystem, seen: dict[str, Seen]) -> dict[str, dict[s
     """Return every video's tubes: as linked, trimmed by actionness, trimmed by label smoothness."""
     found: dict[str, dict[str, Sequence[Tube]]] = {"tubes": {}, "tubes_actionness": {}, "tubes_labels": {}}
     for video, one in seen.items():
-        linked = pipeline.tubes_of(one.stages[-1], system.config, system.classes)
-        along = pipeline.along(system, one, linked)
+        linked = stages.tubes_of(one.stages[-1], system.config, system.classes)
+        along = stages.along(system, one, linked)
         found["tubes"][video] = linked.tubes
         found["tubes_actionness"][video] = actionness.refine(linked.tubes, along, system.config.trim).tubes
         found["tubes_labels"][video] = trim_tubes(linked.tubes, SMOOTHING).tubes

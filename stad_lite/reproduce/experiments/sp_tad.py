@@ -25,7 +25,7 @@ from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, atomic_write
 from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig, config_hash
-from stad_lite.sp_tad import pipeline
+from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.pretraining import ClipClassifier, transfer
 from stad_lite.training.loop import fit
@@ -184,12 +184,12 @@ def _schedule(profile: str, seed: int, video: bool = False) -> TrainConfig:
     return replace(found, steps=300, batch=8) if video and profile == "lesson" else found
 
 
-def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.System:
+def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.SpTadSystem:
     torch.manual_seed(seed)
     return pipeline.build(config, classes)
 
 
-def _train(system: pipeline.System, source: pipeline.Source, planned: TrainConfig) -> None:
+def _train(system: pipeline.SpTadSystem, source: pipeline.Source, planned: TrainConfig) -> None:
     data = pipeline.training_set(system, source, planned.seed)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)

@@ -23,14 +23,17 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import cache_folder
 from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
-from stad_lite.records import Predictions, VideoPredictions, atomic_write
+from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.schedule import TrainConfig, config_hash
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.analysis import overlaps_by_step
 from stad_lite.step.config import StepConfig, clip_settings, schedule
-from stad_lite.step.features import FrameMaps, kept_maps
 from stad_lite.step.fusion import look_together
 from stad_lite.step.model import decode
+from stad_lite.step.tubes import on_frames
+from stad_lite.systems.items import Items
+from stad_lite.systems.maps import FrameMaps, kept_maps
+from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
 EXTENDED = {"clips": (1, 3, 5)}
@@ -97,9 +100,9 @@ def source(profile: str, split: str) -> VideoSource:
 def maps(config: StepConfig, profile: str, split: str) -> FrameMaps:
     """Return the kept features of a split; only the settings of the backbone and its input count."""
     clips = source(profile, split)
-    network = pipeline.build(config, clips.classes).network
+    system = pipeline.build(config, clips.classes)
     name = clip_settings(profile).key
-    return kept_maps(network, clips, cache_folder() / "step", name, mirror=split == "train")
+    return kept_maps(system, clips, cache_folder() / "step", name, mirror=split == "train")
 
 
 def features(config: StepConfig, profile: str, split: str) -> FrameMaps:
@@ -119,21 +122,19 @@ def train(config: StepConfig, seed: int, profile: str, stepwise: bool = False) -
     system = pipeline.build(config, clips.classes)
     key = config_hash(VERSION, config, plan, CLIPS[profile], stepwise)
     path = cache_folder() / "step" / "heads" / f"{profile}-{key}.pt"
-    try:
-        kept = torch.load(path, weights_only=True)
-        system.network.heads.load_state_dict(kept["heads"])
-        return Trained(system, float(kept["seconds"]))
-    except Exception:  # none there, or damaged: torch.load names no common kind
-        pass
-    data = pipeline.training_set(system, clips, features(config, profile, "train"))
-    seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
-    state = {"heads": system.network.heads.state_dict(), "seconds": seconds}
-    atomic_write(path, lambda stream: torch.save(state, stream))
-    return Trained(system, seconds)
+
+    def train_now() -> dict[str, Any]:
+        data = pipeline.training_set(system, clips, features(config, profile, "train"))
+        seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
+        return {"heads": system.network.heads.state_dict(), "seconds": seconds}
+
+    kept = checkpoint.kept(path, train_now)
+    system.network.heads.load_state_dict(kept["heads"])
+    return Trained(system, float(kept["seconds"]))
 
 
 def fit_steps(
-    system: pipeline.StepSystem, data: pipeline.Clips, plan: TrainConfig, steps: Any = (None,)
+    system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,)
 ) -> float:
     """Train the steps one after another (None: all together) and return the CPU seconds."""
     began = time.process_time()
@@ -154,7 +155,7 @@ def detect(systems: list[pipeline.StepSystem], profile: str, rule: str) -> tuple
     videos: list[dict[str, VideoPredictions]] = [{} for _ in range(config.steps)]
     for video, runs, steps in look_together(systems, clips, known, rule):
         for place, seen in zip(videos, steps, strict=True):
-            boxes = pipeline.on_frames(runs, decode(seen, config), clips.num_frames(video), config)
+            boxes = on_frames(runs, decode(seen, config), clips.num_frames(video), config)
             place[video] = VideoPredictions(frames=boxes)
     return [Predictions(clips.classes, place) for place in videos], time.process_time() - began
 

@@ -14,7 +14,7 @@ from stad_lite.baselines.config import DenseConfig
 from stad_lite.baselines.dense import (
     Actors,
     DenseDetector,
-    Found,
+    WindowDetections,
     decode,
     losses,
 )
@@ -58,7 +58,7 @@ class DenseSystem:
         return losses(maps, batch.actors, self.network.stride, self.config)
 
     @torch.no_grad()
-    def predict(self, batch: Batch) -> list[Found]:
+    def predict(self, batch: Batch) -> list[WindowDetections]:
         """Return the detections of each clip, in pixels; the network is used in evaluation mode."""
         mode, place = self.network.training, next(self.network.parameters()).device
         self.network.eval()

@@ -17,10 +17,10 @@ from stad_lite.nets.published import Trunk
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.sp_tad.backbone import I3DStages
 from stad_lite.sp_tad.config import SpTadConfig
-from stad_lite.sp_tad.criterion import Truth, make_truth, set_loss
+from stad_lite.sp_tad.criterion import Instances, make_truth, set_loss
 from stad_lite.sp_tad.model import Outputs, SpTad
 from stad_lite.sp_tad.reading import WindowReader
-from stad_lite.sp_tad.windows import Found, Timeline, Window, merge, segments_of, unseen, window_truth
+from stad_lite.sp_tad.windows import FoundSegments, Timeline, Window, merge, segments_of, unseen, window_truth
 
 Source = VideoSource | FeatureSource
 
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """
 
     inputs: dict[str, Tensor]
-    truth: Truth
+    truth: Instances
     windows: list[Window]
 
 
@@ -47,7 +47,7 @@ class Item(NamedTuple):
     window: Window
 
 
-class System:
+class SpTadSystem:
     """SP-TAD with its classes: the network, its loss and its decoding.
 
     config: of the network and of the windows
@@ -65,12 +65,14 @@ class System:
         return set_loss(self.network(batch.inputs), batch.truth, self.config)
 
     @torch.no_grad()
-    def predict(self, batch: Batch) -> list[Found]:
+    def predict(self, batch: Batch) -> list[FoundSegments]:
         """Return what the last head finds in each window, best first."""
         return decode(self.network(batch.inputs), batch.windows, self.config)
 
 
-def decode(outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, head: int = -1) -> list[Found]:
+def decode(
+    outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, head: int = -1
+) -> list[FoundSegments]:
     """Return the best (proposal, class) pairs of each window.
 
     head: which head's proposals
@@ -84,19 +86,19 @@ def decode(outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, hea
     proposals, labels = places // classes, places % classes
     segments = outputs.segments[head].float().gather(1, proposals[..., None].expand(-1, -1, 2))
     columns = [part.cpu().numpy() for part in (segments, best, labels)]
-    return [Found(window, *row) for window, *row in zip(windows, *columns, strict=True)]
+    return [FoundSegments(window, *row) for window, *row in zip(windows, *columns, strict=True)]
 
 
-def build(config: SpTadConfig, classes: Sequence[str]) -> System:
+def build(config: SpTadConfig, classes: Sequence[str]) -> SpTadSystem:
     """Return a new system. raises: FormatError without classes
 
     >>> build(SpTadConfig.smoke(), ["run", "jump"]).classes
     ('run', 'jump')
     """
-    return System(config, classes)
+    return SpTadSystem(config, classes)
 
 
-def trunks(system: System) -> dict[str, Trunk]:
+def trunks(system: SpTadSystem) -> dict[str, Trunk]:
     """Return the networks that published weights fill, by stream: I3D's, nothing for a smaller backbone."""
     backbone, reach = system.network.backbone, system.config.backbone.flow_reach
     if not isinstance(backbone, I3DStages):
@@ -188,7 +190,7 @@ def segment_truth(source: Source) -> Annotations:
     return Annotations(truth.dataset, truth.classes, videos)
 
 
-def training_set(system: System, source: Source, seed: int = 0) -> WindowSet:
+def training_set(system: SpTadSystem, source: Source, seed: int = 0) -> WindowSet:
     """Return the windows to train on: those that hold an instance.
 
     raises: FormatError where there is none or one holds more instances than there are proposals
@@ -196,7 +198,7 @@ def training_set(system: System, source: Source, seed: int = 0) -> WindowSet:
     return WindowSet(system.config, system.classes, source, training=True, seed=seed)
 
 
-def test_windows(system: System, source: Source) -> WindowSet:
+def test_windows(system: SpTadSystem, source: Source) -> WindowSet:
     """Return all windows of all videos, without their truth."""
     return WindowSet(system.config, system.classes, source, training=False)
 
@@ -209,7 +211,7 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 @torch.no_grad()
-def detect(system: System, source: Source, batch: int = 8) -> Predictions:
+def detect(system: SpTadSystem, source: Source, batch: int = 8) -> Predictions:
     """Return the segments of every video: windows, the network, soft-NMS over overlapping windows.
 
     batch: windows that go through the network together
@@ -218,7 +220,7 @@ def detect(system: System, source: Source, batch: int = 8) -> Predictions:
     device = next(system.network.parameters()).device
     training = system.network.training
     system.network.eval()
-    found: dict[str, list[Found]] = {name: [] for name in source.videos}
+    found: dict[str, list[FoundSegments]] = {name: [] for name in source.videos}
     for first in range(0, len(data), batch):
         items = collate([data[i] for i in range(first, min(first + batch, len(data)))])
         inputs = {name: part.to(device) for name, part in items.inputs.items()}
@@ -229,7 +231,7 @@ def detect(system: System, source: Source, batch: int = 8) -> Predictions:
 
 
 def merged(
-    found: Mapping[str, Sequence[Found]], lines: Mapping[str, Timeline], system: System
+    found: Mapping[str, Sequence[FoundSegments]], lines: Mapping[str, Timeline], system: SpTadSystem
 ) -> Predictions:
     """Return what was found in windows as predictions for whole videos."""
     config = system.config

@@ -35,22 +35,22 @@ def _unchanged(profile: str) -> Mapping[str, Any]:  # no lambda: workers are sen
 
 
 @dataclass(frozen=True)
-class System:
+class Entry:
     """Where the parts of one system are.
 
     summary: one line
     chapter: the notebook below ``book`` that builds it
     configs: module and class of its settings, with the classmethods of ``PROFILES``
-    pipeline: module of ``build``, ``training_set``, ``collate`` and ``detect``
+    system: module of ``build``, ``training_set``, ``collate`` and ``detect``
     detector: module of ``detect``, where it is another one
     config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
-    finishes: whether ``pipeline.finish`` is called when the network is trained
+    finishes: whether ``finish`` of that module is called when the network is trained
     """
 
     summary: str
     chapter: str
     configs: str
-    pipeline: str
+    system: str
     detector: str = ""
     config_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     data_changes: Callable[[str], Mapping[str, Any]] = _unchanged
@@ -75,7 +75,7 @@ class System:
 
     def build(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``."""
-        return _module(self.pipeline).build(config, classes)
+        return _module(self.system).build(config, classes)
 
     def rebuild(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system whose weights will be loaded, so that none are pretrained for it."""
@@ -85,25 +85,25 @@ class System:
 
     def trunks(self, system: Any) -> dict[str, Trunk]:
         """Return a system's networks that published weights fill, by stream."""
-        found: dict[str, Trunk] = _module(self.pipeline).trunks(system)
+        found: dict[str, Trunk] = _module(self.system).trunks(system)
         return found
 
     def training_set(self, system: Any, source: VideoSource) -> Any:
         """Return what ``training.fit`` trains on."""
-        return _module(self.pipeline).training_set(system, source)
+        return _module(self.system).training_set(system, source)
 
     def collate(self, items: Sequence[Any]) -> Any:
         """Return a batch of the training set's items."""
-        return _module(self.pipeline).collate(items)
+        return _module(self.system).collate(items)
 
     def finish(self, system: Any, source: VideoSource, seed: int) -> None:
         """Train what follows the network; nothing for most systems."""
         if self.finishes:
-            _module(self.pipeline).finish(system, source, seed=seed)
+            _module(self.system).finish(system, source, seed=seed)
 
     def detect(self, system: Any, source: VideoSource) -> Predictions:
         """Return what a system finds in all videos of a source: boxes, tubes or segments."""
-        found: Predictions = _module(self.detector or self.pipeline).detect(system, source)
+        found: Predictions = _module(self.detector or self.system).detect(system, source)
         return found
 
 
@@ -135,49 +135,49 @@ def _step_data(profile: str) -> dict[str, Any]:
     return {"settings": settings, **({"clips": 400} if profile == "lesson" else {})}
 
 
-SYSTEMS = {
-    "baseline": System(
+ENTRIES = {
+    "baseline": Entry(
         summary="dense detector on every frame or tubelet, linked into tubes",
         chapter="ground/from_frames_to_a_detector",
         configs="stad_lite.baselines.config:DenseConfig",
-        pipeline="stad_lite.baselines.pipeline",
+        system="stad_lite.baselines.system",
         detector="stad_lite.baselines.detect_and_link",
     ),
-    "step": System(
+    "step": Entry(
         summary="STEP: cuboids refined in steps that see more and more frames",
         chapter="step/progressive_refinement",
         configs="stad_lite.step.config:StepConfig",
-        pipeline="stad_lite.step.pipeline",
+        system="stad_lite.step.system",
         data_changes=_step_data,
     ),
-    "sp_tad": System(
+    "sp_tad": Entry(
         summary="SP-TAD: learnable proposals that find actions in time",
         chapter="sp_tad/sparse_proposals",
         configs="stad_lite.sp_tad.config:SpTadConfig",
-        pipeline="stad_lite.sp_tad.pipeline",
+        system="stad_lite.sp_tad.system",
         config_changes=_sp_tad_config,
         data_changes=_sp_tad_data,
     ),
-    "pcsc": System(
+    "pcsc": Entry(
         summary="PCSC: an RGB and a flow detector that help each other stage by stage",
         chapter="pcsc/proposals_and_boundaries",
         configs="stad_lite.pcsc.config:PCSCConfig",
-        pipeline="stad_lite.pcsc.pipeline",
+        system="stad_lite.pcsc.system",
         finishes=True,
     ),
 }
-"""Name -> system."""
+"""Name -> entry."""
 
 
-def find(name: str) -> System:
-    """Return the system of a name. raises: FormatError for an unknown one
+def find(name: str) -> Entry:
+    """Return the entry of a name. raises: FormatError for an unknown one
 
     >>> find("baseline").summary
     'dense detector on every frame or tubelet, linked into tubes'
     """
-    if name not in SYSTEMS:
-        raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(SYSTEMS)}")
-    return SYSTEMS[name]
+    if name not in ENTRIES:
+        raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(ENTRIES)}")
+    return ENTRIES[name]
 
 
 def _check_profile(profile: str) -> None:
