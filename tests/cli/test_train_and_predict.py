@@ -221,7 +221,7 @@ def test_inputs_that_are_no_videos(trained, tmp_path, capsys):
         ("nowhere", "no such file, folder or data set"),
     ):
         assert message in refusal(capsys, "predict", str(trained), str(tmp_path / name), *out)
-    assert "no split is called 'dev'" in refusal(
+    assert "subset is 'dev'; choose from train" in refusal(
         capsys, "predict", str(trained), "synthetic", "--subset", "dev", *out
     )
     assert "synthetic with these settings holds no video; ask for one or more" in refusal(
