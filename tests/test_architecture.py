@@ -22,8 +22,8 @@ FLOORS = {
     "data": 4, "metrics": 4, "nets": 4,
     "baselines": 4.5,
     "cfad": 5, "step": 5, "sp_tad": 5, "pcsc": 5, "flow_subnet": 5,
-    "plots": 5, "training": 5, "exercises": 5, "reproduce": 5,
-    "systems": 6, "runs": 6,
+    "plots": 5, "training": 5, "exercises": 5,
+    "systems": 6, "runs": 6, "reproduce": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
 
@@ -32,8 +32,8 @@ ORDERED = {
     1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "align", "anchors"],
     3: ["matching", "settings", "schedule", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
-    5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "training", "exercises", "reproduce"],
-    6: ["systems", "runs"],
+    5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "training", "exercises"],
+    6: ["systems", "runs", "reproduce"],
 }
 PAPERS = {"cfad", "step", "sp_tad", "pcsc", "flow_subnet"}
 ABOVE_METRICS = PAPERS | {"nets", "baselines", "training", "systems", "runs"}

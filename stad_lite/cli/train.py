@@ -7,8 +7,7 @@ import sys
 from typing import Any
 
 from stad_lite import runs
-from stad_lite.data.source import SETS
-from stad_lite.errors import FormatError
+from stad_lite.data.location import SETS, set_name
 from stad_lite.systems import PROFILES, SYSTEMS
 from stad_lite.training import distributed
 
@@ -24,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data",
         metavar="DATA",
         default="synthetic",
-        help=f"{', '.join(SETS)}, or a folder with videos and annotations.json",
+        help=f"{', '.join(SETS)} (its videos in --set data.files=DIR), or a folder with annotations.json",
     )
     parser.add_argument("--out", required=True, metavar="RUN", help="folder of the run")
     parser.add_argument(
@@ -42,12 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on with a run that was stopped."""
-    texts = pairs(arguments.settings)
+    texts = runs.pairs(arguments.settings)
     if arguments.seed is not None:
         texts["train.seed"] = str(arguments.seed)
-    data: dict[str, Any] = {"name": arguments.data}
-    if arguments.data not in SETS:
-        data["subset"] = "all"
+    known = set_name(arguments.data)
+    data: dict[str, Any] = {"name": known} if known else {"name": arguments.data, "subset": "all"}
     spec = runs.make_spec(arguments.system, arguments.profile, texts, **data)
     try:
         done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
@@ -57,15 +55,3 @@ def run(arguments: argparse.Namespace) -> int:
     if distributed.rank() == 0 and done.resumed_at < done.steps:
         print(f"{done.folder / 'checkpoints' / 'last.pt'}: {done.steps} steps are done")
     return 0
-
-
-def pairs(words: list[str]) -> dict[str, str]:
-    """Return ``KEY=VALUE`` words as a dictionary. raises: FormatError
-
-    >>> pairs(["train.lr=1e-3", "model.size=48,48"])
-    {'train.lr': '1e-3', 'model.size': '48,48'}
-    """
-    for word in words:
-        if "=" not in word:
-            raise FormatError(f"the setting {word!r} has no value", remedy="write KEY=VALUE")
-    return {key.strip(): value for key, _, value in (word.partition("=") for word in words)}
