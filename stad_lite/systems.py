@@ -38,6 +38,7 @@ class System:
     detector: module of ``detect``, where it is another one
     config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
     finishes: whether ``pipeline.finish`` is called when the network is trained
+    more: profiles beside ``PROFILES``
     """
 
     summary: str
@@ -48,23 +49,29 @@ class System:
     config_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
     data_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
     finishes: bool = False
+    more: tuple[str, ...] = ()
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of all its profiles."""
+        return (*PROFILES, *self.more)
 
     def config(self, profile: str) -> Any:
         """Return the settings of a profile. raises: FormatError for an unknown one"""
-        _check_profile(profile)
+        self._check_profile(profile)
         module, name = self.configs.split(":")
         return replace(getattr(getattr(_module(module), name), profile)(), **self.config_changes(profile))
 
     def schedule(self, profile: str) -> TrainConfig:
         """Return how a profile is trained. raises: FormatError for an unknown one"""
-        _check_profile(profile)
+        self._check_profile(profile)
         found: TrainConfig = _module(self.configs.split(":")[0]).schedule(profile)
         return found
 
     def data(self, profile: str) -> DataConfig:
         """Return what a profile is trained on where nothing else is said. raises: FormatError"""
-        _check_profile(profile)
-        return replace(DATA[profile], **self.data_changes(profile))
+        self._check_profile(profile)
+        return replace(DATA.get(profile, DATA["paper"]), **self.data_changes(profile))
 
     def build(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``."""
@@ -94,10 +101,15 @@ class System:
         found: Predictions = _module(self.detector or self.pipeline).detect(system, source)
         return found
 
+    def _check_profile(self, profile: str) -> None:
+        if profile not in self.profiles:
+            remedy = f"choose from {', '.join(self.profiles)}"
+            raise FormatError(f"no profile is called {profile!r}", remedy=remedy)
+
 
 def _sp_tad_config(profile: str) -> dict[str, Any]:
     """Small networks read frames here, where the chapter has sequences of features."""
-    if profile == "paper":
+    if profile.startswith("paper"):
         return {}
     from stad_lite.sp_tad.config import Backbone
 
@@ -135,6 +147,7 @@ SYSTEMS = {
         configs="stad_lite.step.config:StepConfig",
         pipeline="stad_lite.step.pipeline",
         data_changes=_step_data,
+        more=("large", "paper_ava"),
     ),
     "sp_tad": System(
         summary="SP-TAD: learnable proposals that find actions in time",
@@ -143,6 +156,7 @@ SYSTEMS = {
         pipeline="stad_lite.sp_tad.pipeline",
         config_changes=_sp_tad_config,
         data_changes=_sp_tad_data,
+        more=("paper_activitynet",),
     ),
     "pcsc": System(
         summary="PCSC: an RGB and a flow detector that help each other stage by stage",
@@ -154,6 +168,9 @@ SYSTEMS = {
 }
 """Name -> system."""
 
+ALL_PROFILES = tuple(dict.fromkeys(name for system in SYSTEMS.values() for name in system.profiles))
+"""The profiles of any system."""
+
 
 def find(name: str) -> System:
     """Return the system of a name. raises: FormatError for an unknown one
@@ -164,11 +181,6 @@ def find(name: str) -> System:
     if name not in SYSTEMS:
         raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(SYSTEMS)}")
     return SYSTEMS[name]
-
-
-def _check_profile(profile: str) -> None:
-    if profile not in PROFILES:
-        raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(PROFILES)}")
 
 
 def _module(name: str) -> Any:

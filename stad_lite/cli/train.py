@@ -8,17 +8,18 @@ from typing import Any
 
 from stad_lite import runs
 from stad_lite.data.location import SETS, set_name
-from stad_lite.systems import PROFILES, SYSTEMS
+from stad_lite.systems import ALL_PROFILES, SYSTEMS
 from stad_lite.training import distributed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     known = "; ".join(
-        f"{name}: {system.summary} (chapter {system.chapter})" for name, system in SYSTEMS.items()
+        f"{name}: {system.summary} (chapter {system.chapter}; profiles {', '.join(system.profiles)})"
+        for name, system in SYSTEMS.items()
     )
     parser.add_argument("system", metavar="SYSTEM", choices=list(SYSTEMS), help=known)
-    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size of network and training")
+    parser.add_argument("--profile", choices=ALL_PROFILES, default="lesson", help="size of network")
     parser.add_argument(
         "--data",
         metavar="DATA",
