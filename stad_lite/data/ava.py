@@ -28,13 +28,6 @@ POSES = range(1, 15)
 TRAINVAL_VIDEOS, TEST_VIDEOS, VAL_VIDEOS = 299, 131, 64
 """Films of training and validation together, of the test set, of validation."""
 
-FIRST_SECOND, LAST_SECOND = 902, 1798
-"""The key frames of every film, in seconds."""
-
-MIN_EXAMPLES = 25
-"""A class is evaluated when validation has at least this many examples."""
-
-
 class ActionLists(NamedTuple):
     """The action lists.
 

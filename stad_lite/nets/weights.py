@@ -149,11 +149,6 @@ def load(
     return report
 
 
-def compare(net: nn.Module, state: Mapping[str, Tensor], layout: str | None = None) -> Report:
-    """Return what ``load`` would do, without doing it (works for a network on the meta device)."""
-    return _match(net, state, _layout(net, state, layout))[1]
-
-
 def _layout(net: nn.Module, state: Mapping[str, Tensor], name: str | None) -> Layout:
     layouts = LAYOUTS.get(type(net), (SAME,))
     if name is None:

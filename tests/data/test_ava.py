@@ -68,7 +68,7 @@ def test_real_files(stad_data: Path) -> None:
     assert "rows of actions that are not in the list, dropped: 19 (action 2)" in report
     seconds = [frame for video in record.videos.values() for frame in video.evaluated_frames]
     assert len(seconds) == 50029
-    assert (min(seconds), max(seconds)) == (ava.FIRST_SECOND, ava.LAST_SECOND)
+    assert (min(seconds), max(seconds)) == (902, 1798)
     assert len(ava.read_videos(folder, "trainval")) == ava.TRAINVAL_VIDEOS
     assert len(ava.read_videos(folder, "test")) == ava.TEST_VIDEOS
 
@@ -79,7 +79,7 @@ def test_real_step_ava_60(stad_data: Path) -> None:
     path = ava.find_csv(stad_data / "ava", "val")
     counts = ava.examples(path, lists.annotated)
     checkable = ava.POSES if "pose_only" in path.name else None
-    found = statistics.evaluated_classes(counts, lists.evaluated, checkable, ava.MIN_EXAMPLES)
+    found = statistics.evaluated_classes(counts, lists.evaluated, checkable, 25)
     assert found.listed == 60 and found.disagree == ()
     if checkable is not None:
         kept = [found.counted[number] for number in found.agree if number in lists.evaluated]
