@@ -101,7 +101,8 @@ def test_environment_yml_installs_the_package_itself():
 
 
 def test_the_changelog_has_this_version_and_what_comes_next():
-    headings = re.findall(r"^## \[(.+?)\](.*)$", (REPOSITORY / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[(.+?)\](.*)$", text, re.MULTILINE)
     assert headings[0] == ("Unreleased", "")
     assert headings[1][0] == __version__ and re.fullmatch(r" - \d{4}-\d\d-\d\d", headings[1][1])
     cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
