@@ -111,11 +111,6 @@ def giou(a: Array, b: Array) -> Array:
     return ratio(shared, union) - ratio(hull - union, hull)
 
 
-def pairwise_giou(a: Array, b: Array) -> Array:
-    """Return the generalised IoU of every box of ``a`` (n, 4) with every box of ``b`` (m, 4): (n, m)."""
-    return giou(a[..., :, None, :], b[..., None, :, :])
-
-
 def clip(boxes: Array, width: float, height: float) -> Array:
     """Return the boxes cut to the frame [0, width] x [0, height].
 

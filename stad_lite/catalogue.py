@@ -45,6 +45,7 @@ class Entry:
     detector: module of ``detect``, where it is another one
     config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
     finishes: whether ``finish`` of that module is called when the network is trained
+    more: profiles beside ``PROFILES``
     """
 
     summary: str
@@ -55,23 +56,29 @@ class Entry:
     config_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     data_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     finishes: bool = False
+    more: tuple[str, ...] = ()
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of all its profiles."""
+        return (*PROFILES, *self.more)
 
     def config(self, profile: str) -> Any:
         """Return the settings of a profile. raises: FormatError for an unknown one"""
-        _check_profile(profile)
+        self._check_profile(profile)
         module, name = self.configs.split(":")
         return replace(getattr(getattr(_module(module), name), profile)(), **self.config_changes(profile))
 
     def schedule(self, profile: str) -> TrainConfig:
         """Return how a profile is trained. raises: FormatError for an unknown one"""
-        _check_profile(profile)
+        self._check_profile(profile)
         found: TrainConfig = _module(self.configs.split(":")[0]).schedule(profile)
         return found
 
     def data(self, profile: str) -> DataConfig:
         """Return what a profile is trained on where nothing else is said. raises: FormatError"""
-        _check_profile(profile)
-        return replace(DATA[profile], **self.data_changes(profile))
+        self._check_profile(profile)
+        return replace(DATA.get(profile, DATA["paper"]), **self.data_changes(profile))
 
     def build(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``."""
@@ -106,10 +113,15 @@ class Entry:
         found: Predictions = _module(self.detector or self.system).detect(system, source)
         return found
 
+    def _check_profile(self, profile: str) -> None:
+        if profile not in self.profiles:
+            remedy = f"choose from {', '.join(self.profiles)}"
+            raise FormatError(f"no profile is called {profile!r}", remedy=remedy)
+
 
 def _sp_tad_config(profile: str) -> dict[str, Any]:
     """Small networks read frames here, where the chapter has sequences of features."""
-    if profile == "paper":
+    if profile.startswith("paper"):
         return {}
     from stad_lite.nets.inputs import FLOW_SCALE
     from stad_lite.sp_tad.config import Backbone
@@ -149,6 +161,7 @@ ENTRIES = {
         configs="stad_lite.step.config:StepConfig",
         system="stad_lite.step.system",
         data_changes=_step_data,
+        more=("large", "paper_ava"),
     ),
     "sp_tad": Entry(
         summary="SP-TAD: learnable proposals that find actions in time",
@@ -157,6 +170,7 @@ ENTRIES = {
         system="stad_lite.sp_tad.system",
         config_changes=_sp_tad_config,
         data_changes=_sp_tad_data,
+        more=("paper_activitynet",),
     ),
     "pcsc": Entry(
         summary="PCSC: an RGB and a flow detector that help each other stage by stage",
@@ -168,6 +182,9 @@ ENTRIES = {
 }
 """Name -> entry."""
 
+ALL_PROFILES = tuple(dict.fromkeys(name for entry in ENTRIES.values() for name in entry.profiles))
+"""The profiles of any system."""
+
 
 def find(name: str) -> Entry:
     """Return the entry of a name. raises: FormatError for an unknown one
@@ -178,11 +195,6 @@ def find(name: str) -> Entry:
     if name not in ENTRIES:
         raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(ENTRIES)}")
     return ENTRIES[name]
-
-
-def _check_profile(profile: str) -> None:
-    if profile not in PROFILES:
-        raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(PROFILES)}")
 
 
 def _module(name: str) -> Any:

@@ -7,7 +7,7 @@ RUN/system.json holds the system's name, its settings, its classes and its data;
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -65,17 +65,32 @@ def make_spec(system: str, profile: str, texts: dict[str, str], **data: Any) -> 
     raises: FormatError for an unknown system, profile or key, and for a word that does not fit
     """
     entry = find(system)
-    train = entry.schedule(profile)
-    for given, other in (("steps", "epochs"), ("epochs", "steps")):
-        if f"train.{given}" in texts and f"train.{other}" not in texts:
-            texts = {**texts, f"train.{other}": "0"}  # the length is one of the two
-    spec = Spec(system, profile, entry.config(profile), train, replace(entry.data(profile), **data))
+    given = replace(entry.data(profile), **data)
+    spec = Spec(system, profile, entry.config(profile), entry.schedule(profile), given)
     spec = with_texts(spec, texts)
     return replace(spec, model=spec.model.thawed()) if spec.weights.random else spec
 
 
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` words as a dictionary. raises: FormatError
+
+    >>> pairs(["train.lr=1e-3", "model.size=48,48"])
+    {'train.lr': '1e-3', 'model.size': '48,48'}
+    """
+    texts = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise FormatError(f"the setting {word!r} has no value", remedy="write KEY=VALUE")
+        texts[key.strip()] = value
+    return texts
+
+
 def with_texts(spec: Spec, texts: dict[str, str]) -> Spec:
     """Return a spec with settings changed by words (``make_spec``)."""
+    for given, other in (("steps", "epochs"), ("epochs", "steps")):
+        if f"train.{given}" in texts and f"train.{other}" not in texts:
+            texts = {**texts, f"train.{other}": "0"}  # the length is one of the two
     parts: dict[str, dict[str, str]] = {"model": {}, "train": {}, "data": {}, "weights": {}}
     for key, text in texts.items():
         part, _, rest = key.partition(".")

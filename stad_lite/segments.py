@@ -53,11 +53,6 @@ def ioa(a: Array, b: Array) -> Array:
     return ratio(_intersection(a, b), length(a))
 
 
-def pairwise_ioa(a: Array, b: Array) -> Array:
-    """Return the share of every segment of ``a`` (n, 2) inside every one of ``b`` (m, 2): (n, m)."""
-    return ioa(a[..., :, None, :], b[..., None, :, :])
-
-
 def giou(a: Array, b: Array) -> Array:
     """Return the generalised IoU in one dimension: IoU minus the gap's share of the hull.
 

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from stad_lite import __version__
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
@@ -96,3 +98,20 @@ def test_environment_yml_installs_the_package_itself():
     pip = [line for line in document["dependencies"] if isinstance(line, dict)]
     assert pip == [{"pip": ["-e ."]}]
     assert document["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_the_changelog_has_this_version_and_what_comes_next():
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[(.+?)\](.*)$", text, re.MULTILINE)
+    assert headings[0] == ("Unreleased", "")
+    assert headings[1][0] == __version__ and re.fullmatch(r" - \d{4}-\d\d-\d\d", headings[1][1])
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == __version__
+
+
+def test_hooks_take_their_tools_from_here():
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert [one["repo"] for one in hooks] == ["local"]
+    for hook in hooks[0]["hooks"]:
+        tool = hook["entry"].split()[2]
+        assert hook["language"] == "system" and tool in {requirement.name for requirement in wanted("dev")}

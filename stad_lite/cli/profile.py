@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from stad_lite.catalogue import ENTRIES, PROFILES
+from stad_lite.catalogue import ALL_PROFILES, ENTRIES
 from stad_lite.cli.output import write_json
 from stad_lite.errors import FormatError, StadError
 from stad_lite.schedule import TrainConfig
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     names = [*ENTRIES, *NETWORKS]
     parser.add_argument("name", metavar="NAME", help=f"a system or a network: {', '.join(names)}")
-    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size (default: lesson)")
+    parser.add_argument("--profile", choices=ALL_PROFILES, default="lesson", help="size (default: lesson)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--batch", type=int, default=1, help="items of a batch (default: 1)")
     parser.add_argument("--rounds", type=int, default=5, help="calls that are timed (default: 5)")

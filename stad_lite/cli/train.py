@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from stad_lite import runs
-from stad_lite.catalogue import ENTRIES, PROFILES
-from stad_lite.data.source import SETS
+from stad_lite.catalogue import ALL_PROFILES, ENTRIES
+from stad_lite.data.location import SETS, set_name
 from stad_lite.errors import FormatError
 from stad_lite.training import distributed
 
@@ -23,15 +23,16 @@ from stad_lite.training import distributed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     known = "; ".join(
-        f"{name}: {entry.summary} (chapter {entry.chapter})" for name, entry in ENTRIES.items()
+        f"{name}: {entry.summary} (chapter {entry.chapter}; profiles {', '.join(entry.profiles)})"
+        for name, entry in ENTRIES.items()
     )
     parser.add_argument("system", metavar="SYSTEM", choices=list(ENTRIES), help=known)
-    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size of network and training")
+    parser.add_argument("--profile", choices=ALL_PROFILES, default="lesson", help="size of network")
     parser.add_argument(
         "--data",
         metavar="DATA",
         default="synthetic",
-        help=f"{', '.join(SETS)}, or a folder with videos and annotations.json",
+        help=f"{', '.join(SETS)} (its videos in --set data.files=DIR), or a folder with annotations.json",
     )
     parser.add_argument("--out", required=True, metavar="RUN", help="folder of the run")
     parser.add_argument(
@@ -56,13 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on with a run that was stopped."""
-    texts = pairs(arguments.settings)
+    texts = runs.pairs(arguments.settings)
     texts |= weights(arguments.weights)
     if arguments.seed is not None:
         texts["train.seed"] = str(arguments.seed)
-    data: dict[str, Any] = {"name": arguments.data}
-    if arguments.data not in SETS:
-        data["subset"] = "all"
+    known = set_name(arguments.data)
+    data: dict[str, Any] = {"name": known} if known else {"name": arguments.data, "subset": "all"}
     spec = runs.make_spec(arguments.system, arguments.profile, texts, **data)
     try:
         done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
@@ -86,16 +86,4 @@ def weights(words: list[str]) -> dict[str, str]:
         if Path(words[0]).is_file():
             raise FormatError(f"weights of which stream? {words[0]}", remedy="write rgb=FILE or flow=FILE")
         return {"weights.folder": words[0]}
-    return {f"weights.{stream}": file for stream, file in pairs(words).items()}
-
-
-def pairs(words: list[str]) -> dict[str, str]:
-    """Return ``KEY=VALUE`` words as a dictionary. raises: FormatError
-
-    >>> pairs(["train.lr=1e-3", "model.size=48,48"])
-    {'train.lr': '1e-3', 'model.size': '48,48'}
-    """
-    for word in words:
-        if "=" not in word:
-            raise FormatError(f"the setting {word!r} has no value", remedy="write KEY=VALUE")
-    return {key.strip(): value for key, _, value in (word.partition("=") for word in words)}
+    return {f"weights.{stream}": file for stream, file in runs.pairs(words).items()}

@@ -144,12 +144,6 @@ def scale(clip: Sample, height: int, width: int) -> Sample:
     return replace(clip, frames=resize(clip.frames, height, width), boxes=boxes, flow=flow)
 
 
-def scale_short(clip: Sample, short: int) -> Sample:
-    """Return the clip with its shorter side at ``short`` pixels, aspect kept."""
-    h, w = clip.size
-    return scale(clip, round(h * short / min(h, w)), round(w * short / min(h, w)))
-
-
 def resize(images: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return images at another size: linear between pixel centres, averaging where they shrink.
 
@@ -296,12 +290,6 @@ def overlap_window(clip: Sample, rng: np.random.Generator, trials: int = 50) -> 
         if not len(boxes) or (kept.any() and box_ops.iou(boxes, window).min() >= least):
             return top, left, height, width
     return whole
-
-
-def centre_crop(clip: Sample, height: int, width: int) -> Sample:
-    """Return the window in the middle of the clip."""
-    h, w = clip.size
-    return crop(clip, (h - height) // 2, (w - width) // 2, height, width)
 
 
 def to_unit(frames: np.ndarray) -> np.ndarray:

@@ -108,19 +108,6 @@ class Trimmed:
     kept_whole: int = 0
 
 
-def energy(scores: np.ndarray, labels: np.ndarray, alpha: float) -> float:
-    """Return what ``smooth_labels`` maximises: the labels' scores less alpha for every switch.
-
-    scores: (n, labels)
-    labels: (n,)
-
-    >>> energy(np.array([[1., 0.], [0., 1.]]), np.array([0, 1]), alpha=.5)
-    1.5
-    """
-    picked = scores[np.arange(len(scores)), labels]
-    return float(picked.sum() - alpha * (labels[1:] != labels[:-1]).sum())
-
-
 def smooth_labels(scores: np.ndarray, alpha: float) -> np.ndarray:
     """Return the labelling of largest energy, by dynamic programming.
 

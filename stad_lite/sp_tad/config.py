@@ -198,6 +198,11 @@ class SpTadConfig:
             return cls(window=768, test_stride=768, proposals=100, whole_video=True, fps=0.0, sigma=0.85)
         raise FormatError(f"no settings for {dataset!r}", remedy="choose thumos14 or activitynet")
 
+    @classmethod
+    def paper_activitynet(cls) -> SpTadConfig:
+        """The settings that the paper gives for ActivityNet-1.3 (``paper``)."""
+        return cls.paper("activitynet")
+
 
 def schedule(profile: str) -> TrainConfig:
     """Return how a profile is trained (SP-TAD Sec. 4.1 for ``paper``).
@@ -213,6 +218,7 @@ def schedule(profile: str) -> TrainConfig:
     )
     lesson = replace(paper, epochs=0, steps=500, lr=2e-3, schedule="cosine", warm_up=20, checkpoint_every=500)
     known = {"smoke": replace(lesson, steps=4, batch=4), "lesson": lesson, "paper": paper}
+    known["paper_activitynet"] = paper
     if profile not in known:
         raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(known)}")
     return known[profile]

@@ -132,10 +132,9 @@ def window_truth(
             remedy="train on a source with the same classes",
         )
     labels = np.array([names.index(s.label) for s in segments], dtype=np.int64)
-    inside = segment_ops.clip((spans / line.seconds - window.start) / window.length, 0.0, 1.0)
-    whole = segment_ops.length(spans) / line.seconds / window.length
-    counts = (whole > 0) & (segment_ops.length(inside) >= share * whole - 1e-9)
-    return inside[counts], labels[counts]
+    spans = (spans / line.seconds - window.start) / window.length
+    counts = (segment_ops.length(spans) > 0) & (segment_ops.ioa(spans, np.array([0.0, 1.0])) >= share - 1e-9)
+    return segment_ops.clip(spans, 0.0, 1.0)[counts], labels[counts]
 
 
 def unseen(

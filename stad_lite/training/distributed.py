@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, default_collate
 
 from stad_lite.errors import StadError
 
@@ -171,34 +170,3 @@ def to(batch: Any, device: torch.device) -> Any:
         parts = [to(value, device) for value in batch]
         return type(batch)(parts) if type(batch) in (list, tuple) else type(batch)(*parts)  # named tuples
     return batch
-
-
-def predict(
-    system: Any,
-    data: Any,
-    batch: int = 1,
-    device: str | None = None,
-    workers: int = 0,
-    collate: Callable[[list[Any]], Any] = default_collate,
-) -> list[Any]:
-    """Return the predictions of all items in the data set's order, made by all processes together.
-
-    system: its ``predict`` returns one prediction an item
-    returns: one prediction an item, the same list in every process
-    """
-    with processes(device) as place, torch.no_grad():
-        system.network.to(place)
-        training = system.network.training
-        system.network.eval()
-        share: Any = Subset(data, range(rank(), len(data), world()))
-        loader = DataLoader(
-            share,
-            batch_size=batch,
-            num_workers=workers,
-            collate_fn=collate,
-            multiprocessing_context=START if workers else None,
-        )
-        mine = [prediction for part in loader for prediction in system.predict(to(part, place))]
-        system.network.train(training)
-        shares = gather(mine)
-        return [shares[i % world()][i // world()] for i in range(len(data))]

@@ -266,11 +266,23 @@ def test_two_processes_train_and_predict(trained, own, tmp_path):
 def test_every_system_says_what_it_needs():
     for name, system in ENTRIES.items():
         assert system.summary and find(name) is system
-        for profile in PROFILES:
+        assert system.profiles[:3] == PROFILES
+        for profile in system.profiles:
             config, schedule = system.config(profile), system.schedule(profile)
             assert len(config.size) == 2 and schedule.batch > 0 and system.data(profile).clips > 0
             spec = runs.make_spec(name, profile, {"train.seed": "3"}, name="own")
             assert spec.model == config and spec.train.seed == 3 and spec.data.name == "own"
+
+
+def test_each_data_set_of_a_paper_has_its_profile(tmp_path, capsys, monkeypatch):
+    ava = runs.make_spec("step", "paper_ava", {}, name="ava")
+    assert (ava.model.backbone, ava.model.clip, ava.train.epochs) == ("i3d", 12, 10)
+    assert runs.make_spec("sp_tad", "paper_activitynet", {}).model.window == 768
+    monkeypatch.setenv("STAD_DATA", str(tmp_path))
+    line = ["train", "step", "--data", "AVA", "--profile", "paper_ava", "--out", str(tmp_path / "run")]
+    assert "python data_scripts/ava.py download" in refusal(capsys, *line)
+    line = ["train", "pcsc", "--data", "ava", "--profile", "paper_ava", "--out", str(tmp_path / "run")]
+    assert "no profile is called 'paper_ava'; choose from smoke, lesson, paper" in refusal(capsys, *line)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stad_lite.data import ava, statistics
 from stad_lite.errors import FormatError, MissingFileError
+from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_real_files(stad_data: Path) -> None:
     assert "rows of actions that are not in the list, dropped: 19 (action 2)" in report
     seconds = [frame for video in record.videos.values() for frame in video.evaluated_frames]
     assert len(seconds) == 50029
-    assert (min(seconds), max(seconds)) == (ava.FIRST_SECOND, ava.LAST_SECOND)
+    assert (min(seconds), max(seconds)) == (902, 1798)
     assert len(ava.read_videos(folder, "trainval")) == ava.TRAINVAL_VIDEOS
     assert len(ava.read_videos(folder, "test")) == ava.TEST_VIDEOS
 
@@ -77,9 +79,33 @@ def test_real_step_ava_60(stad_data: Path) -> None:
     path = ava.find_csv(stad_data / "ava", "val")
     counts = ava.examples(path, lists.annotated)
     checkable = ava.POSES if "pose_only" in path.name else None
-    found = statistics.evaluated_classes(counts, lists.evaluated, checkable, ava.MIN_EXAMPLES)
+    found = statistics.evaluated_classes(counts, lists.evaluated, checkable, 25)
     assert found.listed == 60 and found.disagree == ()
     if checkable is not None:
         kept = [found.counted[number] for number in found.agree if number in lists.evaluated]
         assert (len(found.agree), len(kept), min(kept), max(kept)) == (14, 13, 34, 43400)
         assert found.counted[2] == 19 and len(found.unchecked) == 66
+
+
+def test_truth_of_films_is_told_in_frames_of_their_files():
+    boxes = FrameBoxes(
+        np.array([901, 902, 902, 910]),
+        np.array([0, 1, 0, 1]),
+        np.tile([0.25, 0.5, 0.75, 1.0], (4, 1)),
+        person=np.array([1, 1, 1, 2]),
+    )
+    film = VideoAnnotation(None, 1, 1, 1.0, frames=boxes, evaluated_frames=np.array([901, 902, 910]))
+    truth = Annotations("ava", ("sit", "stand"), {"film": film, "other": film})
+    about = {"film": {"num_frames": 60, "fps": 12.5, "width": 40, "height": 20}}
+    found = ava.on_files(truth, about, 900.0)
+    (name, one), *rest = found.videos.items()
+    assert name == "film" and not rest
+    assert one.frames is not None and one.evaluated_frames is not None
+    assert one.frames.frame.tolist() == [12, 25, 25]  # 910 lies beyond the file
+    assert one.evaluated_frames.tolist() == [12, 25]
+    assert one.frames.person.tolist() == [1, 1, 1] and one.frames.label.tolist() == [0, 1, 0]
+    assert one.frames.box[0].tolist() == [10, 10, 30, 20]
+    assert (one.num_frames, one.width, one.height, one.fps) == (60, 40, 20, 12.5)
+    silent = {"film": {**about["film"], "fps": None}}
+    with pytest.raises(FormatError, match="film: the file does not say its frames a second"):
+        ava.on_files(truth, silent, 900.0)

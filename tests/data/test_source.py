@@ -224,7 +224,7 @@ def test_videos_of_a_published_set_without_files(tmp_path):
     table = {f"Basketball/{name}": {"numf": 6, "label": 0, "annotations": [tube]} for name in ("a", "b", "c")}
     (tmp_path / "pyannot.pkl").write_bytes(pickle.dumps(table))
     (tmp_path / "testlist01.txt").write_text("Basketball/c.avi\n", "utf-8")
-    with pytest.raises(MissingFileError, match="none of the 2 videos has a file"):
+    with pytest.raises(MissingFileError, match="2 of 2 videos of train, such as Basketball/a; run python"):
         open_source("ucf101-24", "train", data=tmp_path, cache_dir=tmp_path / "cache")
     (tmp_path / "videos" / "Basketball").mkdir(parents=True)
     for name in ("a", "c"):

@@ -13,11 +13,15 @@ from torch.utils.checkpoint import checkpoint
 from stad_lite.errors import FormatError
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.criterion import make_truth, set_loss
-from stad_lite.sp_tad.model import SpTad, initial_segments, parameter_count
+from stad_lite.sp_tad.model import SpTad, initial_segments
 from tests.sp_tad.small import SMOKE, frames_config, random_inputs
 
 I3D_STREAM = 12_697_264 - 400 * 1025
 """Parameters of an I3D on RGB: the published 12,697,264 without the classifier of Kinetics-400."""
+
+
+def parameters(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 @pytest.mark.parametrize(
@@ -111,7 +115,7 @@ def test_published_sizes(dataset, classes, window, proposals):
     assert (config.window, config.proposals, config.heads, config.eta) == (window, proposals, 4, 5)
     assert config.backbone.crop == (96, 96) and config.channels == 256
     assert network.backbone.channels == (960, 1664, 2048) and network.pyramid.strides == (2, 4, 8, 16)
-    parts = {name: parameter_count(part) for name, part in network.named_children()}
+    parts = {name: parameters(part) for name, part in network.named_children()}
     flow = I3D_STREAM - 64 * 7 * 7 * 7  # one input channel less
     assert parts["backbone"] == I3D_STREAM + flow
     lateral = (960 + 1664 + 2048) * 256 + 3 * 256
@@ -145,7 +149,7 @@ def test_published_sizes_take_a_step(dataset, classes):
     torch.manual_seed(0)
     config = SpTadConfig.paper(dataset)
     network = SpTad(config, classes)
-    assert parameter_count(network) == {"thumos14": 70_673_488, "activitynet": 71_712_568}[dataset]
+    assert parameters(network) == {"thumos14": 70_673_488, "activitynet": 71_712_568}[dataset]
     length, began = config.window, time.process_time()
     for stream in network.backbone.streams.values():
         for name in stream.names:

@@ -15,7 +15,7 @@ import torch
 
 from stad_lite.errors import FormatError, NotFiniteError, StadError
 from stad_lite.schedule import TrainConfig
-from stad_lite.training import checkpoint, distributed, loop, run_folder
+from stad_lite.training import checkpoint, loop, run_folder
 from stad_lite.training.loop import fit, places
 from tests.training.tiny import CONFIG, Points, Tiny
 
@@ -268,16 +268,6 @@ def test_every_epoch_sees_every_item_once():
 def test_the_last_step_has_no_spare_loss(monkeypatch):
     parts = list(loop._parts(10, CONFIG, 38, 40))
     assert [place for part in parts for place in part] == places(10, CONFIG, 38) + places(10, CONFIG, 39)
-
-
-def test_predictions_come_in_order():
-    system = Tiny(0.5)
-    system.network.train()
-    found = distributed.predict(system, Points(count=7), batch=3, device="cpu")
-    assert system.network.training
-    system.network.eval()
-    expected = [system.network(Points()[i][0])[0].item() for i in range(7)]
-    assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_an_empty_data_set(tmp_path):

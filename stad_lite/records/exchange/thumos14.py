@@ -46,16 +46,6 @@ AMBIGUOUS = "Ambiguous"
 """Spans that count neither for nor against."""
 
 
-def read_class_ids(path: str | PathLike[str]) -> dict[int, str]:
-    """Return the table number -> name of a ``Class Index_Detection.txt``; FormatError on a bad line."""
-    table = {}
-    for line, fields in rows(path, comma=False):
-        if len(fields) != 2 or not fields[0].isdigit():
-            raise FormatError(f"line {line} is {' '.join(fields)!r}, not a number and a name", file=path)
-        table[int(fields[0])] = fields[1]
-    return table
-
-
 def read_ground_truth(folder: str | PathLike[str], dataset: str = "thumos14") -> Reading[Annotations]:
     """Return the segments of a folder of ``<Class>_<set>.txt`` (lines ``video  start end``, seconds).
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -196,7 +196,3 @@ def input_figures(system: pipeline.StepSystem, clips: VideoSource, profile: str)
         figures[f"input_{name}"] = 100 * float(overlaps.proposals.mean())
         figures[f"best_{name}"] = 100 * float(overlaps.truths.mean())
     return figures
-
-
-SETTINGS = {field.name for field in fields(StepConfig)} | {"training", "fusion", "rule"}
-"""What a variant may set."""
