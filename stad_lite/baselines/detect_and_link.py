@@ -18,7 +18,7 @@ from stad_lite.data.source import VideoSource
 from stad_lite.linking import TRIMS, Tubelets, link, link_tubelets
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
-from stad_lite.tubes import Tube
+from stad_lite.tubes import Tube, cut_at
 
 CHUNK = 64
 """Windows of a video that are looked at together."""
@@ -97,11 +97,8 @@ def link_found(
 
 def _inside(tubes: Sequence[Tube], count: int) -> tuple[Tube, ...]:
     """Tubes without the boxes that stand for repeated frames."""
-    kept = []
-    for tube in tubes:
-        scores = None if tube.box_scores is None else tube.box_scores[: count - tube.start]
-        kept.append(replace(tube, boxes=tube.boxes[: count - tube.start], box_scores=scores))
-    return tuple(kept)
+    kept = (cut_at(tube, count) for tube in tubes)
+    return tuple(tube for tube in kept if tube is not None)
 
 
 def frame_boxes(found: WindowDetections, length: int, num_frames: int) -> FrameBoxes:

@@ -14,7 +14,7 @@ from stad_lite.data.location import SETS, set_name
 from stad_lite.data.source import DataConfig, VideoSource, as_published, scaled
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Annotations, Predictions, write
-from stad_lite.sp_tad.windows import segments_of
+from stad_lite.systems.truth import segments_of
 from stad_lite.training import distributed
 
 DEFAULT_CLIPS = 64

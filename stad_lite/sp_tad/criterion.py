@@ -14,6 +14,7 @@ from stad_lite.matching import Matching, hungarian
 from stad_lite.nets.losses import binary_cross_entropy, segment_giou, sigmoid_focal
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.model import Outputs
+from stad_lite.systems.items import padded
 
 EPSILON = 1e-8
 
@@ -128,10 +129,6 @@ def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Instance
     counts = tuple(len(each) for each in segments)
     if counts != tuple(len(each) for each in labels):
         raise FormatError("a window has not one label for each segment", remedy="give both lists alike")
-    largest = max(counts, default=0)
-    all_segments = torch.zeros(len(counts), largest, 2)
-    all_labels = torch.zeros(len(counts), largest, dtype=torch.long)
-    for i, count in enumerate(counts):
-        all_segments[i, :count] = segments[i]
-        all_labels[i, :count] = labels[i].long()
-    return Instances(all_segments, all_labels, counts)
+    if not counts:
+        return Instances(torch.zeros(0, 0, 2), torch.zeros(0, 0, dtype=torch.long), counts)
+    return Instances(padded(segments), padded([each.long() for each in labels]), counts)

@@ -13,9 +13,9 @@ from stad_lite.data.features import FeatureFolder, file_name, open_features, wri
 from stad_lite.data.source import VideoSource
 from stad_lite.progress import progress
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
-from stad_lite.sp_tad.reading import WindowReader
-from stad_lite.sp_tad.system import SpTadSystem, segment_truth
-from stad_lite.sp_tad.windows import Timeline, Window
+from stad_lite.sp_tad.system import SpTadSystem
+from stad_lite.sp_tad.windows import Timeline, Window, WindowReader
+from stad_lite.systems.truth import segment_truth
 
 
 @torch.no_grad()

@@ -1,28 +1,22 @@
-"""SP-TAD as a system: building it, feeding it, and detecting in whole videos."""
+"""SP-TAD as a system: what it trains on, what it finds in videos."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from stad_lite.data.features import FeatureSource
-from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.nets.published import Trunk
-from stad_lite.records import Annotations, Predictions, VideoPredictions
-from stad_lite.sp_tad.backbone import I3DStages
+from stad_lite.records import Predictions
+from stad_lite.sp_tad.backbone import I3DStages, Source
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import Instances, make_truth, set_loss
-from stad_lite.sp_tad.model import Outputs, SpTad
-from stad_lite.sp_tad.reading import WindowReader
-from stad_lite.sp_tad.windows import FoundSegments, Timeline, Window, merge, segments_of, unseen, window_truth
-
-Source = VideoSource | FeatureSource
+from stad_lite.sp_tad.model import SpTad
+from stad_lite.sp_tad.windows import FoundSegments, Item, Window, WindowSet, decode, merged
+from stad_lite.systems.detect import batches, evaluated
 
 
 class Batch(NamedTuple):
@@ -36,15 +30,6 @@ class Batch(NamedTuple):
     inputs: dict[str, Tensor]
     truth: Instances
     windows: list[Window]
-
-
-class Item(NamedTuple):
-    """One window: its inputs without the batch axis, its truth and its place."""
-
-    inputs: dict[str, Tensor]
-    segments: Tensor
-    labels: Tensor
-    window: Window
 
 
 class SpTadSystem:
@@ -70,25 +55,6 @@ class SpTadSystem:
         return decode(self.network(batch.inputs), batch.windows, self.config)
 
 
-def decode(
-    outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, head: int = -1
-) -> list[FoundSegments]:
-    """Return the best (proposal, class) pairs of each window.
-
-    head: which head's proposals
-    Source: SP-TAD Sec. 3.2.2: class probabilities times those of the clip head.
-    """
-    scores = outputs.logits[head].float().sigmoid()
-    if outputs.clip is not None:
-        scores = scores * outputs.clip.float().sigmoid()[:, None]
-    classes = scores.shape[2]
-    best, places = scores.flatten(1).topk(min(config.pairs, scores[0].numel()), 1)
-    proposals, labels = places // classes, places % classes
-    segments = outputs.segments[head].float().gather(1, proposals[..., None].expand(-1, -1, 2))
-    columns = [part.cpu().numpy() for part in (segments, best, labels)]
-    return [FoundSegments(window, *row) for window, *row in zip(windows, *columns, strict=True)]
-
-
 def build(config: SpTadConfig, classes: Sequence[str]) -> SpTadSystem:
     """Return a new system. raises: FormatError without classes
 
@@ -104,90 +70,6 @@ def trunks(system: SpTadSystem) -> dict[str, Trunk]:
     if not isinstance(backbone, I3DStages):
         return {}
     return {stream: Trunk((net,), reach=reach) for stream, net in backbone.streams.items()}
-
-
-class WindowSet:
-    """The windows of a source as a torch-style data set; crops and flips change with ``epoch``.
-
-    windows: those that are given out
-    notes: what was left out, such as instances too long for any window
-    """
-
-    def __init__(
-        self, config: SpTadConfig, classes: Sequence[str], source: Source, training: bool, seed: int = 0
-    ) -> None:
-        self.config, self.classes, self.seed, self.epoch = config, tuple(classes), seed, 0
-        self.reader = WindowReader(config, source)
-        self.training = training
-        self.lines: dict[str, Timeline] = {name: self.reader.line(name) for name in source.videos}
-        annotated = source.annotations.videos
-        self.segments = {
-            name: tuple(segments_of(annotated[name], source.fps(name))) for name in source.videos
-        }
-        stride = config.train_stride if training else config.test_stride
-        every = [window for line in self.lines.values() for window in self.reader.windows(line, stride)]
-        self.windows, self.notes = every, []
-        self._truth: dict[Window, tuple[np.ndarray, np.ndarray]] = {}
-        if training:
-            self.windows = [window for window in every if len(self.truth(window)[0])]
-            lost = unseen(self.lines.values(), every, self.segments, config.truth_share)
-            self.notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
-            self._check_counts()
-
-    def _check_counts(self) -> None:
-        if not self.windows:
-            raise FormatError(
-                "no window holds an instance",
-                file=self.reader.source.annotations.dataset,
-                remedy="take a source with segments or longer windows",
-            )
-        fullest = max(self.windows, key=lambda window: len(self.truth(window)[0]))
-        most = len(self.truth(fullest)[0])
-        if most > self.config.proposals:
-            raise FormatError(
-                f"the window at frame {fullest.start} holds {most} instances for "
-                f"{self.config.proposals} proposals",
-                video=fullest.video,
-                remedy="take more proposals or shorter windows",
-            )
-
-    def truth(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Return the instances of a window, as ``window_truth``."""
-        if window not in self._truth:
-            line, segments = self.lines[window.video], self.segments[window.video]
-            share = self.config.truth_share
-            self._truth[window] = window_truth(window, line, segments, self.classes, share)
-        return self._truth[window]
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def __getitem__(self, index: int) -> Item:
-        """Return one window. raises: NotFiniteError with video and stage for features that are not finite"""
-        if not 0 <= index < len(self.windows):
-            raise IndexError(f"window {index} of {len(self.windows)}")
-        window = self.windows[index]
-        generator = np.random.default_rng([self.seed, self.epoch, index]) if self.training else None
-        inputs = self.reader.read(window, self.lines[window.video], generator)
-        spans, labels = self.truth(window) if self.training else (np.zeros((0, 2)), np.zeros(0, np.int64))
-        return Item(inputs, torch.from_numpy(spans).float(), torch.from_numpy(labels), window)
-
-    def name(self, index: int) -> str:
-        """Return how a window is called in messages."""
-        return str(self.windows[index])
-
-
-def segment_truth(source: Source) -> Annotations:
-    """Return a source's annotations with every video's segments, those of its tubes where it has tubes.
-
-    Temporal metrics compare ``detect`` with it.
-    """
-    truth = source.annotations
-    videos = {
-        name: replace(video, segments=segments_of(video, source.fps(name)), tubes=None, frames=None)
-        for name, video in truth.videos.items()
-    }
-    return Annotations(truth.dataset, truth.classes, videos)
 
 
 def training_set(system: SpTadSystem, source: Source, seed: int = 0) -> WindowSet:
@@ -217,28 +99,9 @@ def detect(system: SpTadSystem, source: Source, batch: int = 8) -> Predictions:
     batch: windows that go through the network together
     """
     data = test_windows(system, source)
-    device = next(system.network.parameters()).device
-    training = system.network.training
-    system.network.eval()
     found: dict[str, list[FoundSegments]] = {name: [] for name in source.videos}
-    for first in range(0, len(data), batch):
-        items = collate([data[i] for i in range(first, min(first + batch, len(data)))])
-        inputs = {name: part.to(device) for name, part in items.inputs.items()}
-        for one in system.predict(items._replace(inputs=inputs)):
-            found[one.window.video].append(one)
-    system.network.train(training)
+    with evaluated(system.network) as (_, device):
+        for some in batches(data, collate, device, batch):
+            for one in system.predict(some):
+                found[one.window.video].append(one)
     return merged(found, data.lines, system)
-
-
-def merged(
-    found: Mapping[str, Sequence[FoundSegments]], lines: Mapping[str, Timeline], system: SpTadSystem
-) -> Predictions:
-    """Return what was found in windows as predictions for whole videos."""
-    config = system.config
-    videos: dict[str, Any] = {
-        name: VideoPredictions(
-            segments=merge(parts, lines[name], system.classes, config.sigma, config.min_score, config.most)
-        )
-        for name, parts in found.items()
-    }
-    return Predictions(system.classes, videos)

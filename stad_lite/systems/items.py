@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from stad_lite.data.clips import FrameRun
@@ -107,6 +108,35 @@ def mirrored(inputs: Tensor, stream: str) -> Tensor:
     if stream != "rgb":
         turned[..., CHANNELS["rgb"] if stream == "early" else 0 :: 2, :, :] *= -1
     return turned
+
+
+def read_clip(
+    source: VideoSource,
+    streams: Sequence[str],
+    video: str,
+    numbers: np.ndarray,
+    crop: tuple[int, int],
+    scale: float,
+    generator: np.random.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Return a clip of each stream as networks in three dimensions take it: (channels, t, height, width).
+
+    crop: (height, width) in pixels that are cut out of each frame
+    scale: flow in pixels a frame that becomes 1; what is larger is cut
+    generator: draws the crop's place and the mirror image; the middle and none without it
+    """
+    (height, width), (h, w) = source.size, crop
+    top, left, mirror = (height - h) // 2, (width - w) // 2, False
+    if generator is not None:
+        top, left = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
+        mirror = bool(generator.random() < 0.5)
+    found = {}
+    for stream in streams:
+        values = read_stream(source, stream, video, numbers)[:, top : top + h, left : left + w]
+        inputs = stream_input(stream, values, scale, cut=True)
+        inputs = mirrored(inputs, stream) if mirror else inputs
+        found[stream] = rearrange(inputs, "t c h w -> c t h w").contiguous()
+    return found
 
 
 def padded(rows: Sequence[Tensor], fill: float = 0, least: int = 0) -> Tensor:

@@ -12,8 +12,7 @@ from stad_lite.sp_tad.config import Backbone, SpTadConfig
 from stad_lite.sp_tad.interaction import GlobalAttention, Levels, SparseInteraction, refine
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.sp_tad.pyramid import pyramid_level
-from stad_lite.sp_tad.system import decode
-from stad_lite.sp_tad.windows import Window
+from stad_lite.sp_tad.windows import Window, decode
 from stad_lite.training.profile import operations
 from tests.exercises.references import right_and_silent
 

@@ -97,7 +97,7 @@ def batch(profile: str = "smoke") -> tuple[experiment.Labelled, pipeline.Batch]:
 def test_every_video_is_one_window() -> None:
     for split in ("train", "test"):
         config, source = experiment.one_window("smoke", split)
-        windows = pipeline.test_windows(pipeline.build(config, ["x"]), source).windows
+        windows = pipeline.test_windows(pipeline.build(config, ["x"]), source).places
         assert [window.video for window in windows] == list(source.videos)
         assert config.sigma == 0
 

@@ -13,13 +13,13 @@ from stad_lite.sp_tad.windows import (
     FoundSegments,
     Window,
     merge,
-    segments_of,
     slide,
     timeline,
     to_seconds,
     unseen,
     window_truth,
 )
+from stad_lite.systems.truth import segments_of
 from stad_lite.tubes import Tube
 from tests.oracles import geometry
 

@@ -28,6 +28,7 @@ from stad_lite.records import Annotations, Predictions, Segment, VideoPrediction
 from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig
 from stad_lite.sp_tad import system as pipeline
+from stad_lite.sp_tad import windows
 from stad_lite.sp_tad.config import SpTadConfig, schedule
 from stad_lite.sp_tad.criterion import Instances, match, set_loss
 from stad_lite.sp_tad.model import Outputs
@@ -191,9 +192,9 @@ def answers(system: Labelled, source: SequenceSource, head: int = -1, batch: int
     found: dict[str, list[Any]] = {name: [] for name in source.videos}
     for first in range(0, len(data), batch):
         some = pipeline.collate([data[i] for i in range(first, min(first + batch, len(data)))])
-        for one in pipeline.decode(network(some.inputs), some.windows, system.config, head):
+        for one in windows.decode(network(some.inputs), some.windows, system.config, head):
             found[one.window.video].append(one)
-    return pipeline.merged(found, data.lines, system.system)
+    return windows.merged(found, data.lines, system.system)
 
 
 def figures(truth: Annotations, predictions: Predictions) -> dict[str, float]:

@@ -26,8 +26,10 @@ from stad_lite.records import Annotations, Predictions, atomic_write
 from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.sp_tad import system as pipeline
+from stad_lite.sp_tad.backbone import Source
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.pretraining import ClipClassifier, transfer
+from stad_lite.systems.truth import segment_truth
 from stad_lite.training.loop import fit
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -104,7 +106,7 @@ def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict
     system.network.backbone.load_state_dict(state)
     factors = (("backbone", rate / PAPER_RATE),)
     _train(system, train, replace(_schedule(profile, seed, video=True), lr_factors=factors))
-    found = figures(pipeline.segment_truth(test), pipeline.detect(system, test), classes)
+    found = figures(segment_truth(test), pipeline.detect(system, test), classes)
     return {**found, "cpu_seconds": time.process_time() - began}
 
 
@@ -189,7 +191,7 @@ def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.S
     return pipeline.build(config, classes)
 
 
-def _train(system: pipeline.SpTadSystem, source: pipeline.Source, planned: TrainConfig) -> None:
+def _train(system: pipeline.SpTadSystem, source: Source, planned: TrainConfig) -> None:
     data = pipeline.training_set(system, source, planned.seed)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
