@@ -20,9 +20,10 @@ FLOORS = {
     "tubes": 2,
     "matching": 3, "records": 3, "linking": 3, "schedule": 3, "settings": 3,
     "data": 4, "metrics": 4, "nets": 4,
-    "baselines": 4.5,
+    "training": 4.5,  # below the papers, so that their criteria count over all parts of a batch
+    "baselines": 4.8,
     "cfad": 5, "step": 5, "sp_tad": 5, "pcsc": 5, "flow_subnet": 5,
-    "plots": 5, "training": 5, "exercises": 5, "reproduce": 5,
+    "plots": 5, "exercises": 5, "reproduce": 5,
     "systems": 6, "runs": 6,
     "cli": 7, "__main__": 8,
 }  # fmt: skip
@@ -32,7 +33,7 @@ ORDERED = {
     1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "align", "anchors"],
     3: ["matching", "settings", "schedule", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
-    5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "training", "exercises", "reproduce"],
+    5: ["cfad", "step", "sp_tad", "pcsc", "flow_subnet", "plots", "exercises", "reproduce"],
     6: ["systems", "runs"],
 }
 PAPERS = {"cfad", "step", "sp_tad", "pcsc", "flow_subnet"}

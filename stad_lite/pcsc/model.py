@@ -26,6 +26,7 @@ from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import STREAMS, Detections, Output, Proposals, Turn
 from stad_lite.pcsc.detector import RegionHead, Targets, Truth
 from stad_lite.pcsc.trunks import frame_network, trunk
+from stad_lite.training.counts import normaliser
 
 Levels = dict[str, list[Tensor]]
 """Stream -> the pyramid's maps (b, channels, h, w), finest first."""
@@ -281,7 +282,7 @@ def region_loss(
     positive = labels == 1
     wanted[positive] = box_ops.encode(targets.boxes[positive], everywhere[positive])
     flat = (scores.flatten(), offsets.flatten(0, 1), labels.flatten(), wanted.flatten(0, 1), chosen.flatten())
-    return rpn_loss(*flat)
+    return rpn_loss(*flat, number=normaliser(chosen.sum()))
 
 
 def output_after(outputs: Outputs, config: PCSCConfig, number: int) -> Output:
