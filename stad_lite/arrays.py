@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from stad_lite.errors import FormatError
+from stad_lite.errors import FormatError, NotFiniteError
 
 Array = Any
 """A numpy array or a torch tensor; functions return the kind they were given."""
+
+
+WEIGHTS = "look for NaN among the weights: train again from an earlier checkpoint at a lower rate"
+"""What to do where a network's own numbers are not finite."""
 
 
 def namespace(*arrays: Array) -> Any:
@@ -52,6 +56,32 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     empty = denominator <= 0
     safe = xp.where(empty, xp.ones_like(denominator), denominator)
     return xp.where(empty, xp.zeros_like(denominator), numerator / safe)[()]
+
+
+def check_finite_frames(
+    what: str, video: str, frames: Sequence[int] | np.ndarray, *values: Array, remedy: str = WEIGHTS
+) -> None:
+    """Refuse NaN and infinities in what has a row for each of some frames.
+
+    A comparison with NaN is False, so that it would be left out in silence as a low score is.
+
+    what: the values are, such as "the flow"
+    frames: (n,) their numbers in the video
+    values: (n, ...) each; whole numbers are not looked at
+    raises: NotFiniteError with the video and the first frame
+
+    >>> check_finite_frames("the flow", "a", [7, 8], np.array([[1.0], [np.nan]]), remedy="estimate it again")
+    Traceback (most recent call last):
+    stad_lite.errors.NotFiniteError: video a, frame 8: the flow is not finite; estimate it again
+    """
+    for value in values:
+        xp = namespace(value)
+        if not (value.dtype.kind == "f" if xp is np else value.is_floating_point()):
+            continue
+        finite = xp.isfinite(value)
+        if not finite.all():
+            row = finite.reshape(len(value), -1).all(1).tolist().index(False)
+            raise NotFiniteError(f"{what} is not finite", video=video, frame=int(frames[row]), remedy=remedy)
 
 
 def suppress(

@@ -15,6 +15,7 @@ from stad_lite.baselines.dense import (
     Actors,
     DenseDetector,
     Found,
+    Maps,
     decode,
     flow_input,
     losses,
@@ -59,16 +60,20 @@ class DenseSystem:
         return losses(maps, batch.actors, self.network.stride, self.config)
 
     @torch.no_grad()
-    def predict(self, batch: Batch) -> list[Found]:
-        """Return the detections of each clip, in pixels; the network is used in evaluation mode."""
+    def maps(self, batch: Batch) -> Maps:
+        """Return the raw outputs for each clip; the network is used in evaluation mode."""
         mode, place = self.network.training, next(self.network.parameters()).device
         self.network.eval()
         try:
-            maps = self.network({name: stream.to(place) for name, stream in batch.inputs.items()})
+            found: Maps = self.network({name: stream.to(place) for name, stream in batch.inputs.items()})
         finally:
             self.network.train(mode)
+        return found
+
+    def predict(self, batch: Batch) -> list[Found]:
+        """Return the detections of each clip, in pixels."""
         size = next(iter(batch.inputs.values())).shape[-2:]
-        return decode(maps, self.network.stride, (size[0], size[1]), self.config)
+        return decode(self.maps(batch), self.network.stride, (size[0], size[1]), self.config)
 
 
 def build(config: DenseConfig, classes: Sequence[str]) -> DenseSystem:

@@ -15,6 +15,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.data.clips import FrameRun, key_frame
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
@@ -48,6 +49,11 @@ class FrameMaps:
         """Return the maps (k, c, h, w) of the frames of a clip."""
         table = self.mirrored if mirror else self.maps
         return torch.from_numpy(np.asarray(table[stream][run.video][run.frames]))
+
+    def check(self, video: str) -> None:
+        """Refuse a video's maps where they are not finite. raises: NotFiniteError"""
+        for stream, table in self.maps.items():
+            check_finite_frames(f"the {stream} map", video, range(len(table[video])), table[video])
 
 
 def read_stream(source: VideoSource, stream: str, video: str, numbers: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.clips import key_frame
 from stad_lite.data.source import VideoSource
@@ -28,7 +29,7 @@ from stad_lite.pcsc.actionness import TubeBoxes
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.features import FrameMaps, clips, frame_maps, stream_clip
-from stad_lite.pcsc.model import Found, PCSCSystem, decode, output_after
+from stad_lite.pcsc.model import Found, Outputs, PCSCSystem, decode, output_after
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
@@ -192,7 +193,7 @@ def look(
     maps: of the small networks, computed video by video where they are not given
     last: only those after the last stage
     also: other values of ``combine`` to tell the same by
-    raises: FormatError
+    raises: FormatError, NotFiniteError
     """
     source.check(system.config.size, flow=True)
     network, config, training = system.network, system.config, system.network.training
@@ -203,12 +204,15 @@ def look(
             known = (
                 maps if maps is not None or config.trunk == "i3d" else frame_maps(network, source, [video])
             )
+            if known is not None:
+                known.check(video)
             wanted = range(config.stages if last else 0, config.stages + 1)
             ways = {way: replace(config, combine=way) for way in (config.combine, *also)}
             rows: dict[str, list[list[Any]]] = {way: [[] for _ in wanted] for way in ways}
             features = []
             for numbers, clip in clips(source, config, video, known, BATCH):
                 outputs = network(clip["rgb"].to(device), clip["flow"].to(device))
+                check_outputs(outputs, video, numbers)
                 for way, chosen in ways.items():
                     found = [decode(output_after(outputs, chosen, number)) for number in wanted]
                     for stage, frames in zip(rows[way], found, strict=True):
@@ -220,6 +224,13 @@ def look(
             yield video, Seen(told.pop(config.combine), np.concatenate(features), told)
     finally:
         network.train(training)
+
+
+def check_outputs(outputs: Outputs, video: str, numbers: np.ndarray) -> None:
+    """Refuse what the network says of some frames where it is not finite. raises: NotFiniteError"""
+    of_regions = [raw for pair in outputs.rpn.values() for raw in pair]
+    of_stages = [raw for stage in outputs.stages for raw in (stage.logits, stage.offsets)]
+    check_finite_frames("what the network says", video, numbers, *of_regions, *of_stages)
 
 
 def _flat(frames: Sequence[Found], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -257,7 +268,10 @@ def detect(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = Non
         linked = tubes_of(rows, system.config, system.classes)
         tubes = linked.tubes
         if bool(system.network.actionness.trained.any()):
-            tubes = actionness.refine(tubes, along(system, seen, linked), system.config.trim).tubes
+            under_way = along(system, seen, linked)
+            for tube, scores in zip(tubes, under_way, strict=True):
+                check_finite_frames("the actionness", video, tube.frames, scores)
+            tubes = actionness.refine(tubes, under_way, system.config.trim).tubes
         videos[video] = VideoPredictions(tubes=tubes, frames=rows)
     return Predictions(system.classes, videos)
 

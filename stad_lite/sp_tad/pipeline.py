@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.data.features import FeatureSource
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
@@ -211,11 +212,24 @@ def detect(system: System, source: Source, batch: int = 8) -> Predictions:
     found: dict[str, list[Found]] = {name: [] for name in source.videos}
     for first in range(0, len(data), batch):
         items = collate([data[i] for i in range(first, min(first + batch, len(data)))])
-        inputs = {name: part.to(device) for name, part in items.inputs.items()}
-        for one in system.predict(items._replace(inputs=inputs)):
+        outputs = system.network({name: part.to(device) for name, part in items.inputs.items()})
+        check_outputs(outputs, items.windows, data.lines)
+        for one in decode(outputs, items.windows, system.config):
             found[one.window.video].append(one)
     system.network.train(training)
     return merged(found, data.lines, system)
+
+
+def check_outputs(outputs: Outputs, windows: Sequence[Window], lines: Mapping[str, Timeline]) -> None:
+    """Refuse what the network says of some windows where it is not finite.
+
+    raises: NotFiniteError with the video and the window's first frame
+    """
+    for place, window in enumerate(windows):
+        told = [outputs.logits[None, :, place], outputs.segments[None, :, place]]
+        told += [] if outputs.clip is None else [outputs.clip[None, place]]
+        first = lines[window.video].frames[window.start : window.start + 1]
+        check_finite_frames("what the network says", window.video, first, *told)
 
 
 def merged(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.dense import flow_input, rgb_input
 from stad_lite.data.clips import flow_stack
 from stad_lite.data.source import VideoSource
@@ -97,6 +98,10 @@ class FrameMaps:
     def clip(self, video: str, numbers: np.ndarray, mirror: bool = False) -> Tensor:
         """Return the maps (t, c, h, w) float16 of frames of a video."""
         return torch.from_numpy(np.asarray((self.mirrored if mirror else self.maps)[video][numbers]))
+
+    def check(self, video: str) -> None:
+        """Refuse a video's maps where they are not finite. raises: NotFiniteError"""
+        check_finite_frames("the map", video, range(len(self.maps[video])), self.maps[video])
 
 
 @torch.no_grad()

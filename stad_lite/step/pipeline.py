@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.clips import FrameRun, neighbours, tubelets
 from stad_lite.data.source import VideoSource
@@ -238,7 +239,7 @@ def look(
     maps: of all frames; computed video by video where they are not given, each frame once for all clips that
         see it (but for I3D, whose maps belong to clips)
     returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
-    raises: FormatError
+    raises: FormatError, NotFiniteError
     """
     check_source(system, source)
     config, network = system.config, system.network.eval()
@@ -247,12 +248,17 @@ def look(
         known = maps
         if maps is None and (config.frozen or config.backbone != "i3d"):
             known = FrameMaps({video: video_maps(network, source, video)})
+        if known is not None:
+            known.check(video)
         runs = video_runs(source, video, config, config.stride)
         parts: list[list[Dense]] = [[] for _ in range(config.steps)]
         for first in range(0, len(runs), BATCH):
             items = [item_of(config, source, run, known) for run in runs[first : first + BATCH]]
             batch = {name: values.to(device) for name, values in collate(items).items()}
             for place, answer in zip(parts, system.answers(batch), strict=True):
+                starts = [int(run.frames[0]) for run in runs[first : first + BATCH]]
+                told = (part for part in answer if part is not None)
+                check_finite_frames("what a step says", video, starts, *told)
                 place.append(dense(answer, config))
         yield video, runs, [Dense(*map(np.concatenate, zip(*part, strict=True))) for part in parts]
 
