@@ -32,6 +32,13 @@ def namespace(*arrays: Array) -> Any:
     return np
 
 
+def as_numpy(tensor: Array) -> np.ndarray:
+    """Return a torch tensor as a numpy array, which has no bfloat16: that becomes float32."""
+    tensor = tensor.detach().cpu()
+    found: np.ndarray = (tensor.float() if tensor.dtype == namespace(tensor).bfloat16 else tensor).numpy()
+    return found
+
+
 def as_float(array: Array) -> Array:
     """Return the array as floating point (float64 for numpy integers), unchanged if it is already.
 
@@ -99,7 +106,7 @@ def suppress(
     """
     xp = namespace(items, scores)
     if xp is not np:
-        kept = suppress(items.detach().cpu().numpy(), scores.detach().cpu().numpy(), threshold, overlap)
+        kept = suppress(as_numpy(items), as_numpy(scores), threshold, overlap)
         return xp.as_tensor(kept, device=items.device)
     order = np.argsort(-as_float(scores), kind="stable")  # -1 of an unsigned type would be its largest
     items = as_float(items)[order]

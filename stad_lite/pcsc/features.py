@@ -190,7 +190,7 @@ def clips(
         yield (
             numbers,
             {
-                stream: torch.stack([stream_clip(source, config, stream, run, maps) for run in runs]).float()
+                stream: torch.stack([stream_clip(source, config, stream, run, maps).float() for run in runs])
                 for stream in STREAMS
             },
         )

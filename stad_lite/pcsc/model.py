@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.anchors import grid_anchors, ratio_sizes
+from stad_lite.arrays import as_numpy
 from stad_lite.errors import FormatError
 from stad_lite.nets.fpn import FeaturePyramid
 from stad_lite.nets.rpn import RPNHead, rpn_loss, sample_anchors
@@ -323,7 +324,7 @@ def decode(output: Output) -> list[Found]:
     found = []
     for boxes, scores, valid in zip(*output, strict=True):
         of = labels[:, None].expand_as(scores)
-        found.append(Found(*(x[valid].cpu().numpy() for x in (boxes, of, scores))))
+        found.append(Found(*(as_numpy(x[valid]) for x in (boxes, of, scores))))
     return found
 
 

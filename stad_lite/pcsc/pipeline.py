@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stad_lite.arrays import check_finite_frames
+from stad_lite.arrays import as_numpy, check_finite_frames
 from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.clips import key_frame
 from stad_lite.data.source import VideoSource
@@ -152,7 +152,7 @@ def training_set(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None
 def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return a batch: clips stacked, boxes (b, m, 4) and labels (b, m) padded with zeros and -1."""
     boxes, labels = padded_truth([(item["boxes"], item["labels"]) for item in items])
-    streams = {stream: torch.stack([item[stream] for item in items]).float() for stream in STREAMS}
+    streams = {stream: torch.stack([item[stream].float() for item in items]) for stream in STREAMS}
     return {**streams, "boxes": boxes, "labels": labels}
 
 
@@ -219,7 +219,7 @@ def look(
                         stage += list(zip(numbers.tolist(), frames, strict=True))
                     if way == config.combine:
                         boxes, item = _flat(found[-1], device)
-                        features.append(network.describe(outputs.levels, boxes, item).cpu().numpy())
+                        features.append(as_numpy(network.describe(outputs.levels, boxes, item)))
             told = {way: tuple(map(_rows, stages)) for way, stages in rows.items()}
             yield video, Seen(told.pop(config.combine), np.concatenate(features), told)
     finally:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stad_lite.arrays import check_finite_frames
+from stad_lite.arrays import as_numpy, check_finite_frames
 from stad_lite.data.features import FeatureSource
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
@@ -82,7 +82,7 @@ def decode(outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, hea
     best, places = scores.flatten(1).topk(min(config.pairs, scores[0].numel()), 1)
     proposals, labels = places // classes, places % classes
     segments = outputs.segments[head].float().gather(1, proposals[..., None].expand(-1, -1, 2))
-    columns = [part.cpu().numpy() for part in (segments, best, labels)]
+    columns = [as_numpy(part) for part in (segments, best, labels)]
     return [Found(window, *row) for window, *row in zip(windows, *columns, strict=True)]
 
 

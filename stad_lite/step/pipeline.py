@@ -220,7 +220,7 @@ def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     batch = {}
     for name in items[0]:
         if name in ("maps", "frames"):
-            batch[name] = torch.stack([item[name] for item in items])
+            batch[name] = torch.stack([item[name].float() for item in items])  # autocast stacks no float16
         else:
             batch[name] = torch.stack([_padded(item[name], most) for item in items])
     return batch
