@@ -20,13 +20,7 @@ from stad_lite.data import decoded, jhmdb21, synthetic, ucf101_24
 from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
 from stad_lite.data.location import find_data, missing_message
 from stad_lite.data.video import trim_tubes
-from stad_lite.errors import (
-    FormatError,
-    FrameRangeError,
-    MissingFileError,
-    StadError,
-    UnknownVideoError,
-)
+from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records import (
     Annotations,
     FrameBoxes,

@@ -37,16 +37,17 @@ BATCH = 16
 """Key frames that are looked at together in inference."""
 
 
-def build(config: PCSCConfig, classes: Sequence[str]) -> PCSCSystem:
+def build(config: PCSCConfig, classes: Sequence[str], pretraining: int = 0) -> PCSCSystem:
     """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
 
     The caller sets the seed.
+    pretraining: seed of the pretrained weights
     raises: FormatError for no classes
     """
     system = PCSCSystem(config, tuple(classes))
     for stream in system.network.backbones:
         if config.pretrained:
-            state = pretrained(stream, config.pretrained).state_dict()
+            state = pretrained(stream, config.pretrained, pretraining).state_dict()
             system.network.backbones[stream].load_state_dict(state)
     return system
 

@@ -73,10 +73,11 @@ class StepSystem:
         return decode(dense(self.answers(batch)[-1], self.config), self.config)
 
 
-def build(config: StepConfig, classes: Sequence[str]) -> StepSystem:
+def build(config: StepConfig, classes: Sequence[str], pretraining: int = 0) -> StepSystem:
     """Return a new system; a small backbone starts from its pretrained weights (``config.pretrained``).
 
     The caller sets the seed.
+    pretraining: seed of the pretrained weights
     raises: FormatError for no classes
     """
     from stad_lite.step.pretraining import stacked_backbone
@@ -85,9 +86,9 @@ def build(config: StepConfig, classes: Sequence[str]) -> StepSystem:
     if config.pretrained and config.backbone == "small":
         known: nn.Module
         if config.stream == "early":
-            known = stacked_backbone(config.pretrained)
+            known = stacked_backbone(config.pretrained, pretraining)
         else:
-            known = pretrained(config.stream, config.pretrained)
+            known = pretrained(config.stream, config.pretrained, pretraining)
         system.network.backbone.load_state_dict(known.state_dict())
     return system
 
