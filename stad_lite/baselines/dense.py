@@ -25,7 +25,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import suppress
+from stad_lite.arrays import as_numpy, suppress
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
@@ -104,9 +104,12 @@ class DenseDetector(nn.Module):
         return rearrange(maps, "(b t) c h w -> b t c h w", b=len(inputs))
 
     def head(self, features: list[Tensor]) -> Maps:
-        """Return the maps of features, one a head; those of two heads are averaged."""
+        """Return the maps of features, one a head; those of two heads are averaged.
+
+        In float32 under autocast too: in bfloat16 a box beyond 256 pixels has no odd side.
+        """
         found = [head(one) for head, one in zip(self.heads, features, strict=True)]
-        return Maps(*(torch.stack(parts).mean(0) for parts in zip(*found, strict=True)))
+        return Maps(*(torch.stack(parts).float().mean(0) for parts in zip(*found, strict=True)))
 
 
 class _Head(nn.Module):
@@ -303,7 +306,7 @@ def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) 
         score = actionness[clip][window, row, column]
         classes = score[:, None] * chance[clip][window, :, row, column]
         kept = boxes[clip][window, :, row, column]
-        found.append(WindowDetections(*(x.cpu().numpy() for x in (window, kept, score, classes))))
+        found.append(WindowDetections(*(as_numpy(x) for x in (window, kept, score, classes))))
     return found
 
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import WindowDetections
+from stad_lite.baselines.dense import WindowDetections, decode
 from stad_lite.baselines.system import Batch, DenseSystem, no_actors, stream_inputs
 from stad_lite.data.source import VideoSource
 from stad_lite.linking import TRIMS, Tubelets, link, link_tubelets
@@ -43,6 +44,7 @@ def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUN
 
     A video shorter than a window repeats its last frame.
     chunk: windows that are looked at together; the result does not depend on it
+    raises: NotFiniteError
     """
     config, count = system.config, source.num_frames(video)
     length = max(count, config.frames)
@@ -57,7 +59,9 @@ def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUN
         frames = source.frames(video, numbers) if "rgb" in config.streams else None
         flow = source.flow(video, around) if "flow" in config.streams else None
         inputs = {name: stream[None] for name, stream in stream_inputs(frames, flow, config).items()}
-        parts.append(_between(system.predict(Batch(inputs, no_actors()))[0], low, first, last))
+        maps = system.maps(Batch(inputs, no_actors()))
+        check_finite_frames("what the detector says", video, range(low, high), *(part[0] for part in maps))
+        parts.append(_between(decode(maps, system.network.stride, source.size, config)[0], low, first, last))
     return WindowDetections(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

@@ -15,6 +15,7 @@ from stad_lite.baselines.config import DenseConfig
 from stad_lite.baselines.dense import (
     Actors,
     DenseDetector,
+    Maps,
     WindowDetections,
     decode,
     losses,
@@ -61,12 +62,16 @@ class DenseSystem:
         return losses(maps, batch.actors, self.network.stride, self.config)
 
     @torch.no_grad()
-    def predict(self, batch: Batch) -> list[WindowDetections]:
-        """Return the detections of each clip, in pixels; the network is used in evaluation mode."""
+    def maps(self, batch: Batch) -> Maps:
+        """Return the raw outputs for each clip; the network is used in evaluation mode."""
         with evaluated(self.network) as (network, place):
-            maps = network({name: stream.to(place) for name, stream in batch.inputs.items()})
+            found: Maps = network({name: stream.to(place) for name, stream in batch.inputs.items()})
+        return found
+
+    def predict(self, batch: Batch) -> list[WindowDetections]:
+        """Return the detections of each clip, in pixels."""
         size = next(iter(batch.inputs.values())).shape[-2:]
-        return decode(maps, self.network.stride, (size[0], size[1]), self.config)
+        return decode(self.maps(batch), self.network.stride, (size[0], size[1]), self.config)
 
 
 def build(config: DenseConfig, classes: Sequence[str]) -> DenseSystem:

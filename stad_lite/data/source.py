@@ -15,19 +15,14 @@ from typing import Annotated, TypeVar
 
 import numpy as np
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.data import decoded, published, synthetic
 from stad_lite.data.flow import ESTIMATORS
 from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
 from stad_lite.data.frame_cache import FORMS
 from stad_lite.data.location import SETS, set_name
 from stad_lite.data.video import trim_tubes
-from stad_lite.errors import (
-    FormatError,
-    FrameRangeError,
-    MissingFileError,
-    StadError,
-    UnknownVideoError,
-)
+from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records import (
     Annotations,
     FrameBoxes,
@@ -43,6 +38,8 @@ Reading = Callable[[str, np.ndarray], np.ndarray]
 
 FPS = 25.0
 """Frames a second of a video that does not say."""
+
+LEAVE_OUT = "make it again or leave the video out"
 
 Size = tuple[int, int]
 
@@ -99,23 +96,28 @@ class VideoSource:
 
         numbers: (n,) frame numbers in any order, repeats allowed
         returns: (n, h, w, 3) uint8
-        raises: UnknownVideoError, FrameRangeError, and what reading the files raises
+        raises: UnknownVideoError, FrameRangeError, NotFiniteError, and what reading the files raises
         """
-        return self.read_frames(video, self._inside(video, numbers))
+        wanted = self._inside(video, numbers)
+        found = self.read_frames(video, wanted)
+        check_finite_frames("the frame", video, wanted, found, remedy=LEAVE_OUT)
+        return found
 
     def flow(self, video: str, numbers: Iterable[int] | np.ndarray) -> np.ndarray:
         """Return the flow from each frame to the next; the last frame repeats the map before it.
 
         numbers: (n,) frame numbers
         returns: (n, h, w, 2) float32 pixels a frame, right and down; 0 for a video of a single frame
-        raises: UnknownVideoError, FrameRangeError, FormatError where the source has no flow
+        raises: UnknownVideoError, FrameRangeError, NotFiniteError, FormatError where the source has no flow
         """
         wanted = self._inside(video, numbers)
         if self.read_flow is None:
             raise FormatError("this source has no flow", video=video, remedy="open it with flow")
         if self.num_frames(video) == 1:
             return np.zeros((len(wanted), *self.size, 2), np.float32)
-        return self.read_flow(video, np.minimum(wanted, self.num_frames(video) - 2))
+        found = self.read_flow(video, np.minimum(wanted, self.num_frames(video) - 2))
+        check_finite_frames("the flow", video, wanted, found, remedy=LEAVE_OUT)
+        return found
 
     def subset(self, videos: Iterable[str]) -> VideoSource:
         """Return the source with these videos only, in this order. raises: UnknownVideoError"""

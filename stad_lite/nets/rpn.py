@@ -77,7 +77,13 @@ def sample_anchors(labels: Tensor, count: int, share: float = 0.5, seed: int | t
 
 
 def rpn_loss(
-    scores: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, chosen: Tensor, beta: float = 1.0 / 9
+    scores: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    chosen: Tensor,
+    beta: float = 1.0 / 9,
+    number: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the losses of objectness and of the positives' offsets, both over the number chosen.
 
@@ -85,9 +91,10 @@ def rpn_loss(
     offsets, targets: (anchors, 4) as ``boxes.encode`` gives them; targets of negatives are not looked at
     labels: (anchors,) 1, 0 or -1
     chosen: (anchors,) bool, none of them -1
+    number: what both are divided by where these anchors are a part of a batch (``training.counts``)
     Source: Faster R-CNN Eq. 1, normalised as in Detectron (beta 1/9 there).
     """
-    number = chosen.sum().clamp(min=1)
+    number = chosen.sum().clamp(min=1) if number is None else number
     positive = chosen & (labels == 1)
     objectness = binary_cross_entropy(scores[chosen], labels[chosen], "sum") / number
     return objectness, smooth_l1(offsets[positive], targets[positive], beta, "sum") / number

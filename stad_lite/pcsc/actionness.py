@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import as_numpy
 from stad_lite.errors import FormatError, StadError
 from stad_lite.linking import MedianFilter, trim_tubes
 from stad_lite.nets.losses import binary_cross_entropy
@@ -168,7 +169,7 @@ def scores_along(
     if not detectors.trained[label]:
         return np.ones(len(tube))
     described = torch.as_tensor(features, dtype=torch.float32, device=detectors.mean.device)
-    return np.interp(tube.frames, frame, detectors(described)[:, label].sigmoid().cpu().numpy())
+    return np.interp(tube.frames, frame, as_numpy(detectors(described)[:, label].sigmoid()))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from stad_lite.nets.proposals import Proposals
 from stad_lite.nets.rpn import sample_anchors
 from stad_lite.pcsc.cooperation import Detections
 from stad_lite.systems.truth import TrueBoxes
+from stad_lite.training.counts import normaliser
 
 CODER = (10.0, 10.0, 5.0, 5.0)
 """Factors on the offsets that a head learns (Fast R-CNN practice; the paper does not say)."""
@@ -172,7 +173,7 @@ def with_truth(proposals: Proposals, truth: TrueBoxes) -> Proposals:
 def head_loss(
     logits: Tensor, offsets: Tensor, proposals: Proposals, targets: Targets
 ) -> tuple[Tensor, Tensor]:
-    """Return the losses of classes and of the positives' offsets, both over the number of proposals.
+    """Return the losses of classes and of the positives' offsets, both over the batch's proposals.
 
     logits: (b, n, 1 + classes)
     offsets: (b, n, classes, 4)
@@ -180,7 +181,7 @@ def head_loss(
     Source: Fast R-CNN Eq. 1 (smooth L1 with beta 1).
     """
     counted, positive = targets.labels >= 0, targets.labels > 0
-    number = counted.sum().clamp(min=1)
+    number = normaliser(counted.sum())
     classes = F.cross_entropy(logits[counted].float(), targets.labels[counted], reduction="sum") / number
     own = offsets[positive].gather(1, (targets.labels[positive] - 1)[:, None, None].expand(-1, 1, 4))[:, 0]
     wanted = box_ops.encode(targets.boxes[positive], proposals.boxes[positive]) * logits.new_tensor(CODER)

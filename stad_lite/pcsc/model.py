@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.anchors import grid_anchors, ratio_sizes
+from stad_lite.arrays import as_numpy
 from stad_lite.errors import FormatError
 from stad_lite.nets.fpn import FeaturePyramid
 from stad_lite.nets.proposals import Output, Proposals, join, region_proposals
@@ -29,6 +30,7 @@ from stad_lite.pcsc.detector import RegionHead, Targets
 from stad_lite.pcsc.trunks import frame_network, trunk
 from stad_lite.systems.detect import Found
 from stad_lite.systems.truth import TrueBoxes
+from stad_lite.training.counts import normaliser
 
 Levels = dict[str, list[Tensor]]
 """Stream -> the pyramid's maps (b, channels, h, w), finest first."""
@@ -284,7 +286,7 @@ def region_loss(
     positive = labels == 1
     wanted[positive] = box_ops.encode(targets.boxes[positive], everywhere[positive])
     flat = (scores.flatten(), offsets.flatten(0, 1), labels.flatten(), wanted.flatten(0, 1), chosen.flatten())
-    return rpn_loss(*flat)
+    return rpn_loss(*flat, number=normaliser(chosen.sum()))
 
 
 def output_after(outputs: Outputs, config: PCSCConfig, number: int) -> Output:
@@ -311,5 +313,5 @@ def decode(output: Output) -> list[Found]:
     found = []
     for boxes, scores, valid in zip(*output, strict=True):
         of = labels[:, None].expand_as(scores)
-        found.append(Found(*(x[valid].cpu().numpy() for x in (boxes, of, scores))))
+        found.append(Found(*(as_numpy(x[valid]) for x in (boxes, of, scores))))
     return found

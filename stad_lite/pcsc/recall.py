@@ -15,6 +15,7 @@ from stad_lite.errors import FormatError
 from stad_lite.nets.proposals import Proposals, best, join
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.system import PCSCSystem
+from stad_lite.systems.detect import Check
 from stad_lite.systems.maps import FrameMaps
 from stad_lite.systems.truth import TrueBoxes
 
@@ -86,7 +87,7 @@ def proposal_recall(
     """
     network = system.network
 
-    def answer(batch: dict[str, Tensor]) -> dict[Any, Tensor]:
+    def answer(batch: dict[str, Tensor], _: Check) -> dict[Any, Tensor]:
         truth = TrueBoxes(batch["boxes"], batch["labels"])
         there = truth.labels >= 0
         first = network.propose(network.features(batch["rgb"], batch["flow"]))[2]

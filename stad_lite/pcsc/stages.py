@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stad_lite.arrays import as_numpy
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import StadError
 from stad_lite.linking import from_rows, link_online
@@ -19,7 +20,7 @@ from stad_lite.pcsc.actionness import TubeBoxes
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.model import decode, output_after
 from stad_lite.records import FrameBoxes, VideoAnnotation
-from stad_lite.systems.detect import Found, joined
+from stad_lite.systems.detect import Check, Found, joined
 from stad_lite.systems.maps import FrameMaps
 from stad_lite.systems.truth import is_trimmed
 
@@ -53,20 +54,22 @@ def look(
     maps: of the small networks, computed video by video where they are not given
     last: only those after the last stage
     also: other values of ``combine`` to tell the same by
-    raises: FormatError
+    raises: FormatError, NotFiniteError
     """
     network, config = system.network, system.config
     wanted = range(config.stages if last else 0, config.stages + 1)
     ways = {way: replace(config, combine=way) for way in (config.combine, *also)}
 
-    def answer(batch: dict[str, Tensor]) -> tuple[dict[str, list[list[Found]]], np.ndarray]:
+    def answer(batch: dict[str, Tensor], check: Check) -> tuple[dict[str, list[list[Found]]], np.ndarray]:
         outputs = network(batch["rgb"], batch["flow"])
+        check(*(raw for pair in outputs.rpn.values() for raw in pair))
+        check(*(raw for stage in outputs.stages for raw in (stage.logits, stage.offsets)))
         found = {
             way: [decode(output_after(outputs, chosen, number)) for number in wanted]
             for way, chosen in ways.items()
         }
         boxes, item = _flat(found[config.combine][-1], batch["rgb"].device)
-        return found, network.describe(outputs.levels, boxes, item).cpu().numpy()
+        return found, as_numpy(network.describe(outputs.levels, boxes, item))
 
     for video, parts in system.ask(source, maps, answer):
         told = {

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
@@ -28,7 +29,7 @@ from stad_lite.pcsc.model import PCSC, criterion, decode, output_after
 from stad_lite.pcsc.trunks import I3DTrunk
 from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.systems import detect as detection
-from stad_lite.systems.detect import Found
+from stad_lite.systems.detect import Check, Found
 from stad_lite.systems.items import Items, collated, some_places
 from stad_lite.systems.maps import FrameMaps, frame_maps, maps_of
 from stad_lite.systems.truth import PADDING, TrueBoxes, key_frames
@@ -68,11 +69,11 @@ class PCSCSystem:
         return decode(output_after(outputs, self.config, self.config.stages))
 
     def ask(
-        self, source: VideoSource, maps: FrameMaps | None, answer: Callable[[dict[str, Tensor]], Any]
+        self, source: VideoSource, maps: FrameMaps | None, answer: Callable[[dict[str, Tensor], Check], Any]
     ) -> Iterator[tuple[str, list[Any]]]:
         """Yield every video with what is answered to the batches of its frames, each a key frame in turn.
 
-        raises: FormatError
+        raises: FormatError, NotFiniteError
         """
         config = self.config
         source.check(config.size, flow=True)
@@ -82,19 +83,21 @@ class PCSCSystem:
             places = range(source.num_frames(video))
             return Items(places, lambda frame, _: key_clip(source, config, (video, frame), known))
 
-        for video, _, parts in detection.look(self.network, source, clips, collate, answer):
+        for video, _, parts in detection.look(self.network, source, clips, collate, answer, int):
             yield video, parts
 
 
-def build(config: PCSCConfig, classes: Sequence[str]) -> PCSCSystem:
+def build(config: PCSCConfig, classes: Sequence[str], pretraining: int = 0) -> PCSCSystem:
     """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
 
     The caller sets the seed.
+    pretraining: seed of the pretrained weights
     raises: FormatError for no classes
     """
     system = PCSCSystem(config, classes)
     for stream in system.streams if config.pretrained else ():
-        system.backbone(stream).load_state_dict(pretrained(stream, config.pretrained).state_dict())
+        known = pretrained(stream, config.pretrained, pretraining)
+        system.backbone(stream).load_state_dict(known.state_dict())
     return system
 
 
@@ -136,6 +139,9 @@ def detect(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = Non
         linked = stages.tubes_of(rows, system.config, system.classes)
         tubes = linked.tubes
         if bool(system.network.actionness.trained.any()):
-            tubes = actionness.refine(tubes, stages.along(system, seen, linked), system.config.trim).tubes
+            under_way = stages.along(system, seen, linked)
+            for tube, scores in zip(tubes, under_way, strict=True):
+                check_finite_frames("the actionness", video, tube.frames, scores)
+            tubes = actionness.refine(tubes, under_way, system.config.trim).tubes
         videos[video] = VideoPredictions(tubes=tubes, frames=rows)
     return Predictions(system.classes, videos)

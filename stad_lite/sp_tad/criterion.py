@@ -15,6 +15,7 @@ from stad_lite.nets.losses import binary_cross_entropy, segment_giou, sigmoid_fo
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.systems.items import padded
+from stad_lite.training.counts import normaliser
 
 EPSILON = 1e-8
 
@@ -80,7 +81,7 @@ def set_loss(
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the loss, each summed over the heads.
 
-    All but the clip head's are divided by the number of truths in the batch (at least 1).
+    All but the clip head's are divided by the number of truths in the batch (at least 1), over all its parts.
 
     matches: of every head; computed where not given
     returns: ``cls``, ``l1``, ``giou`` and, with a clip head, ``clip``
@@ -88,7 +89,7 @@ def set_loss(
     """
     outputs = outputs._replace(logits=outputs.logits.float(), segments=outputs.segments.float())
     matches = match(outputs, truth, config) if matches is None else matches
-    number = max(1, sum(truth.counts))
+    number = normaliser(outputs.segments.new_tensor(sum(truth.counts)))
     head = torch.cat([torch.full_like(found.item, h) for h, found in enumerate(matches)])
     item, proposal, index = (torch.cat(column) for column in zip(*matches, strict=True))
     labels, wanted = truth.labels[item, index], truth.segments[item, index]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.errors import FormatError
 from stad_lite.nets.published import Trunk
 from stad_lite.records import Predictions
 from stad_lite.sp_tad.backbone import I3DStages, Source
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import Instances, make_truth, set_loss
-from stad_lite.sp_tad.model import SpTad
-from stad_lite.sp_tad.windows import FoundSegments, Item, Window, WindowSet, decode, merged
+from stad_lite.sp_tad.model import Outputs, SpTad
+from stad_lite.sp_tad.windows import FoundSegments, Item, Timeline, Window, WindowSet, decode, merged
 from stad_lite.systems.detect import batches, evaluated
 
 
@@ -102,6 +103,20 @@ def detect(system: SpTadSystem, source: Source, batch: int = 8) -> Predictions:
     found: dict[str, list[FoundSegments]] = {name: [] for name in source.videos}
     with evaluated(system.network) as (_, device):
         for some in batches(data, collate, device, batch):
-            for one in system.predict(some):
+            outputs = system.network(some.inputs)
+            check_outputs(outputs, some.windows, data.lines)
+            for one in decode(outputs, some.windows, system.config):
                 found[one.window.video].append(one)
     return merged(found, data.lines, system)
+
+
+def check_outputs(outputs: Outputs, windows: Sequence[Window], lines: Mapping[str, Timeline]) -> None:
+    """Refuse what the network says of some windows where it is not finite.
+
+    raises: NotFiniteError with the video and the window's first frame
+    """
+    for place, window in enumerate(windows):
+        said = [outputs.logits[None, :, place], outputs.segments[None, :, place]]
+        said += [] if outputs.clip is None else [outputs.clip[None, place]]
+        first = lines[window.video].frames[window.start : window.start + 1]
+        check_finite_frames("what the network says", window.video, first, *said)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite import segments as segment_ops
+from stad_lite.arrays import as_numpy
 from stad_lite.data import clips
 from stad_lite.data.features import FeatureReader
 from stad_lite.data.source import VideoSource
@@ -351,7 +352,7 @@ def decode(
     best, places = scores.flatten(1).topk(min(config.pairs, scores[0].numel()), 1)
     proposals, labels = places // classes, places % classes
     segments = outputs.segments[head].float().gather(1, proposals[..., None].expand(-1, -1, 2))
-    columns = [part.cpu().numpy() for part in (segments, best, labels)]
+    columns = [as_numpy(part) for part in (segments, best, labels)]
     return [FoundSegments(window, *row) for window, *row in zip(windows, *columns, strict=True)]
 
 

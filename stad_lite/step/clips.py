@@ -100,7 +100,7 @@ def item_of(
     truth = clip_truth(source.annotations.videos[run.video], source.classes, numbers, inside, config)
     truth = truth.mirrored(config.size[1]) if mirror else truth
     if maps is not None:
-        return {"maps": maps.clip(config.stream, run.video, numbers, mirror), **truth.tensors()}
+        return {"maps": maps.clip(config.stream, run.video, numbers, mirror).float(), **truth.tensors()}
     recolour = partial(colours, rng=rng) if rng is not None and config.augment == "colour" else None
     seen = read_input(source, config, run.video, numbers, mirror, recolour)
     if rng is not None and config.augment != "flip":

@@ -119,7 +119,7 @@ class TwoBranchHead(nn.Module):
         """
         regions = pool_regions(maps, tubelets, item, self.stride, self.config)
         logits, local = self.branches(regions, maps, item, self.stride)
-        boxes = self.config.boxes
+        logits, boxes = logits.float(), self.config.boxes
         offsets = _boxes(self.location(local))
         if self.before is None or self.after is None:
             return Raw(logits, offsets, None, None)
@@ -129,7 +129,7 @@ class TwoBranchHead(nn.Module):
 
 
 def _boxes(flat: Tensor) -> Tensor:
-    return rearrange(flat, "n t (regressions side) -> n t regressions side", side=4)
+    return rearrange(flat.float(), "n t (regressions side) -> n t regressions side", side=4)
 
 
 class VectorBranches(nn.Module):

@@ -28,7 +28,7 @@ from stad_lite.step.criterion import losses
 from stad_lite.step.model import Answer, Dense, StepNetwork, decode, dense
 from stad_lite.step.tubes import assemble
 from stad_lite.systems import detect as detection
-from stad_lite.systems.detect import Found, evaluated
+from stad_lite.systems.detect import Check, Found, evaluated
 from stad_lite.systems.items import Items, collated, run_title, some_places
 from stad_lite.systems.maps import FrameMaps, frame_maps, maps_of
 
@@ -72,15 +72,16 @@ class StepSystem:
         return decode(dense(self.answers(batch)[-1], self.config), self.config)
 
 
-def build(config: StepConfig, classes: Sequence[str]) -> StepSystem:
+def build(config: StepConfig, classes: Sequence[str], pretraining: int = 0) -> StepSystem:
     """Return a new system; a small backbone starts from its pretrained weights (``config.pretrained``).
 
     The caller sets the seed.
+    pretraining: seed of the pretrained weights
     raises: FormatError for no classes
     """
     system = StepSystem(config, classes)
     if config.pretrained and config.backbone == "small":
-        known = pretrained(config.stream, config.pretrained)
+        known = pretrained(config.stream, config.pretrained, pretraining)
         system.network.backbone.load_state_dict(known.state_dict())
     return system
 
@@ -128,7 +129,7 @@ def look(
     maps: of all frames; computed video by video where they are not given, each frame once for all clips that
         see it (but for I3D, whose maps belong to clips)
     returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
-    raises: FormatError
+    raises: FormatError, NotFiniteError
     """
     config = system.config
     source.check(config.size, config.stream != "rgb")
@@ -138,7 +139,14 @@ def look(
         runs = video_runs(source, video, config, config.stride)
         return Items(runs, lambda run, _: item_of(config, source, run, known))
 
-    looks = detection.look(system.network, source, clips, collate, system.answers)
+    def answer(batch: dict[str, Tensor], check: Check) -> list[Answer]:
+        answers = system.answers(batch)
+        check(*(part for one in answers for part in one if part is not None))
+        return answers
+
+    looks = detection.look(
+        system.network, source, clips, collate, answer, frame=lambda run: int(run.frames[0])
+    )
     for video, data, parts in looks:
         steps = ([dense(one, config) for one in step] for step in zip(*parts, strict=True))
         yield video, data.places, [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in steps]

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.data.source import VideoSource
 from stad_lite.progress import progress
+from stad_lite.systems.items import Items
 from stad_lite.training import distributed
 
 BATCH = 16
 """Items that are looked at together."""
 
 Network = TypeVar("Network", bound=nn.Module)
+Check = Callable[..., None]
+"""Takes tensors with a row for each item of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +89,36 @@ def batches(
 def look(
     network: nn.Module,
     source: VideoSource,
-    items: Callable[[str], Places],
+    items: Callable[[str], Items],
     collate: Callable[[list[Any]], Any],
-    answer: Callable[[Any], Any],
+    answer: Callable[[Any, Check], Any],
+    frame: Callable[[Any], int],
     most: int = BATCH,
 ) -> Iterator[tuple[str, Any, list[Any]]]:
     """Yield every video with its items and what is answered to their batches.
 
     items: video -> its items; as many as ``most`` make a batch
-    answer: batch, on the network's device -> anything
+    answer: batch, on the network's device -> anything; it calls the check for what the network says, tensors
+        of a row an item, which is refused where it is not finite
+    frame: place of an item -> the frame that the check names
+    raises: NotFiniteError with the video and the frame
     """
     with evaluated(network) as (_, device):
         for video in progress(source.videos, desc="detecting"):
             data = items(video)
-            yield video, data, [answer(batch) for batch in batches(data, collate, device, most)]
+            frames = [frame(place) for place in data.places]
+            yield (
+                video,
+                data,
+                [
+                    answer(batch, partial(_check, video, frames[number * most :]))
+                    for number, batch in enumerate(batches(data, collate, device, most))
+                ],
+            )
+
+
+def _check(video: str, frames: Sequence[int], *said: Tensor) -> None:
+    check_finite_frames("what the network says", video, frames, *said)
 
 
 def joined(parts: Sequence[Found]) -> Found:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.progress import progress
@@ -61,6 +62,11 @@ class FrameMaps:
         """Return the maps (n, c, h, w) float16 of frames of a video."""
         return torch.from_numpy(np.asarray((self.mirrored if mirror else self.maps)[stream][video][numbers]))
 
+    def check(self, video: str) -> None:
+        """Refuse a video's maps where they are not finite. raises: NotFiniteError"""
+        for stream, table in self.maps.items():
+            check_finite_frames(f"the {stream} map", video, range(len(table[video])), table[video])
+
 
 def can_mirror(maps: FrameMaps | None) -> bool:
     """Tell whether items may be mirrored: frames always, maps where those of the mirror images are there."""
@@ -87,8 +93,14 @@ def frame_maps(
 
 
 def maps_of(system: SeesFrames, source: VideoSource, video: str, maps: FrameMaps | None) -> FrameMaps | None:
-    """Return the maps of a video: those that are there, else new ones; None for networks that see clips."""
-    return frame_maps(system, source, [video]) if maps is None and system.streams else maps
+    """Return the maps of a video: those that are there, else new ones; None for networks that see clips.
+
+    raises: NotFiniteError
+    """
+    known = frame_maps(system, source, [video]) if maps is None and system.streams else maps
+    if known is not None:
+        known.check(video)
+    return known
 
 
 @torch.no_grad()

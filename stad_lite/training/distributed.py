@@ -1,6 +1,7 @@
 """One run on many processes: started by ``torchrun``, with plain functions where they must agree.
 
-Every process takes its share of each batch; the gradients are averaged, so all take the same step.
+Every process takes its share of each batch; the gradients are averaged, so all take the same step, that of
+one process where losses divide by ``counts.normaliser``.
 Without ``torchrun`` every function is that of one process.
 """
 
@@ -121,11 +122,7 @@ def first_alone(work: Callable[[], Result]) -> Result:
 
 
 def average(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the processes, without gradient.
-
-    A criterion that divides by the number of boxes divides by this mean of it, so that two processes
-    take the step of one.
-    """
+    """Return the mean of a tensor over the processes, without gradient."""
     value = value.detach().clone()
     if world() > 1:
         dist.all_reduce(value)

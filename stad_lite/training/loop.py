@@ -19,6 +19,7 @@ from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.progress import progress
 from stad_lite.schedule import TrainConfig, config_hash, learning_rate, plain
 from stad_lite.training import checkpoint, distributed, optimisers, run_folder
+from stad_lite.training.counts import losses_of
 
 
 class System(Protocol):
@@ -227,13 +228,16 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
     config, system, place = training.config, training.system, training.place
     training.optimiser.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
-    for _ in range(config.accumulation):
-        batch = distributed.to(next(batches), place)
+
+    def terms_of(part: Any) -> dict[str, Tensor]:
         try:
             with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
-                terms = system.loss(batch)
+                return system.loss(distributed.to(part, place))
         except NotFiniteError as error:
             raise _not_finite("loss", training, step, f" ({error.problem})") from error
+
+    parts = [next(batches) for _ in range(config.accumulation)]
+    for terms in losses_of(parts, terms_of, system.network, place):
         loss = torch.stack([term.float() for term in terms.values()]).sum() / config.accumulation
         if not torch.isfinite(loss):
             raise _not_finite("loss", training, step)

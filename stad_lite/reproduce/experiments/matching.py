@@ -26,6 +26,7 @@ from stad_lite.matching import POSITIVE, Matching, by_threshold
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, Segment, VideoPredictions
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig
 from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad import windows
@@ -117,9 +118,15 @@ class Labelled:
         return list(self.system.predict(batch))
 
 
-def one_window(profile: str, split: str) -> tuple[SpTadConfig, SequenceSource]:
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random: nothing."""
+    return ()
+
+
+def one_window(profile: str, split: str, seed: int = 0) -> tuple[SpTadConfig, SequenceSource]:
     """Return settings of two heads without NMS and clip head, and videos that are exactly one window long.
 
+    seed: whose videos
     raises: FormatError for an unknown profile
     """
     lesson = SequenceSettings(
@@ -134,7 +141,7 @@ def one_window(profile: str, split: str) -> tuple[SpTadConfig, SequenceSource]:
         SpTadConfig.smoke(), window=window, test_stride=window, initial="grid", clip_head=False, sigma=0.0,
         **({} if profile == "smoke" else larger),
     )  # fmt: skip
-    return config, sequence_source(settings, count, split)
+    return config, sequence_source(settings, clips_of_seed(seed, count), split)
 
 
 def build(config: SpTadConfig, classes: Sequence[str], settings: Mapping[str, Any]) -> Labelled:
@@ -213,7 +220,7 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     raises: FormatError for an unknown profile
     """
     began = time.process_time()
-    config, source = one_window(profile, "train")
+    config, source = one_window(profile, "train", seed)
     torch.manual_seed(seed)
     system = build(config, source.annotations.classes, VARIANTS[variant])
     steps = pick(profile, smoke=4, lesson=600, paper=600) * VARIANTS[variant].get("length", 1)
@@ -224,7 +231,7 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, settings, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
     unseen = one_window(profile, "test")[1]
-    seen = sequence_source(source.settings, range(min(SEEN, len(source.videos))), "train")
+    seen = sequence_source(source.settings, clips_of_seed(seed, min(SEEN, len(source.videos))), "train")
     found = figures(unseen.annotations, answers(system, unseen))
     found["gain_first_head"] = figures(unseen.annotations, answers(system, unseen, 0))["gain"]
     found["gain_seen"] = figures(seen.annotations, answers(system, seen))["gain"]

@@ -35,6 +35,7 @@ from stad_lite.pcsc.stages import Seen
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -97,9 +98,15 @@ def settings(profile: str, change: dict[str, Any]) -> Settings:
     return replace(base, **dials, corrupt_share=0.5) if dials else base
 
 
-def open_clips(chosen: Settings, clips: int, split: str, flow: str = "exact") -> VideoSource:
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random."""
+    return ("pretraining clips",)
+
+
+def open_clips(chosen: Settings, clips: int | Sequence[int], split: str, flow: str = "exact") -> VideoSource:
     """Return synthetic clips with their exact flow, or with estimated flow.
 
+    clips: how many of the split, or their numbers
     flow: ``exact``, or the name of an estimator in ``data.flow.ESTIMATORS``
     """
     source = synthetic_source(chosen, clips, split)
@@ -130,9 +137,10 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     config, clips = config_of(profile, change), settings(profile, change)
     flow = change.get("flow", "exact")
     began = time.process_time()
-    train, test = open_clips(clips, chosen.train, "train", flow), open_clips(clips, chosen.test, split, flow)
+    train = open_clips(clips, clips_of_seed(seed, chosen.train), "train", flow)
+    test = open_clips(clips, chosen.test, split, flow)
     torch.manual_seed(seed)
-    system = pipeline.build(config, train.classes)
+    system = pipeline.build(config, train.classes, seed)
     folder = cache_folder() / "pcsc"
     names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
     maps = [
@@ -158,6 +166,7 @@ def train_system(system: Any, source: VideoSource, maps: FrameMaps, profile: str
     wanted = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
     wanted = replace(wanted, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
+    data.seed = seed
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, wanted, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
 

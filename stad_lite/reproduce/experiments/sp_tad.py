@@ -2,7 +2,7 @@
 
 Figures, in percent: ``map`` mean temporal mAP at 0.3:0.1:0.7 and ``map_30`` to ``map_70`` on the split test.
 ``cpu_seconds`` is what training and test take. Variants that begin with ``backbone_`` read rendered video;
-their one backbone, a classifier of clips of other classes and seeds, is trained once and kept in the cache.
+their backbone, a classifier of clips of other classes, is trained once a seed and kept in the cache.
 
     python -m stad_lite.reproduce.sweep sp_tad --variants base heads1 heads2 --seeds 5 --profile lesson
 """
@@ -24,6 +24,7 @@ from stad_lite.data.synthetic.sequences import SequenceSettings, sequence_source
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, atomic_write
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad.backbone import Source
@@ -83,12 +84,17 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     amounts = pick(profile, **SEQUENCES)
     settings = SequenceSettings.smoke() if profile == "smoke" else SequenceSettings.lesson()
     base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
-    train = sequence_source(settings, _numbers(seed, amounts.train), "train")
+    train = sequence_source(settings, clips_of_seed(seed, amounts.train), "train")
     test = sequence_source(settings, amounts.test, split)
     system = _build(replace(base, **change), settings.class_names, seed)
     _train(system, train, _schedule(profile, seed))
     found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
     return {**found, "cpu_seconds": time.process_time() - began}
+
+
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random."""
+    return ("pretraining clips",) if variant.startswith("backbone_") else ()
 
 
 def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict[str, float]:
@@ -97,7 +103,7 @@ def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict
     rate: of the backbone, where ``PAPER_RATE`` is that of all else
     """
     amounts, settings, config = pick(profile, **VIDEOS), video_settings(profile), video_config(profile)
-    state = trained_backbone(profile)
+    state = trained_backbone(profile, seed)
     train = clips_of(LOOKS["after"], settings, amounts.train, "train", first=20_000 * seed)
     test = clips_of(LOOKS["after"], settings, amounts.test, split)
     classes = [name for name in CLASSES if name.startswith(LOOKS["after"])]
@@ -151,7 +157,7 @@ def clips_of(look: str, settings: Settings, count: int, split: str, first: int =
 
 
 def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
-    """Return the weights of the one backbone, trained now if they are not in the cache.
+    """Return the weights of a seed's backbone, trained now if they are not in the cache.
 
     It classifies clips in which one action of the other appearance lasts almost from end to end: it never
     sees where an action begins, nor the detector's classes, nor a clip of the detector's.
@@ -195,11 +201,6 @@ def _train(system: pipeline.SpTadSystem, source: Source, planned: TrainConfig) -
     data = pipeline.training_set(system, source, planned.seed)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
-
-
-def _numbers(seed: int, count: int) -> range:
-    """Every seed trains on videos of its own."""
-    return range(10_000 * seed, 10_000 * seed + count)
 
 
 def _nothing(line: str) -> None:
