@@ -14,8 +14,8 @@ NAMED = re.compile(r"stad_lite[\w.]*:\w+")
 """How a table names what it imports when it is asked for, as ``module:Name``."""
 CALLED_BY_NAME = {
     "cli": {"SUMMARY", "add_arguments", "run"},
-    "pipeline": {"build", "training_set", "collate", "detect", "finish"},
-    "experiments": {"VARIANTS", "run"},
+    "system": {"build", "trunks", "training_set", "collate", "detect", "finish"},
+    "experiments": {"VARIANTS", "run", "shared"},
     "": {"schedule", "detect"},
 }
 """Part of a module's path -> what is fetched from such modules by name (verbs, systems, experiments)."""

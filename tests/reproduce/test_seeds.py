@@ -11,7 +11,6 @@ import pytest
 
 from stad_lite.reproduce.experiments import baselines, matching, pcsc, sp_tad, step
 from stad_lite.training.loop import Run
-from stad_lite.training.run_folder import item_name
 
 PRETRAINED = "smoke"
 """Small backbones are pretrained here too, as they are in lessons."""
@@ -54,7 +53,7 @@ def test_two_seeds_share_what_is_said(experiment, variant, monkeypatch):
     asked: list[tuple[int, int, set[str], str, str]] = []
 
     def watched(system: Any, data: Any, config: Any, folder: Any, **_: Any) -> Run:
-        names = {item_name(data, index).split()[0].strip(",") for index in range(len(data))}
+        names = {data.name(index).split()[0].strip(",") for index in range(len(data))}
         weights = digest(system.network, "backbone"), digest(system.network, "")
         asked.append((config.seed, data.seed, names, *weights))
         return Run(folder, 0, 0)

@@ -72,6 +72,10 @@ class Two:
     def __getitem__(self, index: int) -> Any:
         return self.data[self.chosen[index]]
 
+    def name(self, index: int) -> str:
+        """What an item is called."""
+        return str(self.data.name(self.chosen[index]))
+
 
 def gradient(name: str, accumulation: int = 1) -> dict[str, Tensor]:
     """What one step of plain descent takes from every parameter of a new system."""
