@@ -68,7 +68,7 @@ def even_parts(count: int, most: int) -> list[np.ndarray]:
     return np.array_split(np.arange(count), -(-count // most)) if count else []
 
 
-def batches(
+def batched(
     data: Places, collate: Callable[[list[Any]], Any], device: torch.device, most: int = BATCH
 ) -> Iterator[Any]:
     """Yield all items of a data set in order, as batches on a device.
@@ -97,7 +97,7 @@ def look(
     with evaluated(network) as (_, device):
         for video in progress(source.videos, desc="detecting"):
             data = items(video)
-            yield video, data, [answer(batch) for batch in batches(data, collate, device, most)]
+            yield video, data, [answer(batch) for batch in batched(data, collate, device, most)]
 
 
 def joined(parts: Sequence[Found]) -> Found:
