@@ -44,6 +44,35 @@ PAPERS = {"cfad", "step", "sp_tad", "pcsc", "flow_subnet"}
 ABOVE_METRICS = PAPERS | {"nets", "schedule", "training", "systems", "baselines", "catalogue", "runs"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 
+# What all systems share stands once, here.
+SHARED = {
+    "System": "training.loop", "TrainingData": "training.loop", "Entry": "catalogue",
+    "read_stream": "systems.items", "stream_input": "systems.items",
+    "padded": "systems.items", "collated": "systems.items", "run_title": "systems.items",
+    "Truth": "systems.truth", "TrueBoxes": "systems.truth", "truth_of": "systems.truth",
+    "boxes_on": "systems.truth", "key_frames": "systems.truth", "segments_of": "systems.truth",
+    "FrameMaps": "systems.maps", "frame_maps": "systems.maps", "kept_maps": "systems.maps",
+    "Found": "systems.detect", "evaluated": "systems.detect", "batched": "systems.detect",
+    "Proposals": "nets.proposals", "survivors": "nets.proposals", "best_by_class": "nets.proposals",
+    "region_proposals": "nets.proposals", "small_vgg": "nets.vgg", "pretrained": "baselines.pretraining",
+    "minimise": "training.short", "tubelet_iou": "boxes", "cut_at": "tubes",
+    "rgb_input": "nets.inputs", "flow_input": "nets.inputs",
+}  # fmt: skip
+# Gradients are taken in the training package; elsewhere only for a reason.
+GRADIENTS = {
+    "stad_lite/reproduce/drift.py": "boxes alone; committed figures hang on torch's own schedule",
+}
+
+# What is plumbing in a paper's package; all else is the paper.
+PLUMBING = {
+    "step": {"config", "system", "augment"},
+    "sp_tad": {"config", "system"},
+    "pcsc": {"config", "system"},
+    "cfad": {"config", "system"},
+    "flow_subnet": {"config", "system"},
+}
+LONGEST_SYSTEM, MOST_PLUMBING = 150, 0.25
+
 # Where an address may stand besides data_scripts/registry.toml, and why.
 ADDRESS = re.compile(r"https?://(?!localhost|127\.0\.0\.1)[\w\[]")
 ADDRESSES_IN = {
@@ -228,3 +257,71 @@ def test_the_search_for_uses_itself():
     assert found("import stad_lite.a\nprint(stad_lite.a.SIZE)") == [
         "a.used", "a.helper", "a.alone", "a.alone_too", *never[1:], "b.run", "c.shown"
     ]  # fmt: skip
+
+
+def definitions(path: Path) -> list[str]:
+    """Return the names of the classes and functions at the top of a file."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return [node.name for node in body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+
+
+def test_what_all_systems_share_stands_once():
+    places: dict[str, list[str]] = {}
+    for module, path in modules().items():
+        for name in definitions(path):
+            places.setdefault(name, []).append(module)
+    assert {name: places.get(name, []) for name in SHARED} == {name: [at] for name, at in SHARED.items()}
+
+
+def calls(path: Path, name: str) -> bool:
+    """Tell whether a file calls a function or a method of this name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            if name == (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")):
+                return True
+    return False
+
+
+def test_gradients_are_taken_in_training_only():
+    wrong = {
+        str(path.relative_to(REPOSITORY))
+        for module, path in modules().items()
+        if calls(path, "backward") and module.split(".")[0] != "training"
+    }
+    assert wrong == set(GRADIENTS)
+
+
+def test_the_loop_does_not_probe_what_it_is_given():
+    wrong = [
+        module
+        for module, path in modules().items()
+        if module.split(".")[0] in ("training", "runs") and calls(path, "hasattr")
+    ]
+    assert wrong == []
+
+
+def test_the_command_line_knows_of_papers_only_what_all_have():
+    wrong = []
+    for module, path in modules().items():
+        if module.split(".")[0] in ("cli", "runs", "catalogue"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    names = [f"{node.module}.{alias.name}".split(".")[1:3] for alias in node.names]
+                    wrong += [(module, *name) for name in names if _room_of_a_paper(name)]
+    assert wrong == []
+
+
+def _room_of_a_paper(name: list[str]) -> bool:
+    return name[0] in PAPERS and name[1:] not in (["config"], ["system"])
+
+
+@pytest.mark.parametrize("paper", sorted(PAPERS))
+def test_most_of_a_papers_package_is_the_paper(paper):
+    lengths = {
+        path.stem: len(path.read_text(encoding="utf-8").splitlines())
+        for path in sorted((PACKAGE / paper).glob("*.py"))
+    }
+    assert lengths.get("system", 0) <= LONGEST_SYSTEM
+    plumbing = sum(lines for name, lines in lengths.items() if name in PLUMBING[paper])
+    assert plumbing <= MOST_PLUMBING * sum(lengths.values()), (plumbing, sum(lengths.values()))

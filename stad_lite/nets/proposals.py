@@ -128,7 +128,7 @@ def region_proposals(
 
 
 @torch.no_grad()
-def by_class(
+def best_by_class(
     boxes: Tensor, scores: Tensor, valid: Tensor, score: float, threshold: float, keep: int, before: int = 100
 ) -> Output:
     """Return the detections of a batch of frames that survive suppression within their class.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
-from stad_lite.nets.proposals import Output, Proposals, by_class, suppress
+from stad_lite.nets.proposals import Output, Proposals, best_by_class, suppress
 
 STREAMS = ("rgb", "flow")
 
@@ -132,4 +132,4 @@ def union(
     if not stages:
         raise FormatError("there are no stages to join", remedy="give the detections of at least one")
     boxes, scores, valid = (torch.cat(columns, 1) for columns in zip(*stages, strict=True))
-    return by_class(boxes, scores, valid, score, threshold, keep, before)
+    return best_by_class(boxes, scores, valid, score, threshold, keep, before)

@@ -203,7 +203,7 @@ def detections(
     return Detections(boxes, logits.float().softmax(-1)[..., 1:], proposals.valid)
 
 
-def padded(values: Tensor, valid: Tensor) -> Tensor:
+def in_table(values: Tensor, valid: Tensor) -> Tensor:
     """Return flat values (r, ...) in a padded table (b, n, ...) with zeros where ``valid`` (b, n) is False.
 
     raises: FormatError where the two do not count the same

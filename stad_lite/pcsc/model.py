@@ -213,7 +213,7 @@ class PCSC(nn.Module):
         flat, name = proposals.boxes[proposals.valid], f"stage{number}" if number else f"{stream}0"
         features = self.region_features(levels, flat, item, stream, name)
         logits, offsets, _ = self.heads[name](features)
-        logits, offsets = (detector.padded(x.float(), proposals.valid) for x in (logits, offsets))
+        logits, offsets = (detector.in_table(x.float(), proposals.valid) for x in (logits, offsets))
         height, width = config.size
         found = detector.detections(logits.detach(), offsets.detach(), proposals, height, width)
         return Stage(number, stream, proposals, logits, offsets, found, targets)

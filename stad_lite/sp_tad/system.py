@@ -17,7 +17,7 @@ from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import Instances, make_truth, set_loss
 from stad_lite.sp_tad.model import Outputs, SpTad
 from stad_lite.sp_tad.windows import FoundSegments, Item, Timeline, Window, WindowSet, decode, merged
-from stad_lite.systems.detect import batches, evaluated
+from stad_lite.systems.detect import batched, evaluated
 
 
 class Batch(NamedTuple):
@@ -102,7 +102,7 @@ def detect(system: SpTadSystem, source: Source, batch: int = 8) -> Predictions:
     data = test_windows(system, source)
     found: dict[str, list[FoundSegments]] = {name: [] for name in source.videos}
     with evaluated(system.network) as (_, device):
-        for some in batches(data, collate, device, batch):
+        for some in batched(data, collate, device, batch):
             outputs = system.network(some.inputs)
             check_outputs(outputs, some.windows, data.lines)
             for one in decode(outputs, some.windows, system.config):

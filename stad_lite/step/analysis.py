@@ -14,7 +14,7 @@ from stad_lite.step.criterion import input_overlaps
 from stad_lite.step.model import decode, update
 from stad_lite.step.system import StepSystem, collate, look
 from stad_lite.step.tubes import on_frames
-from stad_lite.systems.detect import batches, evaluated
+from stad_lite.systems.detect import batched, evaluated
 from stad_lite.systems.items import Items
 from stad_lite.systems.maps import FrameMaps, frame_maps
 
@@ -49,7 +49,7 @@ def overlaps_by_step(
     data = Items(runs, lambda run, _: item_of(config, source, run, maps))
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(config.steps + 1)]
     with evaluated(system.network) as (_, device):
-        for batch in batches(data, collate, device):
+        for batch in batched(data, collate, device):
             answers = system.answers(batch)
             inputs = [answer.proposals for answer in answers] + [update(answers[-1], config)]
             for place, proposals in zip(found, inputs, strict=True):

@@ -73,7 +73,7 @@ def even_parts(count: int, most: int) -> list[np.ndarray]:
     return np.array_split(np.arange(count), -(-count // most)) if count else []
 
 
-def batches(
+def batched(
     data: Places, collate: Callable[[list[Any]], Any], device: torch.device, most: int = BATCH
 ) -> Iterator[Any]:
     """Yield all items of a data set in order, as batches on a device.
@@ -112,7 +112,7 @@ def look(
                 data,
                 [
                     answer(batch, partial(_check, video, frames[number * most :]))
-                    for number, batch in enumerate(batches(data, collate, device, most))
+                    for number, batch in enumerate(batched(data, collate, device, most))
                 ],
             )
 

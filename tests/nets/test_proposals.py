@@ -58,7 +58,7 @@ def test_classes_do_not_suppress_each_other():
     """What stays of each class is what the plain loop keeps of it, best first."""
     torch.manual_seed(3)
     boxes, scores, valid = some_boxes(2, 20, 3), torch.rand(2, 20, 3), torch.rand(2, 20) < 0.8
-    found = proposals.by_class(boxes, scores, valid, 0.2, 0.4, keep=5)
+    found = proposals.best_by_class(boxes, scores, valid, 0.2, 0.4, keep=5)
     for item in range(2):
         for label in range(3):
             there = (valid[item] & (scores[item, :, label] > 0.2)).nonzero()[:, 0]

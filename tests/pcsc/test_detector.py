@@ -145,7 +145,7 @@ def test_head_learns():
 
 def test_padded_tables():
     valid = torch.tensor([[True, False], [True, True]])
-    table = detector.padded(torch.tensor([[1.0], [2.0], [3.0]]), valid)
+    table = detector.in_table(torch.tensor([[1.0], [2.0], [3.0]]), valid)
     assert table[..., 0].tolist() == [[1, 0], [2, 3]]
     with pytest.raises(FormatError, match="2 values for 3 places"):
-        detector.padded(torch.zeros(2, 1), valid)
+        detector.in_table(torch.zeros(2, 1), valid)

@@ -17,20 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings, annotate, cache_folder
 from stad_lite.data.synthetic.sequences import SequenceSettings, sequence_source
+from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
-from stad_lite.records import Annotations, Predictions, atomic_write
+from stad_lite.nets.losses import binary_cross_entropy
+from stad_lite.records import Annotations, Predictions
 from stad_lite.reproduce.parameters import pick
 from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.sp_tad import system as pipeline
-from stad_lite.sp_tad.backbone import Source
+from stad_lite.sp_tad.backbone import ClipHead, Source, make_backbone
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
-from stad_lite.sp_tad.pretraining import ClipClassifier, transfer
+from stad_lite.sp_tad.criterion import clip_targets
 from stad_lite.systems.truth import segment_truth
+from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -156,6 +160,48 @@ def clips_of(look: str, settings: Settings, count: int, split: str, first: int =
     return synthetic_source(settings, numbers[:count], split)
 
 
+class ClipClassifier:
+    """A backbone with nothing but the clip head: which classes occur in a window.
+
+    It is trained like a detector, on the same kind of data set.
+
+    config: of the detector that the backbone is for
+    classes: names; they need not be the detector's
+    raises: FormatError for cached features, which have no backbone
+    """
+
+    def __init__(self, config: SpTadConfig, classes: Sequence[str]) -> None:
+        if not config.backbone.reads_frames:
+            raise FormatError("cached features have no backbone to train", remedy="choose i3d or light")
+        self.config, self.classes = config, tuple(classes)
+        backbone = make_backbone(config.backbone)
+        head = ClipHead(sum(backbone.channels), len(self.classes))
+        self.network = nn.ModuleDict({"backbone": backbone, "clip_head": head})
+
+    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return (b, classes) of the inputs of a detector with this backbone."""
+        return self.network["clip_head"](self.network["backbone"](inputs))
+
+    def loss(self, batch: pipeline.Batch) -> dict[str, Tensor]:
+        """Return the binary cross entropy of the classes that occur."""
+        logits = self.logits(batch.inputs)
+        return {"clip": binary_cross_entropy(logits, clip_targets(batch.truth, len(self.classes)))}
+
+    @torch.no_grad()
+    def predict(self, batch: pipeline.Batch) -> list[Tensor]:
+        """Return each window's probabilities (classes,)."""
+        return list(self.logits(batch.inputs).sigmoid())
+
+
+def transfer(classifier: ClipClassifier, system: pipeline.SpTadSystem) -> None:
+    """Give a detector the classifier's backbone. raises: FormatError where the two do not fit"""
+    if classifier.config.backbone != system.config.backbone:
+        raise FormatError(
+            "the classifier's backbone is not the detector's", remedy="build both with one Backbone"
+        )
+    system.network.backbone.load_state_dict(classifier.network["backbone"].state_dict())
+
+
 def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
     """Return the weights of a seed's backbone, trained now if they are not in the cache.
 
@@ -169,20 +215,20 @@ def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
     planned = replace(planned, steps=2 * planned.steps, checkpoint_every=2 * planned.steps)
     key = config_hash({"version": 2, "clips": amounts.before}, config.backbone, planned, settings.key)
     path = Path(cache_folder()) / "backbones" / f"sp_tad-{key}.pt"
-    if path.is_file():
-        return dict(torch.load(path, weights_only=True))
-    source = clips_of(LOOKS["before"], settings, amounts.before, "train", first=PRETRAINING_CLIPS)
-    classes = [name for name in CLASSES if name.startswith(LOOKS["before"])]
-    torch.manual_seed(seed)
-    classifier = ClipClassifier(config, classes)
-    system = pipeline.build(config, classes)
-    data = pipeline.training_set(system, source, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(classifier, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
-    transfer(classifier, system)
-    state = system.network.backbone.state_dict()
-    atomic_write(path, lambda stream: torch.save(state, stream))
-    return state
+
+    def train_now() -> dict[str, Tensor]:
+        source = clips_of(LOOKS["before"], settings, amounts.before, "train", first=PRETRAINING_CLIPS)
+        classes = [name for name in CLASSES if name.startswith(LOOKS["before"])]
+        torch.manual_seed(seed)
+        classifier = ClipClassifier(config, classes)
+        system = pipeline.build(config, classes)
+        data = pipeline.training_set(system, source, seed)
+        with tempfile.TemporaryDirectory() as folder:
+            fit(classifier, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
+        transfer(classifier, system)
+        return system.network.backbone.state_dict()
+
+    return dict(checkpoint.kept(path, train_now))
 
 
 def _schedule(profile: str, seed: int, video: bool = False) -> TrainConfig:
