@@ -318,6 +318,6 @@ def test_a_file_of_a_run_is_held_to_the_same_ranges(tmp_path):
     spec = runs.make_spec("baseline", "smoke", {})
     told = {"format": runs.FORMAT, **plain(spec)}
     told["model"]["nms"] = 7
-    (tmp_path / "system.json").write_text(json.dumps(told))
+    (tmp_path / "system.json").write_text(json.dumps(told), "utf-8")
     with pytest.raises(FormatError, match=r"model\.nms is 7; give a number from 0 to 1"):
         runs.read_spec(tmp_path)

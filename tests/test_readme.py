@@ -41,7 +41,7 @@ def test_an_environment_a_notebook_server_and_the_tests_are_told() -> None:
     assert list(commands()) == ["venv", "pip", "jupyter", "pytest"]
     makefile = (REPOSITORY / "Makefile").read_text("utf-8")
     for name in ("pip", "pytest"):
-        (line,) = re.findall(
+        line, *_ = re.findall(  # of pytest, that of make unit comes first
             rf"python -m {name} (?:install -q )?((?:-c|tests -m).*?)(?: \$\(.*)?\n", makefile
         )
         assert shlex.split(line) == [word for word in commands()[name][2:] if word != "install"]

@@ -1,7 +1,6 @@
 """STEP as a system: what it trains on, what it finds in videos.
 
-config = StepConfig.lesson()
-system = build(config, source.classes)
+system = build(StepConfig.lesson(), source.classes)
 fit(system, training_set(system, source), schedule("lesson"), run_dir, collate=collate)
 predictions = detect(system, other_source)
 """
@@ -28,8 +27,8 @@ from stad_lite.step.criterion import losses
 from stad_lite.step.model import Answer, Dense, StepNetwork, decode, dense
 from stad_lite.step.tubes import assemble
 from stad_lite.systems import detect as detection
-from stad_lite.systems.detect import Check, Found, evaluated
-from stad_lite.systems.items import Items, collated, run_title, some_places
+from stad_lite.systems.detect import Check, Found, evaluated, unchecked
+from stad_lite.systems.items import Items, collated, first_frame, run_title, some_places
 from stad_lite.systems.maps import FrameMaps, frame_maps, maps_of
 
 
@@ -62,10 +61,12 @@ class StepSystem:
         return losses(self.network, self.maps(batch), batch)
 
     @torch.no_grad()
-    def answers(self, batch: dict[str, Tensor]) -> list[Answer]:
+    def answers(self, batch: dict[str, Tensor], check: Check = unchecked) -> list[Answer]:
         """Return the answer of every step."""
         with evaluated(self.network) as (network, _):
-            return network(self.maps(batch))
+            said: list[Answer] = network(self.maps(batch))
+        check(*(part for one in said for part in one if part is not None))
+        return said
 
     def predict(self, batch: dict[str, Tensor]) -> list[Found]:
         """Return the last step's detections of every clip."""
@@ -75,8 +76,7 @@ class StepSystem:
 def build(config: StepConfig, classes: Sequence[str], pretraining: int = 0) -> StepSystem:
     """Return a new system; a small backbone starts from its pretrained weights (``config.pretrained``).
 
-    The caller sets the seed.
-    pretraining: seed of the pretrained weights
+    pretraining: seed of the pretrained weights; the caller sets that of the rest
     raises: FormatError for no classes
     """
     system = StepSystem(config, classes)
@@ -126,8 +126,7 @@ def look(
 ) -> Iterator[tuple[str, list[FrameRun], list[Dense]]]:
     """Yield every video's clips with what each step says of them, nothing left out yet.
 
-    maps: of all frames; computed video by video where they are not given, each frame once for all clips that
-        see it (but for I3D, whose maps belong to clips)
+    maps: of all frames; computed video by video where they are not given (but for I3D: they are a clip's)
     returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
     raises: FormatError, NotFiniteError
     """
@@ -139,14 +138,7 @@ def look(
         runs = video_runs(source, video, config, config.stride)
         return Items(runs, lambda run, _: item_of(config, source, run, known))
 
-    def answer(batch: dict[str, Tensor], check: Check) -> list[Answer]:
-        answers = system.answers(batch)
-        check(*(part for one in answers for part in one if part is not None))
-        return answers
-
-    looks = detection.look(
-        system.network, source, clips, collate, answer, frame=lambda run: int(run.frames[0])
-    )
+    looks = detection.look(system.network, source, clips, collate, system.answers, first_frame)
     for video, data, parts in looks:
         steps = ([dense(one, config) for one in step] for step in zip(*parts, strict=True))
         yield video, data.places, [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in steps]

@@ -54,6 +54,11 @@ def run_title(run: FrameRun) -> str:
     return f"{run.video} from frame {run.start}"
 
 
+def first_frame(run: FrameRun) -> int:
+    """Return the number of a clip's first frame that is there."""
+    return int(run.frames[0])
+
+
 def some_places(source: VideoSource, places: Sequence[Any], what: str) -> Sequence[Any]:
     """Return places to train on, at least one.
 

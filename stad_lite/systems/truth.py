@@ -13,7 +13,6 @@ from torch import Tensor
 from stad_lite import boxes as box_ops
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, Segment, VideoAnnotation
-from stad_lite.systems.items import padded
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,6 @@ class TrueBoxes(NamedTuple):
 
 PADDING = {"boxes": 0, "labels": -1}
 """What fills up ``TrueBoxes``."""
-
-
-def true_boxes(frames: Sequence[tuple[Any, Any]]) -> TrueBoxes:
-    """Return the boxes (m, 4) and class indices (m,) of some frames as a batch."""
-    boxes = [torch.as_tensor(some, dtype=torch.float32) for some, _ in frames]
-    labels = [torch.as_tensor(some) for _, some in frames]
-    return TrueBoxes(padded(boxes, 0, least=1), padded(labels, -1, least=1))
 
 
 def boxes_on(video: VideoAnnotation, frame: int, classes: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def pickle_of_tubes(folder: Path) -> Path:
     names = [f"Basketball/v_Basketball_g0{n}_c01" for n in (1, 2, 3)]
     table = {name: {"numf": 30, "label": 0, "annotations": [tube]} for name in names}
     (folder / "pyannot.pkl").write_bytes(pickle.dumps(table))
-    (folder / "testlist01.txt").write_text(f"{names[0]}\n")
+    (folder / "testlist01.txt").write_text(f"{names[0]}\n", "utf-8")
     return folder
 
 
@@ -69,7 +69,7 @@ def test_check(made, capsys):
 def test_evaluate(made, place):
     run("evaluate", "--truth", made["truth"], "--predictions", made["predictions"], "--metric", "frame-map",
         "--iou", "0.5", "--json", place / "e.json")  # fmt: skip
-    assert 0 <= json.loads((place / "e.json").read_text())["iou"]["0.5"] <= 100
+    assert 0 <= json.loads((place / "e.json").read_text("utf-8"))["iou"]["0.5"] <= 100
 
 
 def test_link(made, place):
@@ -90,14 +90,14 @@ def test_render(made, place):
 
 def test_oracles(place):
     run("oracles", "ucf101-24", "--data", pickle_of_tubes(place / "ucf"), "--json", place / "o.json")
-    assert json.loads((place / "o.json").read_text())
+    assert json.loads((place / "o.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", ["baseline", "spynet"])
 def test_profile(name, place):
     run("profile", name, "--profile", "smoke", "--device", "cpu", "--rounds", 1, "--seconds", 1,
         "--json", place / f"{name}.json")  # fmt: skip
-    assert json.loads((place / f"{name}.json").read_text())["total"] > 0
+    assert json.loads((place / f"{name}.json").read_text("utf-8"))["total"] > 0
 
 
 def test_no_verb_is_without_a_run():

@@ -224,7 +224,7 @@ def test_inputs_that_are_no_videos(trained, tmp_path, capsys):
     assert "subset is 'dev'; choose from train" in refusal(
         capsys, "predict", str(trained), "synthetic", "--subset", "dev", *out
     )
-    assert "synthetic with these settings holds no video; ask for one or more" in refusal(
+    assert "data.clips is 0; give a whole number from 1" in refusal(
         capsys, "predict", str(trained), "synthetic", "--set", "data.clips=0", *out
     )
     assert "there is no run here" in refusal(capsys, "predict", str(tmp_path), "synthetic", *out)
@@ -279,7 +279,8 @@ def test_each_data_set_of_a_paper_has_its_profile(tmp_path, capsys, monkeypatch)
     assert (ava.model.backbone, ava.model.clip, ava.train.epochs) == ("i3d", 12, 10)
     assert runs.make_spec("sp_tad", "paper_activitynet", {}).model.window == 768
     monkeypatch.setenv("STAD_DATA", str(tmp_path))
-    line = ["train", "step", "--data", "AVA", "--profile", "paper_ava", "--out", str(tmp_path / "run")]
+    line = ["train", "step", "--data", "AVA", "--profile", "paper_ava", "--weights", "none"]
+    line += ["--out", str(tmp_path / "run")]
     assert "python data_scripts/ava.py download" in refusal(capsys, *line)
     line = ["train", "pcsc", "--data", "ava", "--profile", "paper_ava", "--out", str(tmp_path / "run")]
     assert "no profile is called 'paper_ava'; choose from smoke, lesson, paper" in refusal(capsys, *line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ def test_a_folder_is_searched_by_the_data_s_name_first(files, tmp_path):
     changed = {k: v + 1 if k.endswith("bn.bias") else v for k, v in weights.read_state(
         files / "i3d" / "rgb_imagenet.pt").items()}  # fmt: skip
     torch.save(changed, own / "rgb.pt")
-    (own.parent / "rgb.pt").symlink_to(files / "i3d" / "rgb_imagenet.pt")
+    shutil.copy(files / "i3d" / "rgb_imagenet.pt", own.parent / "rgb.pt")
     assert main(line("step-i3d", tmp_path / "run", "--weights", str(own.parent))) == 0
     system, _ = runs.load(tmp_path / "run", device="cpu")
     bias = system.network.backbone.Conv3d_1a_7x7.bn.bias
@@ -186,7 +187,7 @@ def test_frozen_norms_without_weights_are_refused_and_trained_with_none(case, tm
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["network"]
     means = [value for name, value in state.items() if name.endswith("bn.running_mean")]
     assert means and all(bool((value != 0).any()) for value in means)
-    assert json.loads((tmp_path / "run" / "system.json").read_text())["weights"]["random"] is True
+    assert json.loads((tmp_path / "run" / "system.json").read_text("utf-8"))["weights"]["random"] is True
     told = refusal(capsys, *line(case, tmp_path / "run", "--set", "weights.rgb=x.pt"))
     assert "had another" in told and "weights.random" in told and "weights.rgb" in told
 

@@ -121,7 +121,7 @@ def sports(folder: Path) -> Path:
         for frame in range(3):
             place = folder / name / "gt" / f"{frame + 1}.txt"
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("20 40 100 120 Running")
+            place.write_text("20 40 100 120 Running", "utf-8")
     return folder
 
 
@@ -143,6 +143,6 @@ def test_boxes_of_ucf_sports_are_pixels_of_its_files(tmp_path):
     (tube,) = source.annotations.videos["Lifting/001"].tubes
     np.testing.assert_allclose(tube.boxes[0], [2, 4, 12, 16])
     assert source.published["Lifting/001"] == (480, 720) and "stad_lite thirds" in source.notes[0]
-    (folder / "split.txt").write_text("Lifting/001 test\nRun-Side/001 train\n")
+    (folder / "split.txt").write_text("Lifting/001 test\nRun-Side/001 train\n", "utf-8")
     listed = open_source("ucf-sports", "test", (48, 72), data=folder, cache_dir=tmp_path / "cache")
     assert listed.videos == ("Lifting/001",) and listed.notes == ()

@@ -8,7 +8,6 @@ import torch
 from stad_lite import boxes as box_ops
 from stad_lite.nets import proposals
 from stad_lite.nets.proposals import Proposals
-from stad_lite.nets.rpn import propose
 
 
 def some_boxes(*shape: int, size: float = 40.0) -> torch.Tensor:
@@ -38,20 +37,26 @@ def test_a_chain_of_suppression():
     assert stays.tolist() == [True, False, True, False]
 
 
-def test_region_proposals_are_those_of_the_rpn():
+def test_region_proposals_are_those_of_the_loop():
     torch.manual_seed(1)
     anchors = some_boxes(60)
     scores, offsets = torch.randn(3, 60), torch.randn(3, 60, 4) / 5
     levels = [40, 20]
     found = proposals.region_proposals(scores, offsets, anchors, levels, (50, 60), 15, 12, 0.4)
     for item in range(3):
-        boxes, logits = propose(
-            scores[item], offsets[item], anchors, 60, 50,
-            levels=levels, before=15, after=12, threshold=0.4,
-        )  # fmt: skip
-        assert 0 < len(boxes) <= 12
-        torch.testing.assert_close(found.boxes[item, found.valid[item]], boxes)
-        torch.testing.assert_close(found.scores[item, found.valid[item]], logits)
+        decoded = box_ops.clip(box_ops.decode(offsets[item], anchors), 60, 50)
+        wanted: list[int] = []
+        for level in (range(40), range(40, 60)):
+            kept: list[int] = []
+            for i in sorted(level, key=lambda i: -scores[item, i])[:15]:
+                large = bool((decoded[i, 2:] - decoded[i, :2] >= 1).all())
+                if large and all(box_ops.iou(decoded[i], decoded[j]) <= 0.4 for j in kept):
+                    kept.append(i)
+            wanted += kept
+        wanted = sorted(wanted, key=lambda i: -scores[item, i])[:12]
+        torch.testing.assert_close(found.boxes[item, found.valid[item]], decoded[wanted], atol=1e-3, rtol=0)
+        torch.testing.assert_close(found.scores[item, found.valid[item]], scores[item, wanted])
+        assert 0 < len(wanted) <= 12
 
 
 def test_classes_do_not_suppress_each_other():

@@ -175,7 +175,7 @@ def test_real_segment_files(stad_data: Path) -> None:
     fixture, _ = activitynet.read_ground_truth(data / "eval_localization/gt.json")
     small, _ = activitynet.read_results(data / "eval_localization/result.json", fixture.classes)
     assert set(small.videos) == set(fixture.videos)
-    rows = (stad_data / "thumos14/Class_Index_Detection.txt").read_text().splitlines()
+    rows = (stad_data / "thumos14/Class_Index_Detection.txt").read_text("utf-8").splitlines()
     assert {int(number): name for number, name in map(str.split, rows)} == thumos14.CLASS_IDS
     json_truth, report = activitynet.read_ground_truth(stad_data / "thumos14/thumos_gt.json", "test")
     assert len(json_truth.videos) == 210 and report[0].startswith("times written as strings")

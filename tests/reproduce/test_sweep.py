@@ -64,7 +64,7 @@ def test_what_seeds_share_is_kept_and_a_run_that_shares_more_is_made_anew(toy, t
     done = sweep("toy", ["base"], [0], "smoke", folder=tmp_path, say=str)
     assert toy.runs == [("base", 0)] and done.shared("base") == "backbone"  # seed 1 is the earlier run
     path = tmp_path / "toy-smoke.json"
-    path.write_text(path.read_text().replace(', "shared": ["backbone"]', ""))
+    path.write_text(path.read_text("utf-8").replace(', "shared": ["backbone"]', ""), "utf-8")
     assert read_sweep("toy", "smoke", tmp_path).shared("wide") == "not recorded"
 
 

@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from stad_lite.errors import NotFiniteError
 from stad_lite.systems import detect
 from stad_lite.systems.detect import Found, batched, evaluated, even_parts, joined
+from stad_lite.systems.items import Items
 from tests.systems.test_items import source
 
 
@@ -42,15 +44,29 @@ def test_every_video_is_looked_at_without_gradient_and_in_evaluation_mode():
     some = replace(one, annotations=replace(one.annotations, videos=twice))
     modes = []
 
-    def answer(batch):
+    def answer(batch, check):
         modes.append((network.training, torch.is_grad_enabled()))
+        check(batch.float())
         return batch.sum().item()
 
-    looks = detect.look(network, some, lambda video: range(5), torch.tensor, answer, most=2)
+    items = Items(range(5), lambda place, _: place)
+    looks = detect.look(network, some, lambda video: items, torch.tensor, answer, frame=int, most=2)
     for video, data, answers in looks:
-        assert video in "vw" and data == range(5) and answers == [1, 5, 4]
+        assert video in "vw" and data is items and answers == [1, 5, 4]
         assert torch.is_grad_enabled()  # between videos the caller's own
     assert set(modes) == {(False, False)} and network.training
+
+
+def test_what_is_not_finite_is_told_by_its_frame():
+    def answer(batch, check):
+        check(torch.where(batch == 3, torch.nan, 1.0))
+
+    items = Items(range(5), lambda place, _: place)
+    looks = detect.look(
+        nn.Linear(1, 1), source(), lambda _: items, torch.tensor, answer, lambda place: 10 * place, most=2
+    )
+    with pytest.raises(NotFiniteError, match="video v, frame 30: what the network says is not finite"):
+        next(looks)
 
 
 def test_joined_rows_keep_their_order():

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ ALL_DRAWN: Mapping[str, Mapping[str, Any]] = {
     "pcsc": {"rpn_batch": 9999, "head_batch": 9999, "positive_share": 1.0},
 }
 """Settings under which a system that learns from drawn proposals learns from all: no chance is left."""
+DOUBLE = ("sp_tad",)
+"""Systems whose gradient in float32 is itself no better than 1e-5."""
 
 
 def source(size: tuple[int, int]) -> VideoSource:
@@ -91,9 +94,19 @@ def gradient(name: str, accumulation: int = 1) -> dict[str, Tensor]:
     with tempfile.TemporaryDirectory() as alone:
         folder = distributed.broadcast(alone)
         data = Two(entry.training_set(system, clips))
-        fit(system, data, plan, folder, device="cpu", collate=entry.collate, say=lambda _: None)
+        if name in DOUBLE:
+            system.network.double()
+        fit(system, data, plan, folder, device="cpu", collate=partial(collated, name), say=lambda _: None)
         distributed.gather(None)  # the first process's folder stays until all are done
     return {key: before[key] - value.detach() for key, value in system.network.named_parameters()}
+
+
+def collated(name: str, items: list[Any]) -> Any:
+    """A batch of a system, in the precision that its network has."""
+    batch = ENTRIES[name].collate(items)
+    if name not in DOUBLE:
+        return batch
+    return batch._replace(inputs={key: value.double() for key, value in batch.inputs.items()})
 
 
 def main(folder: Path) -> None:
