@@ -211,6 +211,7 @@ def assign(
     if boxes.shape[-2] == 0:
         return boxes.new_full((*boxes.shape[:-2], height, width), -1, dtype=torch.long)
     size = boxes[..., 2:] - boxes[..., :2]
+    # the frame may cut an actor so that no cell holds its centre: then the nearest cell does
     limit = torch.tensor([width, height], device=boxes.device) * stride - stride / 2
     centre = ((boxes[..., 2:] + boxes[..., :2]) / 2).clamp(min=stride / 2).minimum(limit)
     half = (size * shrink).clamp(min=stride) / 2
@@ -266,6 +267,7 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     reach = maps.distances[clip, window, :, :, row, column].clamp(max=MAX_LOG).exp() * stride
     cell = cell_centres(height, width, stride).to(reach)[row, column][:, None]
     found = torch.cat([cell - reach[..., :2], cell + reach[..., 2:]], -1)
+    # nothing is divided by 0: a positive's actor is there on the middle frame
     box = (box_giou(found, wanted, "none") * there).sum(1) / there.sum(1)
     return {
         "actionness": actionness / number,
@@ -317,6 +319,7 @@ def _best(actionness: Tensor, boxes: Tensor, config: DenseConfig) -> Tensor:
     boxes: (windows, frames, h, w, 4)
     """
     width = actionness.shape[2]
+    # neighbours of a good cell say the same box: more are offered than may stay (4 is our choice)
     scores, cells = actionness.flatten(1).topk(min(4 * config.keep, actionness[0].numel()))
     places = []
     for window, (score, cell) in enumerate(zip(scores, cells, strict=True)):
