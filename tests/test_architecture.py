@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from stad_lite.catalogue import ENTRIES
+from stad_lite.schedule import TrainConfig
 from tests import names
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,6 +48,13 @@ ORDERED = {
 }
 ABOVE_METRICS = {*PAPERS, "nets", "schedule", "training", "systems", "baselines", "catalogue", "runs"}
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
+
+MOST_FIELDS = 16
+MORE_FIELDS = {
+    "metrics.conventions.Rules": "a table of where toolkits differ, each with all of them",
+    "data.synthetic.settings.Settings": "every dial of one clip",
+}
+"""Dataclass with more fields of its own -> why they are one group."""
 
 # What all systems share stands once, here.
 SHARED = {
@@ -222,6 +233,33 @@ def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
         assert doc.end_lineno is not None
         length -= doc.end_lineno - doc.lineno + 1
     return length
+
+
+def own_fields(definition: ast.ClassDef) -> int:
+    """Return how many fields a dataclass declares in its own body, 0 for another class."""
+    is_dataclass = any("dataclass" in ast.unparse(one) for one in definition.decorator_list)
+    return is_dataclass * sum(isinstance(one, ast.AnnAssign) for one in definition.body)
+
+
+def test_settings_are_cut_into_groups():
+    many = {
+        f"{module}.{node.name}"
+        for module, path in modules().items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and own_fields(node) > MOST_FIELDS
+    }
+    assert many == set(MORE_FIELDS)
+
+
+@pytest.mark.parametrize("config", [*(entry.config("smoke") for entry in ENTRIES.values()), TrainConfig(1)],
+                         ids=lambda config: type(config).__name__)  # fmt: skip
+def test_the_groups_of_a_config_do_not_overlap(config):
+    """And they stand in the file in the order of the config's fields, the config itself last."""
+    groups = type(config).__mro__[::-1]
+    own = [name for group in groups for name in inspect.get_annotations(group)]
+    assert own == [field.name for field in fields(config)] and len(set(own)) == len(own)
+    lines = [inspect.getsourcelines(group)[1] for group in groups if group.__module__ == config.__module__]
+    assert lines == sorted(lines) and len(lines) > 1
 
 
 def test_every_public_name_is_used():

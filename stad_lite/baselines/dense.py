@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.arrays import as_numpy, suppress
-from stad_lite.baselines.config import DenseConfig
+from stad_lite.baselines.config import Architecture, Decoding, DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
 from stad_lite.nets.vgg import VGG, small_vgg
@@ -49,7 +49,7 @@ class Maps(NamedTuple):
     distances: Tensor
 
 
-def make_backbone(stream: str, config: DenseConfig) -> VGG:
+def make_backbone(stream: str, config: Architecture) -> VGG:
     """Return a new backbone of a stream; its end point is the last one (stride 4 at three stages)."""
     return small_vgg(
         CHANNELS[stream] * (config.flow_stack if stream == "flow" else 1),
@@ -72,7 +72,7 @@ class DenseDetector(nn.Module):
     (torch.Size([2, 6, 6, 16, 16]), torch.Size([2, 6, 3, 4, 16, 16]))
     """
 
-    def __init__(self, config: DenseConfig, classes: int) -> None:
+    def __init__(self, config: Architecture, classes: int) -> None:
         super().__init__()
         self.config, self.classes = config, classes
         self.backbones = nn.ModuleDict({name: make_backbone(name, config) for name in config.streams})
@@ -115,7 +115,7 @@ class DenseDetector(nn.Module):
 class _Head(nn.Module):
     """Convolutions over time, one that takes in the K frames of a window, one over space, the outputs."""
 
-    def __init__(self, config: DenseConfig, channels: int, classes: int) -> None:
+    def __init__(self, config: Architecture, channels: int, classes: int) -> None:
         super().__init__()
         hidden, self.frames = config.hidden, config.frames
         groups = config.head_groups
@@ -292,7 +292,7 @@ class WindowDetections(NamedTuple):
 
 
 @torch.no_grad()
-def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[WindowDetections]:
+def decode(maps: Maps, stride: int, size: tuple[int, int], config: Decoding) -> list[WindowDetections]:
     """Decoding: maps -> the best cells of each window, after suppression over all classes together.
 
     size: (height, width) of the frames in pixels
@@ -312,7 +312,7 @@ def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) 
     return found
 
 
-def _best(actionness: Tensor, boxes: Tensor, config: DenseConfig) -> Tensor:
+def _best(actionness: Tensor, boxes: Tensor, config: Decoding) -> Tensor:
     """Places (n, 3) window, row, column of the detections that stay in one clip.
 
     actionness: (windows, h, w)

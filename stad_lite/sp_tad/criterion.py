@@ -12,7 +12,7 @@ from stad_lite import segments as segment_ops
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.matching import Matching, hungarian
 from stad_lite.nets.losses import binary_cross_entropy, segment_giou, sigmoid_focal
-from stad_lite.sp_tad.config import SpTadConfig
+from stad_lite.sp_tad.config import Loss
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.systems.items import padded
 from stad_lite.training.counts import normaliser
@@ -34,7 +34,7 @@ class Instances(NamedTuple):
     counts: Sequence[int]
 
 
-def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: SpTadConfig) -> Tensor:
+def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: Loss) -> Tensor:
     """Return what it costs that a proposal answers for a truth.
 
     The class costs what the focal loss would gain by calling the proposal positive.
@@ -56,7 +56,7 @@ def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: Sp
 
 
 @torch.no_grad()
-def match(outputs: Outputs, truth: Instances, config: SpTadConfig) -> list[Matching]:
+def match(outputs: Outputs, truth: Instances, config: Loss) -> list[Matching]:
     """Return the matching of every head, all windows and heads solved in one go.
 
     raises: NotFiniteError with the window's place in the batch
@@ -79,7 +79,7 @@ def match(outputs: Outputs, truth: Instances, config: SpTadConfig) -> list[Match
 
 
 def set_loss(
-    outputs: Outputs, truth: Instances, config: SpTadConfig, matches: Sequence[Matching] | None = None
+    outputs: Outputs, truth: Instances, config: Loss, matches: Sequence[Matching] | None = None
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the loss, each summed over the heads.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Heads, Input, StepConfig
 from stad_lite.step.cuboids import CUBOIDS
 from stad_lite.step.head import Raw
 from stad_lite.step.model import Answer, StepNetwork, centre
@@ -102,7 +102,7 @@ def drawn(
     return draw(assignment, scores, config.positives, config.negatives, config.sampling)
 
 
-def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: StepConfig) -> Tensor:
+def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: Input) -> Tensor:
     """Return the overlap (b, m, g) of a step's input with the truths that count, on the centre clip.
 
     proposals: (b, m, t, 4) xyxy pixels
@@ -149,7 +149,7 @@ def step_losses(
     return terms
 
 
-def class_loss(logits: Tensor, labels: Tensor, config: StepConfig) -> Tensor:
+def class_loss(logits: Tensor, labels: Tensor, config: Heads) -> Tensor:
     """Return the mean classification loss; rows without a label are background.
 
     logits: (n, classes + 1), or (n, classes) for ``bce``
