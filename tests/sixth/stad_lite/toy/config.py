@@ -7,18 +7,27 @@ from typing import Annotated, Literal
 
 from stad_lite.nets.inputs import PIXELS
 from stad_lite.schedule import TrainConfig
-from stad_lite.settings import OneOf, Share, Side, Weight, check
+from stad_lite.settings import Group, OneOf, Share, Side, Weight
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyDecoding(Group):
+    """What becomes of raw outputs.
+
+    min_score: boxes need this probability
+    """
+
+    min_score: Share = 0.1
+
+
+@dataclass(frozen=True)
+class ToyConfig(ToyDecoding):
     """Settings of the network, its loss and its decoding.
 
     size: (height, width) that videos are scaled to
     backbone: ``small``, or ``vgg16`` at its published width
     normalise: how RGB is scaled, a name in ``nets.inputs.PIXELS``
     box_weight: of this term of the loss
-    min_score: boxes need this probability
     raises: FormatError
     """
 
@@ -26,10 +35,6 @@ class ToyConfig:
     backbone: Literal["small", "vgg16"] = "small"
     normalise: Annotated[str, OneOf(PIXELS)] = "unit"
     box_weight: Weight = 2.0
-    min_score: Share = 0.1
-
-    def __post_init__(self) -> None:
-        check(self)
 
     def thawed(self) -> ToyConfig:
         """Return the same for a start without published weights."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from stad_lite import boxes as box_ops
 from stad_lite.nets.vgg import VGG, small_vgg
 from stad_lite.systems.truth import TrueBoxes
-from stad_lite.toy.config import ToyConfig
+from stad_lite.toy.config import ToyConfig, ToyDecoding
 from stad_lite.training.counts import normaliser
 
 
@@ -37,10 +37,12 @@ def losses(logits: Tensor, boxes: Tensor, truth: TrueBoxes, config: ToyConfig) -
     return {"class": classes, "box": config.box_weight * apart.sum() / number}
 
 
-def decode(logits: Tensor, boxes: Tensor, config: ToyConfig) -> list[tuple[Tensor, Tensor, Tensor]]:
+def decode(
+    logits: Tensor, boxes: Tensor, size: tuple[int, int], config: ToyDecoding
+) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Return boxes, labels and scores of each frame: its box and best class, or nothing."""
     least = config.min_score
     score, label = logits.softmax(-1).max(-1)
-    height, width = config.size
+    height, width = size
     found = zip(box_ops.clip(boxes, width, height), label, score, strict=True)
     return [(b[None][sure], k[None][sure], s[None][sure]) for b, k, s in found for sure in [s[None] >= least]]

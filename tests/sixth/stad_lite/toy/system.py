@@ -38,7 +38,7 @@ class ToySystem:
         said = self.network(batch["frame"])
         if check:
             check(*said)
-        return decode(*said, self.config)
+        return decode(*said, self.config.size, self.config)
 
 
 def build(config: ToyConfig, classes: Sequence[str]) -> ToySystem:
