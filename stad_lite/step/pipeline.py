@@ -78,7 +78,7 @@ def build(config: StepConfig, classes: Sequence[str]) -> StepSystem:
     The caller sets the seed.
     raises: FormatError for no classes
     """
-    from stad_lite.step.pretraining import stacked_backbone
+    from stad_lite.baselines.stacked import stacked_backbone
 
     system = StepSystem(config, classes)
     if config.pretrained and config.backbone == "small":

@@ -306,7 +306,7 @@ def test_sources_that_cannot_be_read_are_refused(source):
 def test_build_takes_the_pretrained_backbone(tmp_path, monkeypatch):
     monkeypatch.setenv("STAD_CACHE", str(tmp_path))
     from stad_lite.baselines.pretraining import pretrained
-    from stad_lite.step.pretraining import stacked_backbone
+    from stad_lite.baselines.stacked import stacked_backbone
 
     config = StepConfig.smoke()
     one = pipeline.build(config, CLASSES)
