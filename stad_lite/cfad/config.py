@@ -1,0 +1,283 @@
+"""Settings of CFAD: what the detector is made of, how it is trained, how its outputs become tubes.
+
+What the paper leaves open is our choice, and is marked so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from stad_lite.errors import FormatError
+from stad_lite.schedule import TrainConfig
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "backbone": ("small", "i3d"),
+    "stream": ("rgb", "early"),
+    "branches": ("both", "direct", "difference"),
+    "clock": ("tube", "span"),
+    "selection": ("learned", "uniform", "random", "all", "none"),
+    "interpolation": ("spline", "linear"),
+    "most_in": ("proposal", "video"),
+    "suppression": ("class", "all"),
+}
+"""The words that a setting may be."""
+
+
+@dataclass(frozen=True)
+class CfadConfig:
+    """CFAD as the paper describes it (no code was published).
+
+    backbone: ``i3d`` to Mixed_5b (the paper's), or ``small`` (2-D, stride 4, then convolutions over time)
+    stream: ``rgb``, or ``early``: RGB with the flow to the next frame stacked behind it (Sec. 4.3)
+    flow_scale: pixels a frame that count as 1 (ours)
+    pretrained: profile of the small backbone pretrained on synthetic frames, "" for random weights
+    frozen: the backbone is not trained, and its features are computed once and kept as float16
+    size: (height, width) of frames, pixels (not in the paper)
+    length: T, the frames that a video is resampled to (Sec. 4.1)
+    samples: N, the features interpolated over a proposal (Sec. 4.1)
+    trimmed: the whole clip is the one proposal, for sets whose videos are cut to the action
+
+    Temporal proposals, as in R-C3D (all numbers ours, after its settings):
+    span_lengths: lengths of the 1-D anchors in frames
+    span_width: channels of the proposal network
+    span_positive, span_negative: temporal IoU from which an anchor is positive, below which negative
+    span_sampled: anchors a video in the loss, at most half of them positive
+    span_nms: temporal IoU above which the lower proposal goes
+    span_score: a proposal needs this objectness
+    spans: most proposals of a video in inference
+    train_spans: proposals of a video that the detector is trained on besides the true spans
+    span_match: temporal IoU from which a proposal shows a true tube; between ``span_negative`` and it the
+        tube is neither there nor absent
+    clock: what the normalised time of Eq. 4 runs over when a proposal is trained on: the true ``tube`` (to
+        the letter), or the proposed ``span``, as in inference; true spans know no difference
+    proposal_epochs: epochs in which the proposal network is trained alone, before all is (Sec. 4.1)
+
+    Coarse module (Sec. 3.2):
+    width: channels of its convolutions (ours)
+    convolutions: 3-D convolutions behind the non-local block of each branch (ours)
+    factorised: a 3-D convolution is one in space, then one in time (ours, for a CPU)
+    branches: ``both``, or the ``direct`` or the ``difference`` branch alone
+    order: k, of the polynomials (Table 1)
+    anchors: sizes found by k-means (Sec. 4.1)
+    segment: K, frames of a matching segment (Sec. 4.1)
+    position: which segment tells positives, 0 the first (Sec. 3.2)
+    positive, negative: mean IoU with a segment from which an anchor is positive, below which negative (ours)
+    best_anchor: every true tube has its best anchor too, however low their IoU (ours)
+    sampled: anchors of a span in the classification loss, at most a quarter of them positive (ours)
+
+    Refine module (Sec. 3.3):
+    epsilon: overlap at which the greedy labelling stops (Sec. 4.1)
+    alpha: importance from which a sample is a key (Fig. 4b sweeps .15 to .45)
+    selection: ``learned``; ``uniform`` or ``random`` keys, as many as the learned ones; ``all`` samples; or
+        ``none``, no refinement
+    refined: samples of a span that the box proposals are trained on, 0 for all (ours)
+    box_positive, box_negative: IoU from which an anchor is positive, below which negative (ours)
+    box_score: a box proposal needs this score (ours)
+    sigma: reach of the search area in widths and heights of the coarse box (Eq. 7)
+    interpolation: ``spline`` (the paper's, piece-wise cubic) or ``linear``
+
+    Tubes (Sec. 4.1):
+    tube_score: a coarse tube needs this class score (ours)
+    considered: best coarse tubes of a proposal that enter the suppression (ours)
+    tube_nms: tube IoU above which the lower tube goes
+    suppression: a tube goes because of a better one of its ``class``, or of ``all`` classes (the paper does
+        not say)
+    most: tubes that are kept
+    most_in: of each ``proposal``, as the coarse module sees one at a time, or of the whole ``video``; the
+        paper can be read either way
+
+    weights: of the loss terms, all 1 in the paper where it names them (Eq. 2)
+    raises: FormatError
+    """
+
+    backbone: str = "small"
+    stream: str = "rgb"
+    flow_scale: float = 4.0
+    pretrained: str = "lesson"
+    frozen: bool = True
+    size: tuple[int, int] = (64, 64)
+    length: int = 32
+    samples: int = 16
+    trimmed: bool = False
+
+    span_lengths: tuple[float, ...] = (8.0, 12.0, 16.0, 20.0, 24.0, 28.0)
+    span_width: int = 64
+    span_positive: float = 0.7
+    span_negative: float = 0.3
+    span_sampled: int = 64
+    span_nms: float = 0.8
+    span_score: float = 0.05
+    spans: int = 8
+    train_spans: int = 1
+    span_match: float = 0.5
+    clock: str = "tube"
+    proposal_epochs: int = 4
+
+    width: int = 64
+    convolutions: int = 1
+    factorised: bool = True
+    branches: str = "both"
+    order: int = 4
+    anchors: int = 6
+    segment: int = 6
+    position: int = 0
+    positive: float = 0.5
+    negative: float = 0.3
+    best_anchor: bool = True
+    sampled: int = 64
+
+    epsilon: float = 0.8
+    alpha: float = 0.25
+    selection: str = "learned"
+    refined: int = 6
+    box_positive: float = 0.5
+    box_negative: float = 0.3
+    box_score: float = 0.05
+    sigma: float = 0.8
+    interpolation: str = "spline"
+
+    tube_score: float = 0.02
+    considered: int = 40
+    tube_nms: float = 0.2
+    suppression: str = "class"
+    most: int = 3
+    most_in: str = "proposal"
+
+    span_weight: float = 1.0
+    class_weight: float = 1.0
+    tube_weight: float = 1.0
+    key_weight: float = 1.0
+    box_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise FormatError(
+                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
+                )
+        for names, least in _LEAST.items():
+            for name in names:
+                if not getattr(self, name) >= least:
+                    raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {least} or more")
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give a number from 0 to 1")
+        for pair in (("span_negative", "span_positive"), ("negative", "positive")):
+            if getattr(self, pair[0]) > getattr(self, pair[1]):
+                raise FormatError(f"{pair[0]} is above {pair[1]}", remedy="give the smaller one first")
+        if not self.span_lengths or any(not 0 < length < math.inf for length in self.span_lengths):
+            raise FormatError(f"span_lengths {self.span_lengths}", remedy="give lengths above 0, in frames")
+        if self.length % self.time_stride or min(self.size) < self.space_stride:
+            raise FormatError(
+                f"{self.length} frames of {self.size} pixels",
+                remedy=f"frames in multiples of {self.time_stride}, sides of {self.space_stride} or more",
+            )
+
+    @property
+    def time_stride(self) -> int:
+        """Frames that one step of the features stands for."""
+        return 8 if self.backbone == "i3d" else 1
+
+    @property
+    def space_stride(self) -> int:
+        """Pixels that one cell of the features stands for."""
+        return 32 if self.backbone == "i3d" else 8
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return 3 if self.stream == "rgb" else 5
+
+    @property
+    def refines(self) -> bool:
+        """Whether there is a refinement at all."""
+        return self.selection != "none"
+
+    @classmethod
+    def smoke(cls) -> CfadConfig:
+        """16 frames of 48 x 48 pixels, six samples, few channels: seconds on a CPU."""
+        return cls(
+            pretrained="smoke",
+            size=(48, 48),
+            length=16,
+            samples=6,
+            span_lengths=(6.0, 10.0, 14.0),
+            span_width=16,
+            spans=4,
+            proposal_epochs=2,
+            width=16,
+            order=2,
+            sampled=32,
+            refined=3,
+            considered=20,
+        )
+
+    @classmethod
+    def lesson(cls) -> CfadConfig:
+        """32 frames of 64 x 64 pixels on kept features of a frozen backbone that sees both streams."""
+        return cls(stream="early")
+
+    @classmethod
+    def paper(cls) -> CfadConfig:
+        """UCF101-24: I3D to Mixed_5b end to end, T = 96, N = 16, k = 4, K = 6, sigma = .8 (Sec. 4).
+
+        The paper's figures: video-mAP 79.4 / 76.7 / 62.7 / 25.5 at .2 / .3 / .5 / .5:.95 from RGB, with
+        flow 81.6 / 78.1 / 64.6 / 26.7; 7.6 ms a frame. It starts from Kinetics-600 weights; those that are
+        published for PyTorch are of Kinetics-400. For JHMDB-21 and UCFSports: length 32, samples 6 and 8,
+        order 2, trimmed.
+        """
+        return cls(
+            backbone="i3d",
+            pretrained="",
+            frozen=False,
+            size=(224, 224),
+            length=96,
+            span_lengths=(16.0, 24.0, 32.0, 48.0, 64.0, 80.0, 96.0),
+            span_width=512,
+            proposal_epochs=5,
+            width=512,
+            convolutions=2,
+            factorised=False,
+            refined=0,
+        )
+
+
+_LEAST: dict[tuple[str, ...], float] = {
+    ("length", "samples"): 2,
+    ("span_sampled", "spans", "span_width", "width", "convolutions", "anchors", "segment"): 1,
+    ("sampled", "considered", "most"): 1,
+    ("train_spans", "proposal_epochs", "order", "refined", "sigma", "epsilon"): 0,
+    ("span_weight", "class_weight", "tube_weight", "key_weight", "box_weight"): 0,
+}
+_SHARES = (
+    *("span_positive", "span_negative", "span_nms", "span_score", "span_match"),
+    *("positive", "negative", "alpha", "box_positive", "box_negative", "box_score", "tube_score", "tube_nms"),
+)
+
+SCHEDULES: dict[str, TrainConfig] = {
+    "smoke": TrainConfig(steps=8, batch=2, lr=2e-3, clip_norm=5.0, checkpoint_every=8),
+    "lesson": TrainConfig(steps=600, batch=4, lr=2e-3, warm_up=20, clip_norm=5.0, checkpoint_every=300),
+    "paper": TrainConfig(
+        epochs=25,
+        batch=8,
+        optimiser="sgd",
+        lr=1e-3,
+        lr_factors=(("backbone", 0.1),),
+        warm_up=100,
+        clip_norm=10.0,
+        checkpoint_every=500,
+    ),
+}
+"""Profile -> how it is trained; of ``paper`` SGD and the batch of 8 are the paper's, the rest is ours."""
+
+
+def schedule(profile: str = "lesson") -> TrainConfig:
+    """Return how a profile is trained. raises: FormatError for an unknown one
+
+    >>> schedule("paper").optimiser, schedule("paper").batch
+    ('sgd', 8)
+    """
+    if profile not in SCHEDULES:
+        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
+    return SCHEDULES[profile]
