@@ -101,7 +101,7 @@ class SpaceTimeHead(nn.Module):
     def __init__(self, config: CfadConfig, in_channels: int) -> None:
         super().__init__()
         widths = [in_channels] + [config.width] * config.convolutions
-        self.everywhere = NonLocal(in_channels, dims=3)
+        self.everywhere = NonLocal(in_channels, dims=3, pool=config.pool)
         self.convs = nn.Sequential(*(SpaceTimeConv(a, b, config.factorised) for a, b in pairwise(widths)))
 
     def forward(self, maps: Tensor) -> Tensor:

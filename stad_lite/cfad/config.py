@@ -56,6 +56,7 @@ class CfadConfig:
     Coarse module (Sec. 3.2):
     width: channels of its convolutions (ours)
     convolutions: 3-D convolutions behind the non-local block of each branch (ours)
+    pool: cells along each side that the non-local block looks at as one (ours, for a CPU)
     factorised: a 3-D convolution is one in space, then one in time (ours, for a CPU)
     branches: ``both``, or the ``direct`` or the ``difference`` branch alone
     order: k, of the polynomials (Table 1)
@@ -116,6 +117,7 @@ class CfadConfig:
 
     width: int = 64
     convolutions: int = 1
+    pool: int = 2
     factorised: bool = True
     branches: str = "both"
     order: int = 4
@@ -238,6 +240,7 @@ class CfadConfig:
             proposal_epochs=5,
             width=512,
             convolutions=2,
+            pool=1,
             factorised=False,
             refined=0,
         )
@@ -245,7 +248,7 @@ class CfadConfig:
 
 _LEAST: dict[tuple[str, ...], float] = {
     ("length", "samples"): 2,
-    ("span_sampled", "spans", "span_width", "width", "convolutions", "anchors", "segment"): 1,
+    ("span_sampled", "spans", "span_width", "width", "convolutions", "pool", "anchors", "segment"): 1,
     ("sampled", "considered", "most"): 1,
     ("train_spans", "proposal_epochs", "order", "refined", "sigma", "epsilon"): 0,
     ("span_weight", "class_weight", "tube_weight", "key_weight", "box_weight"): 0,
