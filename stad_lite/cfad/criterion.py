@@ -73,7 +73,7 @@ def truths_of(batch: dict[str, Tensor]) -> list[Truth]:
 
 
 def training_spans(logits: Tensor, offsets: Tensor, truths: Sequence[Truth], config: CfadConfig) -> Spans:
-    """Return the true spans and the best proposals of every video."""
+    """Return the true spans and the best proposals of every video; where none has any, one whole video."""
     item, span, own = [], [], []
     for i, truth in enumerate(truths):
         proposed = propose(logits[i], offsets[i], config, config.train_spans)[0]
@@ -81,6 +81,8 @@ def training_spans(logits: Tensor, offsets: Tensor, truths: Sequence[Truth], con
         item += [i] * (len(truth.spans) + len(proposed))
         own += [*range(len(truth.spans)), *[-1] * len(proposed)]
     device = logits.device
+    if not item:
+        span, item, own = [logits.new_tensor([[0.0, config.length]])], [0], [-1]
     return Spans(
         torch.tensor(item, device=device).long(), torch.cat(span), torch.tensor(own, device=device).long()
     )
@@ -105,8 +107,6 @@ def coarse_losses(
         labels.append(found.label)
         wanted.append(target)
         matched += [tubes[number] for number in found.truth[positive].tolist()]
-    if not labels:
-        return {"class": coarse.logits.sum() * 0, "tube": coarse.theta.sum() * 0}
     label, target = torch.stack(labels), torch.stack(wanted)
     drawn, positive = draw(label, config.sampled), label == POSITIVE
     entropy = F.cross_entropy(coarse.logits[drawn].float(), target[drawn])
@@ -161,8 +161,6 @@ def box_losses(
         there = (truth.spans[:, 0] <= frame) & (frame < truth.spans[:, 1])
         boxes, labels = truth.boxes[there, frame], truth.labels[there]
         found.append(box_targets(anchors, boxes, labels, network.classes, config))
-    if not found:
-        return {"box_class": logits.sum() * 0, "box_shift": offsets.sum() * 0}
     label, wanted, shift = (torch.stack(column) for column in zip(*found, strict=True))
     taken, positive = draw(label, config.sampled), label == POSITIVE
     number = taken.sum().clamp(min=1)

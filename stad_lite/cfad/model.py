@@ -8,6 +8,7 @@ decoding  ``decoding``
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -49,7 +50,7 @@ class CfadNetwork(nn.Module):
         self.proposals = SpanNetwork(config, channels)
         self.coarse = CoarseModule(config, channels, classes)
         self.refine = RefineModule(config, channels, classes)
-        shares = torch.linspace(0.2, 0.6, config.anchors).tolist()
+        shares = np.linspace(0.2, 0.6, config.anchors).tolist()
         self.register_buffer("sizes", torch.as_tensor(ratio_sizes(shares, [1.6])).float() * min(config.size))
 
     def maps(self, frames: Tensor) -> Tensor:

@@ -1,0 +1,44 @@
+"""Settings: what cannot be, and what the profiles say."""
+
+import pytest
+
+from stad_lite.cfad.config import CHOICES, SCHEDULES, CfadConfig, schedule
+from stad_lite.errors import FormatError
+from tests.cfad.cases import tiny
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_words_are_known(name):
+    with pytest.raises(FormatError, match=f"{name} 'else' is unknown; choose from {CHOICES[name][0]}"):
+        tiny(**{name: "else"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"samples": 1}, "samples is 1; give 2 or more"),
+        ({"spans": 0}, "spans is 0"),
+        ({"sigma": -0.1}, "sigma is -0.1"),
+        ({"sigma": float("nan")}, "sigma is nan"),
+        ({"order": -1}, "order is -1"),
+        ({"alpha": 1.5}, "alpha is 1.5; give a number from 0 to 1"),
+        ({"negative": 0.6}, "negative is above positive"),
+        ({"box_negative": 0.6}, "box_negative is above box_positive"),
+        ({"span_lengths": ()}, "give lengths above 0"),
+        ({"span_lengths": (4.0, 0.0)}, "give lengths above 0"),
+        ({"backbone": "i3d", "length": 20, "size": (64, 64)}, "frames in multiples of 8"),
+        ({"size": (4, 48)}, "sides of 8 or more"),
+    ],
+)
+def test_what_cannot_be_is_refused(settings, problem):
+    with pytest.raises(FormatError) as caught:
+        tiny(**settings)
+    assert problem in str(caught.value)
+
+
+def test_profiles_have_schedules():
+    assert set(SCHEDULES) == {"smoke", "lesson", "paper"}
+    assert schedule("paper").optimiser == "sgd" and schedule("paper").batch == 8  # CFAD Sec. 4.1
+    with pytest.raises(FormatError, match="no profile 'large'"):
+        schedule("large")
+    assert CfadConfig.paper().epsilon == 0.8 and CfadConfig.paper().tube_nms == 0.2
