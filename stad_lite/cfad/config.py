@@ -224,10 +224,10 @@ class CfadConfig:
     def paper(cls) -> CfadConfig:
         """UCF101-24: I3D to Mixed_5b end to end, T = 96, N = 16, k = 4, K = 6, sigma = .8 (Sec. 4).
 
-        79,811,148 parameters for 24 classes. The paper's figures: video-mAP 79.4 / 76.7 / 62.7 / 25.5 at .2 / .3 / .5 / .5:.95 from RGB, with
-        flow 81.6 / 78.1 / 64.6 / 26.7; 7.6 ms a frame. It starts from Kinetics-600 weights; those that are
-        published for PyTorch are of Kinetics-400. For JHMDB-21 and UCFSports: length 32, samples 6 and 8,
-        order 2, trimmed.
+        79,811,148 parameters for 24 classes. The paper's figures: video-mAP 79.4 / 76.7 / 62.7 / 25.5 at
+        .2 / .3 / .5 / .5:.95 from RGB, with flow 81.6 / 78.1 / 64.6 / 26.7; 7.6 ms a frame. It starts from
+        Kinetics-600 weights; those that are published for PyTorch are of Kinetics-400. For JHMDB-21 and
+        UCFSports: length 32, samples 6 and 8, order 2, trimmed.
         """
         return cls(
             backbone="i3d",
