@@ -17,6 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "branches": ("both", "direct", "difference"),
     "clock": ("tube", "span"),
     "selection": ("learned", "uniform", "random", "all", "none"),
+    "through": ("all", "keys"),
     "interpolation": ("spline", "linear"),
     "most_in": ("proposal", "video"),
     "suppression": ("class", "all"),
@@ -76,6 +77,8 @@ class CfadConfig:
     box_positive, box_negative: IoU from which an anchor is positive, below which negative (ours)
     box_score: a box proposal needs this score (ours)
     sigma: reach of the search area in widths and heights of the coarse box (Eq. 7)
+    through: the tube is interpolated through the boxes at ``all`` samples, refined and coarse (Sec. 3.3 to
+        the letter), or at the ``keys`` and the ends of the span alone, as the labels of Eq. 5 rebuild it
     interpolation: ``spline`` (the paper's, piece-wise cubic) or ``linear``
 
     Tubes (Sec. 4.1):
@@ -137,6 +140,7 @@ class CfadConfig:
     box_negative: float = 0.3
     box_score: float = 0.05
     sigma: float = 0.8
+    through: str = "all"
     interpolation: str = "spline"
 
     tube_score: float = 0.02

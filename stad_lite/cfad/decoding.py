@@ -217,10 +217,24 @@ def final_tube(
     if refined is None:
         boxes = tubes.at(row, (at - span[0]) / max(span[1] - span[0] - 1, 1))
     else:
-        times, first = np.unique(refined.times, return_index=True)
-        boxes = interpolate(times, refined.boxes[first], at, config.interpolation)
+        knots = knots_of(refined, config)
+        boxes = interpolate(refined.times[knots], refined.boxes[knots], at, config.interpolation)
         score = joined_score(score, refined.box_scores)
     return Tube(int(frames[0]), tidy(boxes, config.size), classes[tubes.labels[row]], score)
+
+
+def knots_of(refined: Refined, config: CfadConfig) -> np.ndarray:
+    """Return the samples whose boxes a tube goes through, rising in time; of several of one time a key."""
+    count = len(refined.times)
+    wanted = np.zeros(count, dtype=int)
+    wanted[[0, -1]] = 1
+    if config.through == "all":
+        wanted[:] = 1
+    wanted[refined.keys] = 2
+    order = np.lexsort((-wanted, refined.times))
+    order = order[wanted[order] > 0]
+    _, first = np.unique(refined.times[order], return_index=True)
+    return order[first]
 
 
 def covered(span: np.ndarray, count: int, length: int) -> np.ndarray:

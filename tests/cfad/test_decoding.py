@@ -19,6 +19,7 @@ from stad_lite.cfad.decoding import (
     final_tube,
     find_tubes,
     frame_boxes,
+    knots_of,
     refine_tubes,
     suppress_tubes,
     tidy,
@@ -151,6 +152,19 @@ def test_the_tube_goes_through_all_its_boxes_exactly(interpolation):
     assert (tube.start, len(tube)) == (3, 10)
     np.testing.assert_allclose(tube.boxes[[0, 3, 6, 9]], boxes, atol=1e-9)
     assert tube.score == pytest.approx((tubes.scores[0] + 0.5) / 2)
+
+
+def test_the_tube_goes_through_all_samples_or_through_keys_and_ends():
+    times, boxes = np.array([3.0, 6.0, 9.0, 12.0]), random_tubes(1, 3).at(0, np.linspace(0, 1, 4))
+    refined = Refined(times, boxes, np.array([2]), np.array([0.4]))
+    assert knots_of(refined, tiny(through="all")).tolist() == [0, 1, 2, 3]
+    assert knots_of(refined, tiny(through="keys")).tolist() == [0, 2, 3]
+    tubes = replace(random_tubes(1, 0), spans=np.array([[3.0, 13.0]]))
+    tube = final_tube(tubes, 0, refined, 16, CLASSES, tiny(samples=4, through="keys", interpolation="linear"))
+    np.testing.assert_allclose(tube.boxes[[0, 6, 9]], boxes[[0, 2, 3]], atol=1e-9)
+    np.testing.assert_allclose(tube.boxes[3], (boxes[0] + boxes[2]) / 2, atol=1e-9)
+    still = Refined(np.full(4, 5.0), boxes, np.array([2]), np.array([0.4]))
+    assert knots_of(still, tiny()).tolist() == [2]  # one frame: the refined box
 
 
 def test_without_refinement_the_tube_is_its_polynomial():

@@ -123,6 +123,13 @@ def test_the_best_score_inside_wins_and_suppression_changes_nothing():
         assert inside[int(kept[0])] == winner
 
 
+def test_a_proposal_with_too_low_a_score_is_none():
+    coarse, box = torch.tensor([[10.0, 20, 20, 40]]), torch.tensor([[[11.0, 21, 21, 41]]])
+    for score, found in ((0.3, True), (0.29, False)):
+        boxes, best = replace_boxes(coarse, box, torch.tensor([[score]]), tiny(box_score=0.3))
+        assert boxes.tolist() == (box[0] if found else coarse).tolist() and (float(best) >= 0) is found
+
+
 def test_scores_are_averaged_over_what_was_found():
     assert joined_score(0.6, np.array([0.2, 0.4])) == pytest.approx(0.45)
     assert joined_score(0.6, np.array([0.2, -1.0])) == pytest.approx(0.4)
