@@ -69,3 +69,13 @@ def test_a_right_answer_costs_nothing_and_a_wrong_one_something():
     assert float(score) > 5 and float(shift) > 0.1
     score, shift = span_losses(-right[None].abs(), offsets[None], [truth[:0]], config)
     assert float(score) < 1e-6 and float(shift) == 0
+
+
+def test_a_truth_that_no_anchor_fits_has_its_best_one():
+    config = tiny(span_lengths=(4.0,), span_positive=0.9)
+    anchors, truth = span_anchors(config), torch.tensor([[3.0, 13.0]])
+    best = segments.iou(anchors, truth)
+    assert best.max() < config.span_positive
+    sure = torch.where(best == best.max(), 20.0, -20.0)
+    assert float(span_losses(sure[None], encode_spans(truth, anchors)[None], [truth], config)[0]) < 1e-6
+    assert float(span_losses(-sure[None].abs(), torch.zeros(1, len(anchors), 2), [truth], config)[0]) > 0.3
