@@ -13,6 +13,9 @@ from stad_lite.cfad.config import CfadConfig
 from stad_lite.nets.blocks import NonLocal, temporal_difference
 from stad_lite.nets.layers import CONVS, norm_layer
 
+PRIOR = 2.0
+"""First logit of the background, and of no box (ours)."""
+
 
 class Coarse(NamedTuple):
     """Raw outputs of m spans, in the order of ``model.CfadNetwork.anchors``.
@@ -72,10 +75,19 @@ class SpaceTimeConv(nn.Module):
     """A 3 x 3 x 3 convolution, group norm, ReLU; factorised into 3 x 3 in space, then 3 in time.
 
     stride: in space
+    shortcut: what goes in is added to what comes out, where their channels agree
     """
 
-    def __init__(self, in_channels: int, channels: int, factorised: bool = True, stride: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        factorised: bool = True,
+        stride: int = 1,
+        shortcut: bool = False,
+    ) -> None:
         super().__init__()
+        self.shortcut = shortcut and in_channels == channels and stride == 1
         self.factorised = factorised
         if factorised:
             self.space = CONVS[2](in_channels, channels, 3, stride, 1, bias=False)
@@ -86,13 +98,19 @@ class SpaceTimeConv(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return (m, channels, t, h', w') of maps (m, in_channels, t, h, w)."""
+        found = torch.relu(self.norm(self.convolved(maps)))
+        return maps + found if self.shortcut else found
+
+    def convolved(self, maps: Tensor) -> Tensor:
+        """Return what the convolution alone makes of the maps."""
         if not self.factorised:
-            return torch.relu(self.norm(self.whole(maps)))
+            found: Tensor = self.whole(maps)
+            return found
         count = len(maps)
         maps = self.space(rearrange(maps, "m c t h w -> (m t) c h w"))
         height = maps.shape[2]
         maps = self.time(rearrange(maps, "(m t) c h w -> m c t (h w)", m=count))
-        return torch.relu(self.norm(rearrange(maps, "m c t (h w) -> m c t h w", h=height)))
+        return rearrange(maps, "m c t (h w) -> m c t h w", h=height)
 
 
 class SpaceTimeHead(nn.Module):
@@ -102,7 +120,8 @@ class SpaceTimeHead(nn.Module):
         super().__init__()
         widths = [in_channels] + [config.width] * config.convolutions
         self.everywhere = NonLocal(in_channels, dims=3, pool=config.pool)
-        self.convs = nn.Sequential(*(SpaceTimeConv(a, b, config.factorised) for a, b in pairwise(widths)))
+        kind = {"factorised": config.factorised, "shortcut": config.shortcut}
+        self.convs = nn.Sequential(*(SpaceTimeConv(a, b, **kind) for a, b in pairwise(widths)))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return (m, width, t, h, w) of maps (m, in_channels, t, h, w)."""
@@ -127,7 +146,10 @@ class CoarseModule(nn.Module):
         self.heads = nn.ModuleDict({name: SpaceTimeHead(config, in_channels) for name in names})
         self.classify = nn.Conv2d(config.width, config.anchors * (classes + 1), 1)
         self.shape = nn.Conv2d(config.width, config.anchors * (config.order + 1) * 4, 1)
-        start_small(self.classify, self.shape)
+        start_small(self.shape)
+        # Where nothing is seen there is background. Began all classes alike, the easy way out would be to
+        # mark actors by silence, and what is silent after a ReLU cannot learn its class.
+        self.classify.bias = nn.Parameter(torch.tensor([0.0] * classes + [PRIOR]).repeat(config.anchors))
 
     def pooled(self, features: Tensor) -> Tensor:
         """Return the map (m, width, h, w) of sampled features (m, c, N, h, w)."""

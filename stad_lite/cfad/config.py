@@ -57,6 +57,7 @@ class CfadConfig:
     Coarse module (Sec. 3.2):
     width: channels of its convolutions (ours)
     convolutions: 3-D convolutions behind the non-local block of each branch (ours)
+    shortcut: past each of them, where the channels agree (ours, for a short training)
     pool: cells along each side that the non-local block looks at as one (ours, for a CPU)
     factorised: a 3-D convolution is one in space, then one in time (ours, for a CPU)
     branches: ``both``, or the ``direct`` or the ``difference`` branch alone
@@ -120,6 +121,7 @@ class CfadConfig:
 
     width: int = 64
     convolutions: int = 1
+    shortcut: bool = True
     pool: int = 2
     factorised: bool = True
     branches: str = "both"
@@ -222,7 +224,7 @@ class CfadConfig:
     @classmethod
     def lesson(cls) -> CfadConfig:
         """32 frames of 64 x 64 pixels on kept features of a frozen backbone that sees both streams."""
-        return cls(stream="early")
+        return cls(stream="early", proposal_epochs=1, sampled=20, alpha=0.15, class_weight=2.0)
 
     @classmethod
     def paper(cls) -> CfadConfig:
@@ -244,6 +246,7 @@ class CfadConfig:
             proposal_epochs=5,
             width=512,
             convolutions=2,
+            shortcut=False,
             pool=1,
             factorised=False,
             refined=0,
@@ -270,7 +273,7 @@ _SHARES = (
 
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=8, batch=2, lr=2e-3, clip_norm=5.0, checkpoint_every=8),
-    "lesson": TrainConfig(steps=600, batch=4, lr=2e-3, warm_up=20, clip_norm=5.0, checkpoint_every=300),
+    "lesson": TrainConfig(steps=600, batch=4, lr=1e-3, warm_up=20, clip_norm=5.0, checkpoint_every=300),
     "paper": TrainConfig(
         epochs=25,
         batch=8,

@@ -11,6 +11,7 @@ from einops import rearrange, reduce
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
+from stad_lite.cfad.coarse import PRIOR
 from stad_lite.cfad.config import CfadConfig
 from stad_lite.cfad.keyframes import random_keys, stamps, uniform_keys
 from stad_lite.cfad.labeller import label_tubes
@@ -33,6 +34,10 @@ class RefineModule(nn.Module):
         widths = [in_channels, config.width, config.width]
         self.convs = nn.Sequential(*(ConvNorm(a, b, 3, padding=1, norm="group") for a, b in pairwise(widths)))
         self.rpn = RPNHead(config.width, config.anchors, classes=classes)
+        for conv in (*self.rpn.conv, self.rpn.scores):  # small first weights are too slow for classes
+            conv.reset_parameters()
+        # as in the coarse module: silence is no box
+        self.rpn.scores.bias = nn.Parameter(torch.full((config.anchors * classes,), -PRIOR))
 
     def importance(self, features: Tensor) -> Tensor:
         """Return the logit (m, N) of each sample's importance: space is pooled, then the hourglass in time.

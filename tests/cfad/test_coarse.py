@@ -85,3 +85,19 @@ def test_a_factorised_convolution_is_one_in_space_then_one_in_time():
     whole = torch.nn.functional.conv3d(whole, conv.time.weight[..., None], padding=(1, 0, 0))
     torch.testing.assert_close(conv(maps), torch.relu(conv.norm(whole)))
     assert SpaceTimeConv(3, 8, factorised=False, stride=2)(maps).shape == (2, 8, 5, 3, 4)
+
+
+def test_silence_is_background_and_a_shortcut_lets_features_by():
+    one = CoarseModule(tiny(), 16, classes=3)
+    chances = torch.nn.functional.conv2d(torch.zeros(1, 16, 1, 1), one.classify.weight, one.classify.bias)
+    assert (chances.reshape(6, 4).argmax(1) == 3).all()
+    torch.manual_seed(0)
+    maps, past = torch.randn(2, 8, 5, 6, 7), SpaceTimeConv(8, 8, shortcut=True)
+    torch.testing.assert_close(past(maps), maps + torch.relu(past.norm(past.convolved(maps))))
+    assert SpaceTimeConv(8, 16, shortcut=True)(maps).shape == (
+        2,
+        16,
+        5,
+        6,
+        7,
+    )  # channels differ: there is none
