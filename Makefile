@@ -93,7 +93,7 @@ shaken: $(READY)  ## chapters, tests and doctests with the last bits of every su
 	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 \
 	  $(if $(OTHER_BLAS),OPENBLAS_CORETYPE=$(OTHER_BLAS)) $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
 	@echo "== tests and doctests shaken"
-	@STAD_SHAKE=1 $(BIN)/python -m pytest tests -m "not browser and not slow" $(SHARED) $(ARGS)
+	@STAD_SHAKE=1 $(BIN)/python -m pytest tests -m "not browser and not slow and not processes" $(SHARED) $(ARGS)
 	@STAD_SHAKE=1 $(BIN)/python -m pytest --doctest-modules stad_lite -q $(SHARED)
 
 machine: $(READY)  ## say on what this runs

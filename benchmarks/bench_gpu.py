@@ -22,10 +22,10 @@ from torch import Tensor
 
 from benchmarks import bench_sp_tad, bench_step
 from benchmarks.measure import origin, report
+from stad_lite.catalogue import ENTRIES, find
 from stad_lite.errors import StadError
 from stad_lite.nets.i3d import I3D
 from stad_lite.schedule import TrainConfig
-from stad_lite.systems import SYSTEMS, find
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.examples import CLASSES, Alone, Noise
 from stad_lite.training.loop import fit
@@ -224,7 +224,7 @@ def training(device: torch.device, sizes: Sizes) -> dict[str, Any]:
     )  # fmt: skip
     found = {f"I3D, {' x '.join(map(str, clips.shape))}": _costs(costs)}
     del alone, net
-    for name in SYSTEMS:
+    for name in ENTRIES:
         try:
             found[f"{name}, {sizes.profile}"] = _system(name, device, sizes)
         except (torch.OutOfMemoryError, StadError) as error:
@@ -233,7 +233,7 @@ def training(device: torch.device, sizes: Sizes) -> dict[str, Any]:
 
 
 def _system(name: str, device: torch.device, sizes: Sizes) -> dict[str, Any]:
-    entry = SYSTEMS[name]
+    entry = ENTRIES[name]
     config, train = entry.config(sizes.profile), entry.schedule(sizes.profile)
     items = train.batch if device.type == "cuda" else 1
     seed_all(0)
@@ -312,7 +312,7 @@ def losses(devices: Sequence[str], steps: int, run: Path) -> list[float]:
             fit(system, data, train, run, device=device, collate=entry.collate, say=lambda _: None)
         except _Stopped:
             continue
-    lines = (run / "metrics.jsonl").read_text().splitlines()
+    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     return [float(json.loads(line)["loss"]) for line in lines]
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -23,7 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from benchmarks.measure import report
+from benchmarks.measure import largest_memory, report
 from stad_lite.data.ucf101_24 import CLASSES
 from stad_lite.metrics import evaluate
 from stad_lite.records import (
@@ -188,9 +187,9 @@ def memory() -> dict[str, Any]:
     random = np.random.default_rng(2)
     truth = make_truth(random)
     predictions = make_frames(random, truth, per_frame=63)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    before = largest_memory() / 2**30
     seconds, result = timed(lambda: evaluate(truth, predictions, "frame-map", 0.5), repeat=1)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = largest_memory() / 2**30
     return {
         "detections": result.num_predictions,
         "cpu_seconds": round(seconds, 2),
@@ -210,7 +209,7 @@ def main() -> None:
         return
     # in a process of its own, so that the peak is that of this alone
     command = [sys.executable, "-m", "benchmarks.bench_metrics", "--memory"]
-    large = subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    large = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=REPOSITORY)
     report({"compare": compare(), "scale": scale(), "memory": json.loads(large.stdout)}, arguments.json)
 
 

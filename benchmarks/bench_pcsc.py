@@ -20,10 +20,11 @@ import torch
 from benchmarks.full_size import cut, once
 from benchmarks.measure import compare_parts, origin, report_parts
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
-from stad_lite.pcsc import pipeline
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import MESSAGES, PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS
-from stad_lite.pcsc.model import PCSCSystem, decode, output_after
+from stad_lite.pcsc.model import decode, output_after
+from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.training.examples import CLASSES, Noise
 from stad_lite.training.profile import hardware, parameters
 

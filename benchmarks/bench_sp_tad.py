@@ -21,11 +21,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.measure import cpu_seconds, origin, report, wall_seconds
-from stad_lite.sp_tad import pipeline
+from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.criterion import make_truth, match
 from stad_lite.sp_tad.interaction import GlobalAttention, Levels, SparseInteraction, segment_features
-from stad_lite.sp_tad.windows import Found, Window, timeline
+from stad_lite.sp_tad.windows import FoundSegments, Window, merged, timeline
 from stad_lite.training import optimisers
 from stad_lite.training.profile import hardware, operations, timed
 
@@ -240,7 +240,7 @@ class EndToEnd:
         self.line = timeline("video", num_frames=10 * config.window, fps=10.0)
 
     @torch.no_grad()
-    def found(self, frames: Tensor) -> list[Found]:
+    def found(self, frames: Tensor) -> list[FoundSegments]:
         """Return what the network finds in windows that follow one another.
 
         frames: (b, 3, t, h, w) uint8
@@ -264,7 +264,7 @@ class EndToEnd:
 
     def __call__(self, frames: Tensor) -> Any:
         """Return the segments of a video that holds these windows."""
-        return pipeline.merged({"video": self.found(frames)}, {"video": self.line}, self.system)
+        return merged({"video": self.found(frames)}, {"video": self.line}, self.system)
 
 
 def end_to_end(sizes: Sizes, device: torch.device, small: bool = False) -> dict[str, Any]:

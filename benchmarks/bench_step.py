@@ -23,10 +23,11 @@ from torch import Tensor
 from benchmarks.full_size import cut, once
 from benchmarks.measure import compare_parts, origin, report_parts, wall_seconds
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import decode, dense
-from stad_lite.step.pipeline import StepSystem
+from stad_lite.step.system import StepSystem
+from stad_lite.systems.detect import BATCH
 from stad_lite.training.examples import CLASSES, Noise
 from stad_lite.training.profile import hardware, operations
 
@@ -179,7 +180,7 @@ class EndToEnd:
         starts = torch.arange(0, len(maps) - clip + 1, self.stride)
         places = torch.arange(-reach * clip, (reach + 1) * clip)
         numbers = (starts[:, None] + places).clamp(0, len(maps) - 1).to(maps.device)
-        return [self.network(maps[some])[-1] for some in numbers.split(pipeline.BATCH)]
+        return [self.network(maps[some])[-1] for some in numbers.split(BATCH)]
 
     def decoding(self, answers: Sequence[Any]) -> list[Any]:
         """Return the detections of every clip."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import cpu_seconds, report
+from benchmarks.measure import cpu_seconds, largest_memory, report
 from stad_lite.data import clips, transforms, video
 from stad_lite.data.location import find_data
 
@@ -109,8 +108,8 @@ def timed(batches: Iterator[Any], waits: list[float]) -> Iterator[Any]:
 def peak_megabytes() -> dict[str, float]:
     """Return the largest resident memory of this process and of its largest worker."""
     return {
-        "peak of the process, MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "peak of a worker, MB": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024),
+        "peak of the process, MB": round(largest_memory() / 2**20),
+        "peak of a worker, MB": round(largest_memory(workers=True) / 2**20),
     }
 
 

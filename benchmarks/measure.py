@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Hashable, Mapping
 from datetime import UTC, datetime
@@ -79,11 +80,22 @@ def compare_parts(
     return figures, seconds
 
 
+def largest_memory(workers: bool = False) -> int:
+    """Return the most resident memory that this process has had, or one of its workers, in bytes.
+
+    raises: ImportError on Windows
+    """
+    import resource
+
+    who = resource.RUSAGE_CHILDREN if workers else resource.RUSAGE_SELF
+    return resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def commit() -> str:
     """Return the commit that is checked out, with "+" where files differ from it; "unknown" outside git."""
     words = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
     try:
-        run = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+        run = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return run.stdout.strip()
@@ -105,7 +117,7 @@ def report(figures: dict[str, Any], path: str) -> None:
     text = json.dumps(figures, indent=1) + "\n"
     print(text, end="")
     if path:
-        Path(path).write_text(text)
+        Path(path).write_text(text, "utf-8", newline="\n")
 
 
 def report_parts(parts: dict[str, Any], path: str) -> None:
@@ -116,5 +128,5 @@ def report_parts(parts: dict[str, Any], path: str) -> None:
     print(json.dumps(parts, indent=1))
     if path:
         file = Path(path)
-        known = json.loads(file.read_text()) if file.is_file() else {}
-        file.write_text(json.dumps({**known, **parts}, indent=1) + "\n")
+        known = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        file.write_text(json.dumps({**known, **parts}, indent=1) + "\n", "utf-8", newline="\n")

@@ -71,7 +71,7 @@ def main() -> None:
             rounded = [float(f"{value:.7g}") for value in values.ravel()]
             cases.append({"aligned": aligned, "samples": samples, "size": [2, 3], "values": rounded})
     source = f"operator RoiAlign (opset 16, avg) of onnxruntime {onnxruntime.__version__}, CPU provider"
-    path.write_text(json.dumps({"source": source, "cases": cases}) + "\n")
+    path.write_text(json.dumps({"source": source, "cases": cases}) + "\n", "utf-8", newline="\n")
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def main() -> None:
     text = json.dumps(result, indent=1) + "\n"
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     part = arguments.out.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
+    part.write_text(text, encoding="utf-8", newline="\n")
     part.replace(arguments.out)
     print(text)
 

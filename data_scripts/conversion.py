@@ -209,7 +209,11 @@ def _place(clip: Path, name: str, plan: Plan) -> str:
             records.atomic_write(target, lambda stream: shutil.copyfileobj(source, stream))
     else:
         target.unlink(missing_ok=True)
-        target.symlink_to(clip.resolve())
+        try:
+            target.symlink_to(clip.resolve())
+        except OSError as error:  # Windows lets only some users make links
+            problem = f"no link can be made here ({error.strerror or error})"
+            raise StadError(problem, file=target, remedy="give --clips copy or --clips index") from None
     return target.relative_to(plan.out).as_posix()
 
 

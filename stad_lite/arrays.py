@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from stad_lite.errors import FormatError
+from stad_lite.errors import FormatError, NotFiniteError
 
 Array = Any
 """A numpy array or a torch tensor; functions return the kind they were given."""
+
+
+WEIGHTS = "look for NaN among the weights: train again from an earlier checkpoint at a lower rate"
+"""What to do where a network's own numbers are not finite."""
 
 
 def namespace(*arrays: Array) -> Any:
@@ -26,6 +30,13 @@ def namespace(*arrays: Array) -> Any:
     if torch is not None and any(isinstance(array, torch.Tensor) for array in arrays):
         return torch
     return np
+
+
+def as_numpy(tensor: Array) -> np.ndarray:
+    """Return a torch tensor as a numpy array, which has no bfloat16: that becomes float32."""
+    tensor = tensor.detach().cpu()
+    found: np.ndarray = (tensor.float() if tensor.dtype == namespace(tensor).bfloat16 else tensor).numpy()
+    return found
 
 
 def as_float(array: Array) -> Array:
@@ -54,6 +65,32 @@ def ratio(numerator: Array, denominator: Array) -> Array:
     return xp.where(empty, xp.zeros_like(denominator), numerator / safe)[()]
 
 
+def check_finite_frames(
+    what: str, video: str, frames: Sequence[int] | np.ndarray, *values: Array, remedy: str = WEIGHTS
+) -> None:
+    """Refuse NaN and infinities in what has a row for each of some frames.
+
+    A comparison with NaN is False, so that it would be left out in silence as a low score is.
+
+    what: the values are, such as "the flow"
+    frames: (n,) their numbers in the video
+    values: (n, ...) each; whole numbers are not looked at
+    raises: NotFiniteError with the video and the first frame
+
+    >>> check_finite_frames("the flow", "a", [7, 8], np.array([[1.0], [np.nan]]), remedy="estimate it again")
+    Traceback (most recent call last):
+    stad_lite.errors.NotFiniteError: video a, frame 8: the flow is not finite; estimate it again
+    """
+    for value in values:
+        xp = namespace(value)
+        if not (value.dtype.kind == "f" if xp is np else value.is_floating_point()):
+            continue
+        finite = xp.isfinite(value)
+        if not finite.all():
+            row = finite.reshape(len(value), -1).all(1).tolist().index(False)
+            raise NotFiniteError(f"{what} is not finite", video=video, frame=int(frames[row]), remedy=remedy)
+
+
 def suppress(
     items: Array, scores: Array, threshold: float, overlap: Callable[[Array, Array], Array]
 ) -> Array:
@@ -69,7 +106,7 @@ def suppress(
     """
     xp = namespace(items, scores)
     if xp is not np:
-        kept = suppress(items.detach().cpu().numpy(), scores.detach().cpu().numpy(), threshold, overlap)
+        kept = suppress(as_numpy(items), as_numpy(scores), threshold, overlap)
         return xp.as_tensor(kept, device=items.device)
     order = np.argsort(-as_float(scores), kind="stable")  # -1 of an unsigned type would be its largest
     items = as_float(items)[order]

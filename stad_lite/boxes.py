@@ -53,6 +53,31 @@ def iou(a: Array, b: Array) -> Array:
     return ratio(shared, area(a) + area(b) - shared)
 
 
+def mirrored(boxes: Array, width: float) -> Array:
+    """Return boxes as a mirror shows them.
+
+    boxes: (..., 4) xyxy pixels
+    width: of the frame in pixels
+
+    >>> mirrored(np.array([1.0, 2.0, 5.0, 6.0]), width=8).tolist()
+    [3.0, 2.0, 7.0, 6.0]
+    """
+    x1, y1, x2, y2 = (boxes[..., side] for side in range(4))
+    return namespace(boxes).stack([width - x2, y1, width - x1, y2], -1)
+
+
+def tubelet_iou(a: Array, b: Array) -> Array:
+    """Return the overlap of tubelets on the same frames: the mean of their boxes' IoU.
+
+    a, b: (..., t, 4) xyxy pixels
+    returns: (...) in [0, 1]
+
+    >>> float(tubelet_iou(np.array([[0., 0., 4., 4.], [0., 0., 4., 4.]]), np.array([[0., 0., 4., 2.]] * 2)))
+    0.5
+    """
+    return iou(a, b).mean(-1)
+
+
 def pairwise_iou(a: Array, b: Array) -> Array:
     """Return the overlap of every box of ``a`` with every box of ``b``.
 
@@ -84,11 +109,6 @@ def giou(a: Array, b: Array) -> Array:
     height = xp.maximum(a[..., 3], b[..., 3]) - xp.minimum(a[..., 1], b[..., 1])
     hull = width.clip(0) * height.clip(0)
     return ratio(shared, union) - ratio(hull - union, hull)
-
-
-def pairwise_giou(a: Array, b: Array) -> Array:
-    """Return the generalised IoU of every box of ``a`` (n, 4) with every box of ``b`` (m, 4): (n, m)."""
-    return giou(a[..., :, None, :], b[..., None, :, :])
 
 
 def clip(boxes: Array, width: float, height: float) -> Array:

@@ -7,20 +7,23 @@ RUN/system.json holds the system's name, its settings, its classes and its data;
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from stad_lite.catalogue import Entry, find
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.nets import published
+from stad_lite.nets.published import Weights
+from stad_lite.nets.weights import State
 from stad_lite.records import Predictions, atomic_write
 from stad_lite.schedule import TrainConfig, plain
 from stad_lite.settings import changed, from_plain
-from stad_lite.systems import System, find
 from stad_lite.training import checkpoint, distributed
 from stad_lite.training.loop import Run, fit
 
@@ -33,9 +36,10 @@ FINISHED = "finished.pt"
 class Spec:
     """All that decides a run.
 
-    system: name in ``systems.SYSTEMS``
+    system: name in ``catalogue.ENTRIES``
     profile: what the settings started from
     model, train, data: settings of the detector, of its training, and of what it is trained on
+    weights: where its networks begin
     classes: names, () as long as the data is not opened
     """
 
@@ -45,9 +49,10 @@ class Spec:
     train: TrainConfig
     data: DataConfig
     classes: tuple[str, ...] = ()
+    weights: Weights = field(default_factory=Weights)
 
     @property
-    def entry(self) -> System:
+    def entry(self) -> Entry:
         """Where the system's parts are."""
         return find(self.system)
 
@@ -55,22 +60,38 @@ class Spec:
 def make_spec(system: str, profile: str, texts: dict[str, str], **data: Any) -> Spec:
     """Return what a profile says, with some settings changed.
 
-    texts: "model.x", "train.x" or "data.x" -> word
+    texts: "model.x", "train.x", "data.x" or "weights.x" -> word; with "weights.random" all batch norms train
     data: fields of the data's settings, as values
     raises: FormatError for an unknown system, profile or key, and for a word that does not fit
     """
     entry = find(system)
-    train = entry.schedule(profile)
-    for given, other in (("steps", "epochs"), ("epochs", "steps")):
-        if f"train.{given}" in texts and f"train.{other}" not in texts:
-            texts = {**texts, f"train.{other}": "0"}  # the length is one of the two
-    spec = Spec(system, profile, entry.config(profile), train, replace(entry.data(profile), **data))
-    return with_texts(spec, texts)
+    given = replace(entry.data(profile), **data)
+    spec = Spec(system, profile, entry.config(profile), entry.schedule(profile), given)
+    spec = with_texts(spec, texts)
+    return replace(spec, model=spec.model.thawed()) if spec.weights.random else spec
+
+
+def pairs(words: Iterable[str]) -> dict[str, str]:
+    """Return ``KEY=VALUE`` words as a dictionary. raises: FormatError
+
+    >>> pairs(["train.lr=1e-3", "model.size=48,48"])
+    {'train.lr': '1e-3', 'model.size': '48,48'}
+    """
+    texts = {}
+    for word in words:
+        key, sign, value = word.partition("=")
+        if not sign:
+            raise FormatError(f"the setting {word!r} has no value", remedy="write KEY=VALUE")
+        texts[key.strip()] = value
+    return texts
 
 
 def with_texts(spec: Spec, texts: dict[str, str]) -> Spec:
     """Return a spec with settings changed by words (``make_spec``)."""
-    parts: dict[str, dict[str, str]] = {"model": {}, "train": {}, "data": {}}
+    for given, other in (("steps", "epochs"), ("epochs", "steps")):
+        if f"train.{given}" in texts and f"train.{other}" not in texts:
+            texts = {**texts, f"train.{other}": "0"}  # the length is one of the two
+    parts: dict[str, dict[str, str]] = {"model": {}, "train": {}, "data": {}, "weights": {}}
     for key, text in texts.items():
         part, _, rest = key.partition(".")
         if part not in parts or not rest:
@@ -93,8 +114,8 @@ def train(
     """Train a system as a spec says; the same call again goes on where it was stopped.
 
     run_dir, device, workers, say: as in ``training.fit``
-    raises: FormatError where the folder holds another run or the data has no truth, and what opening the
-        data, building the system and ``fit`` raise
+    raises: FormatError where the folder holds another run or the data has no truth, and what reading the
+        weights, opening the data, building the system and ``fit`` raise
     """
     run, entry = Path(run_dir), spec.entry
     with distributed.processes(device) as place:
@@ -103,18 +124,22 @@ def train(
             if distributed.rank() == 0:
                 say(f"{run} is finished: {done} of {done} steps are done")
             return Run(run, done, done)
+        states = _published(spec)
         source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
         _check_truth(source)
         if distributed.rank() == 0:
             for note in source.notes:
                 say(f"note: {note}")
-            _write(run, replace(spec, classes=source.classes))
         checkpoint.seed_all(spec.train.seed)
         system = distributed.first_alone(lambda: entry.build(spec.model, source.classes))
+        for line in published.fill(entry.trunks(system), states):
+            if distributed.rank() == 0:
+                say(line)
         system.network.to(place)
         data = entry.training_set(system, source)
-        if hasattr(data, "seed"):
-            data.seed = spec.train.seed
+        data.seed = spec.train.seed
+        if distributed.rank() == 0:  # not before the data has been found to fit
+            _write(run, replace(spec, classes=source.classes))
         done_run = fit(
             system, data, spec.train, run, device=device, workers=workers, collate=entry.collate, say=say
         )
@@ -175,6 +200,7 @@ def read_spec(run: Path) -> Spec:
             from_plain(TrainConfig, told["train"], "train"),
             from_plain(DataConfig, told["data"], "data"),
             tuple(told["classes"]),
+            from_plain(Weights, told.get("weights", {}), "weights"),
         )
     except StadError as error:
         raise error.at(file=path) from None
@@ -182,7 +208,7 @@ def read_spec(run: Path) -> Spec:
         raise FormatError(f"the run's description is damaged ({error})", file=path) from None
 
 
-def predict(system: Any, entry: System, source: VideoSource) -> Predictions:
+def predict(system: Any, entry: Entry, source: VideoSource) -> Predictions:
     """Return what a system finds in all videos, in the source's order; processes share the videos.
 
     returns: the same in every process
@@ -219,6 +245,16 @@ def _differing(earlier: Any, asked: Any, name: str = "") -> list[str]:
         parts = (_differing(earlier.get(k), asked.get(k), f"{name}.{k}" if name else k) for k in keys)
         return [key for part in parts for key in part]
     return [] if earlier == asked else [name]
+
+
+def _published(spec: Spec) -> dict[str, State]:
+    """The published weights that a run begins with, compared with its networks, which take no memory yet."""
+    with torch.device("meta"):
+        system = spec.entry.rebuild(spec.model, ("any",))
+    trunks = spec.entry.trunks(system)
+    return published.read(
+        system.network.train(), trunks, spec.weights, spec.profile == "paper", spec.data.name
+    )
 
 
 def _steps_done(run: Path, spec: Spec) -> int | None:

@@ -6,12 +6,9 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from stad_lite.errors import FormatError
-
-SCHEDULES = ("cosine", "step")
-OPTIMISERS = ("adamw", "adam", "sgd")
+from stad_lite.settings import AtLeastOne, Between, Count, Share, check, conflict
 
 
 @dataclass(frozen=True)
@@ -36,47 +33,33 @@ class TrainConfig:
     raises: FormatError
     """
 
-    steps: int = 0
-    epochs: float = 0
-    batch: int = 8
-    accumulation: int = 1
-    optimiser: str = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-4
-    lr_factors: tuple[tuple[str, float], ...] = ()
-    bias_factor: float = 1.0
+    steps: Count = 0
+    epochs: Annotated[int | float, Between(0, 10**6)] = 0  # as given: 2 and 2.0 have other hashes
+    batch: AtLeastOne = 8
+    accumulation: AtLeastOne = 1
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Share = 1e-3
+    weight_decay: Share = 1e-4
+    lr_factors: tuple[tuple[str, Annotated[float, Between(0, 1000)]], ...] = ()
+    bias_factor: Annotated[float, Between(0, 1000)] = 1.0
     decay_bias: bool = True
-    momentum: float = 0.9
-    schedule: str = "cosine"
-    drops: tuple[float, ...] = (2 / 3, 8 / 9)
-    drop: float = 0.1
-    warm_up: int = 0
-    clip_norm: float = 0.0
+    momentum: Share = 0.9
+    schedule: Literal["cosine", "step"] = "cosine"
+    drops: tuple[Share, ...] = (2 / 3, 8 / 9)
+    drop: Share = 0.1
+    warm_up: Count = 0
+    clip_norm: Annotated[float, Between(0, 10**6)] = 0.0
     amp: bool = False
-    seed: int = 0
-    checkpoint_every: int = 100
-    log_every: int = 10
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    checkpoint_every: AtLeastOne = 100
+    log_every: AtLeastOne = 10
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lr_factors", tuple((str(name), float(f)) for name, f in self.lr_factors))
-        if (self.steps > 0) == (self.epochs > 0) or self.steps < 0 or self.epochs < 0:
-            raise FormatError(
-                "the length of the run is not clear", remedy="give steps or epochs, one of them"
-            )
-        for name in ("batch", "accumulation", "checkpoint_every", "log_every"):
-            if getattr(self, name) < 1:
-                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give 1 or more")
-        for name, factor in (*self.lr_factors, ("bias_factor", self.bias_factor)):
-            if not 0 <= factor < math.inf:
-                raise FormatError(f"the rate's factor of {name} is {factor}", remedy="give 0 or more")
+        check(self)
+        if (self.steps > 0) == (self.epochs > 0):
+            raise conflict(self, "steps", "epochs", remedy="give one of them, and 0 for the other")
         if self.batch % self.accumulation:
-            problem = f"a batch of {self.batch} cannot be cut into {self.accumulation} equal parts"
-            raise FormatError(problem, remedy="change batch or accumulation")
-        for name, known in (("schedule", SCHEDULES), ("optimiser", OPTIMISERS)):
-            if getattr(self, name) not in known:
-                raise FormatError(
-                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
-                )
+            raise conflict(self, "batch", "accumulation", remedy="give a batch that has as many equal parts")
 
     def total_steps(self, items: int) -> int:
         """Return the updates of the whole run over a data set of so many items.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stad_lite.arrays import Array, as_float, namespace, ratio, suppress
+from stad_lite.arrays import Array, as_float, as_numpy, namespace, ratio, suppress
 
 
 def length(segments: Array) -> Array:
@@ -51,11 +51,6 @@ def ioa(a: Array, b: Array) -> Array:
     """
     a, b = as_float(a), as_float(b)
     return ratio(_intersection(a, b), length(a))
-
-
-def pairwise_ioa(a: Array, b: Array) -> Array:
-    """Return the share of every segment of ``a`` (n, 2) inside every one of ``b`` (m, 2): (n, m)."""
-    return ioa(a[..., :, None, :], b[..., None, :, :])
 
 
 def giou(a: Array, b: Array) -> Array:
@@ -134,7 +129,7 @@ def soft_nms(
     """
     xp = namespace(segments, scores)
     if xp is not np:
-        arrays = (None if x is None else x.detach().cpu().numpy() for x in (segments, scores, labels))
+        arrays = (None if x is None else as_numpy(x) for x in (segments, scores, labels))
         spans, values, names = arrays
         kept = soft_nms(spans, values, sigma, min_score, names, most)
         return (

@@ -1,20 +1,63 @@
 """Settings as text and as JSON: ``train.lr=1e-3`` on the command line, dictionaries in a run's folder.
 
-A settings object is a frozen dataclass, may hold others, and says itself what cannot be (its
-``__post_init__``); here values only become of the type that their field declares.
+A settings object is a frozen dataclass and may hold others. What a field can be stands in its type: numbers
+with their range (``Share``), words as a ``Literal``. ``__post_init__`` calls ``check`` and then refuses what
+does not go together.
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 import types
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
+from numbers import Integral, Real
+from operator import attrgetter
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from stad_lite.errors import FormatError
 
 Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Between:
+    """The numbers that a field takes, both ends among them: ``Annotated[float, Between(0, 1)]``."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"from {self.low} to {self.high}"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """The words that a field takes, where they are those of a table: ``Annotated[str, OneOf(TRIMS)]``."""
+
+    words: Collection[str]
+
+
+Share = Annotated[float, Between(0, 1)]
+"""A part, a probability, an overlap."""
+Weight = Annotated[float, Between(0, 1000)]
+"""Of a term of a sum."""
+Scale = Annotated[float, Between(0.001, 1000)]
+"""What is multiplied or divided by."""
+Count = Annotated[int, Between(0, 10**9)]
+"""How many; there may be none."""
+AtLeastOne = Annotated[int, Between(1, 10**9)]
+"""How many of what cannot be missing."""
+Frames = Annotated[int, Between(1, 4096)]
+"""Of a clip, or from one to the next."""
+Layers = Annotated[int, Between(1, 64)]
+"""Of a network or a part of it."""
+Channels = Annotated[int, Between(1, 8192)]
+"""Of a layer."""
+Side = Annotated[int, Between(24, 2048)]
+"""Of a frame in pixels."""
 
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
@@ -25,7 +68,7 @@ def from_plain(kind: Any, value: Any, name: str = "settings") -> Any:
 
     kind: a dataclass, or the type of a field
     name: of the value, for errors
-    raises: FormatError naming the field
+    raises: FormatError naming the field, its value and what it may be
 
     >>> from_plain(tuple[float, ...], [1, 2.5])
     (1.0, 2.5)
@@ -33,25 +76,50 @@ def from_plain(kind: Any, value: Any, name: str = "settings") -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
+    if origin is Annotated and isinstance(parts[1], OneOf):
+        return from_plain(Literal[tuple(parts[1].words)], value, name)
+    if origin is Annotated:
+        return _in_range(kind, value, name)
     if is_dataclass(kind):
         return _object(kind, value, name)
     if origin in (Union, types.UnionType):
         return _first_that_fits([(from_plain, part) for part in parts], value, name)
     if origin is Literal:
         if value not in parts:
-            raise FormatError(f"{name} is {value!r}", remedy=f"choose from {', '.join(map(str, parts))}")
+            known = ", ".join(str(word) or "''" for word in parts)
+            raise FormatError(f"{name} is {value!r}", remedy=f"choose from {known}")
         return value
     if origin is tuple:
         return _tuple(parts, value, name)
     if origin is dict and isinstance(value, Mapping):
         return {key: from_plain(parts[1], entry, f"{name}.{key}") for key, entry in value.items()}
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind in (None, type(None)) and value is None:
-        return None
-    if kind in _KINDS and type(value) is kind:
+    if kind in (int, float) and not isinstance(value, bool):
+        if isinstance(value, Integral if kind is int else Real) and abs(value) <= sys.float_info.max:  # type: ignore[operator]
+            return kind(value)
+    elif (kind in (None, type(None)) and value is None) or (kind in _KINDS and type(value) is kind):
         return value
     raise FormatError(f"{name} is {value!r}", remedy=f"give {_told(kind)}")
+
+
+def check(settings: Any) -> None:
+    """Hold a settings object to what its fields declare; values take the declared type.
+
+    No number may be infinite or not a number.
+    raises: FormatError naming the field, its value and what it may be
+    """
+    for name, kind in _kinds(type(settings)).items():  # type: ignore[arg-type]
+        object.__setattr__(settings, name, from_plain(kind, getattr(settings, name), name))
+
+
+def conflict(settings: Any, *names: str, remedy: str) -> FormatError:
+    """Return the error for fields whose values do not go together; those of parts stand behind a dot."""
+    told = (f"{name} is {attrgetter(name)(settings)!r}" for name in names)
+    return FormatError(" and ".join(told), remedy=remedy)
+
+
+@cache
+def _kinds(settings: type) -> dict[str, Any]:
+    return get_type_hints(settings, include_extras=True)
 
 
 def from_text(kind: Any, text: str, name: str) -> Any:
@@ -71,7 +139,7 @@ def from_text(kind: Any, text: str, name: str) -> Any:
         return from_plain(kind, _entries(text), name)
     if kind is bool:
         return from_plain(bool, _WORDS.get(text.lower(), text), name)
-    if kind is str or (origin is Literal and isinstance(parts[0], str)):
+    if kind is str or (origin in (Literal, Annotated) and isinstance(parts[-1], str | OneOf)):
         return from_plain(kind, text, name)
     return from_plain(kind, None if text.lower() == "none" else _literal(text), name)
 
@@ -84,7 +152,7 @@ def changed(settings: Settings, texts: Mapping[str, str], prefix: str) -> Settin
     raises: FormatError for an unknown key, listing the known ones, for a word of another type, and what the
         settings themselves refuse
     """
-    hints, direct = get_type_hints(type(settings)), {}
+    hints, direct = _kinds(type(settings)), {}  # type: ignore[arg-type]
     parts: dict[str, dict[str, str]] = {}
     for key, text in texts.items():
         name, _, rest = key.partition(".")
@@ -115,15 +183,26 @@ def known_keys(settings: Any, prefix: str) -> list[str]:
 
 
 def _object(kind: Any, value: Any, name: str) -> Any:
-    if is_dataclass(value):
+    if isinstance(value, kind):
         return value
     if not isinstance(value, Mapping):
         raise FormatError(f"{name} is {value!r}", remedy=f"give the fields of {kind.__name__}")
-    hints = get_type_hints(kind)
+    hints = _kinds(kind)
     unknown = [str(key) for key in value if key not in hints]
     if unknown:
         raise FormatError(f"{name} has no {', '.join(unknown)}", remedy=f"known are {', '.join(hints)}")
     return kind(**{key: from_plain(hints[key], entry, f"{name}.{key}") for key, entry in value.items()})
+
+
+def _in_range(kind: Any, value: Any, name: str) -> Any:
+    number, limits = get_args(kind)
+    try:
+        found = from_plain(number, value, name)
+    except FormatError:
+        found = None
+    if found is None or not limits.low <= found <= limits.high:
+        raise FormatError(f"{name} is {value!r}", remedy=f"give {_told(kind)}")
+    return found
 
 
 def _tuple(parts: tuple[Any, ...], value: Any, name: str) -> tuple[Any, ...]:
@@ -151,6 +230,13 @@ def _first_that_fits(ways: Iterable[tuple[Any, Any]], value: Any, name: str) -> 
 def _told(kind: Any) -> str:
     if kind is type(None):
         return "none"
+    if get_origin(kind) is Annotated:
+        number, limits = get_args(kind)
+        return f"{_told(number)} {limits}"
+    if get_origin(kind) in (Union, types.UnionType):
+        return " or ".join(map(_told, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return "a list"
     return _KINDS.get(kind, getattr(kind, "__name__", str(kind)))
 
 

@@ -5,8 +5,8 @@ Two tool kits that both say "tube IoU" may mean different numbers; ``OVERLAPS`` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,6 +95,21 @@ class Tube:
     def frames(self) -> np.ndarray:
         """(n,) frame numbers of the boxes."""
         return np.arange(self.start, self.end)
+
+
+def cut_at(tube: Tube, end: int) -> Tube | None:
+    """Return a tube without its boxes from frame ``end`` on; None where nothing is left.
+
+    >>> cut_at(Tube(2, np.array([[0.0, 0, 4, 4]] * 3)), 4).end
+    4
+    """
+    length = end - tube.start
+    if length >= len(tube):
+        return tube
+    if length <= 0:
+        return None
+    scores = None if tube.box_scores is None else tube.box_scores[:length]
+    return replace(tube, boxes=tube.boxes[:length], box_scores=scores)
 
 
 def checked_boxes(boxes: np.ndarray, first_frame: int | None = None) -> np.ndarray:
@@ -203,13 +218,6 @@ def tube_iou(a: Tube, b: Tube, kind: str = "temporal_times_spatial") -> float:
     return OVERLAPS[kind](a, b)
 
 
-def pairwise_tube_iou(
-    a: Sequence[Tube], b: Sequence[Tube], kind: str = "temporal_times_spatial"
-) -> np.ndarray:
-    """Return the overlap of every tube of ``a`` with every tube of ``b``: (len(a), len(b))."""
-    return np.array([[tube_iou(one, other, kind) for other in b] for one in a]).reshape(len(a), len(b))
-
-
 def interpolate(frames: np.ndarray, boxes: np.ndarray, at: np.ndarray, kind: str = "linear") -> np.ndarray:
     """Return the boxes at other frames, between known ones; beyond the ends the end boxes hold.
 
@@ -240,16 +248,3 @@ def interpolate(frames: np.ndarray, boxes: np.ndarray, at: np.ndarray, kind: str
 
         return CubicSpline(frames, boxes)(at)
     raise StadError(f"no interpolation is called {kind!r}", remedy="choose linear or spline")
-
-
-def tube_nms(tubes: Sequence[Tube], threshold: float, kind: str = "temporal_times_spatial") -> list[int]:
-    """Return the indices of the tubes that survive greedy suppression, best score first.
-
-    threshold: a tube goes when its overlap with a better one that stays is above it
-    kind: a key of ``OVERLAPS``
-    """
-    kept: list[int] = []
-    for index in sorted(range(len(tubes)), key=lambda i: -(tubes[i].score or 0.0)):
-        if all(tube_iou(tubes[index], tubes[better], kind) <= threshold for better in kept):
-            kept.append(index)
-    return kept

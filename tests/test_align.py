@@ -116,7 +116,7 @@ def test_many_samples_approach_the_integral(aligned):
     assert errors[3] < 2e-4 and errors[3] < errors[2] < errors[1] < errors[0]
 
 
-@pytest.mark.parametrize("case", json.loads(GOLDENS.read_text())["cases"], ids=str)
+@pytest.mark.parametrize("case", json.loads(GOLDENS.read_text("utf-8"))["cases"], ids=str)
 def test_stored_values_of_another_library(case):
     maps, boxes, index = map(torch.from_numpy, inputs())
     ours = roi_align(

@@ -13,8 +13,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from stad_lite import __version__
+
 REPOSITORY = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 CONDA_NAMES = {"torch": "pytorch", "opencv-python-headless": "py-opencv"}
 CONDA_SPLIT = {"dask": {"distributed": "distributed"}}  # an extra that is a package of its own in conda
@@ -22,7 +24,7 @@ IN_CONDA = ("book", "video", "flow", "data", "cluster")
 
 
 def pins() -> dict[str, str]:
-    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    lines = (REPOSITORY / "constraints.txt").read_text("utf-8").splitlines()
     matched = [re.fullmatch(r"([A-Za-z0-9._-]+)==([0-9][\w.!]*)", line) for line in lines]
     assert all(matched), [line for line, found in zip(lines, matched, strict=True) if not found]
     return {canonicalize_name(found[1]): found[2] for found in matched if found}
@@ -72,7 +74,7 @@ def conda() -> dict[str, SpecifierSet]:
     from rattler import MatchSpec
 
     found = {}
-    for line in yaml.safe_load((REPOSITORY / "environment.yml").read_text())["dependencies"]:
+    for line in yaml.safe_load((REPOSITORY / "environment.yml").read_text("utf-8"))["dependencies"]:
         if isinstance(line, str):
             spec = MatchSpec(line)
             version = "" if spec.version is None else str(spec.version)
@@ -92,7 +94,24 @@ def test_environment_yml_agrees():
 
 
 def test_environment_yml_installs_the_package_itself():
-    document = yaml.safe_load((REPOSITORY / "environment.yml").read_text())
+    document = yaml.safe_load((REPOSITORY / "environment.yml").read_text("utf-8"))
     pip = [line for line in document["dependencies"] if isinstance(line, dict)]
     assert pip == [{"pip": ["-e ."]}]
     assert document["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_the_changelog_has_this_version_and_what_comes_next():
+    text = (REPOSITORY / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[(.+?)\](.*)$", text, re.MULTILINE)
+    assert headings[0] == ("Unreleased", "")
+    assert headings[1][0] == __version__ and re.fullmatch(r" - \d{4}-\d\d-\d\d", headings[1][1])
+    cited = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == __version__
+
+
+def test_hooks_take_their_tools_from_here():
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert [one["repo"] for one in hooks] == ["local"]
+    for hook in hooks[0]["hooks"]:
+        tool = hook["entry"].split()[2]
+        assert hook["language"] == "system" and tool in {requirement.name for requirement in wanted("dev")}

@@ -120,3 +120,9 @@ def test_plain_values_that_do_not_fit():
 def test_keys_and_single_values():
     assert known_keys(Inner(), "a") == ["a.width", "a.norm"]
     assert from_text(int, "5", "n") == 5
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, True, "1"])
+def test_what_is_no_number_is_refused_whatever_the_range(value):
+    with pytest.raises(FormatError, match="share is "):
+        from_plain(float, value, "share")

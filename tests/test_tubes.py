@@ -87,37 +87,10 @@ def test_boxes_too_thin_for_an_area_overlap_nothing() -> None:
     assert tubes.volume(thin, thin) == 0.0
 
 
-def test_pairwise_overlaps() -> None:
-    a, b = [Tube(0, np.array(BOX * n)) for n in (1, 2)], [Tube(0, np.array(BOX * n)) for n in (1, 2, 4)]
-    np.testing.assert_allclose(tubes.pairwise_tube_iou(a, b), [[1, 0.5, 0.25], [0.5, 1, 0.5]])
-    assert tubes.pairwise_tube_iou(a, b, "mean_common").tolist() == [[1, 1, 1]] * 2
-    assert tubes.pairwise_tube_iou([], b).shape == (0, 3)
-    assert tubes.pairwise_tube_iou(a, []).shape == (2, 0)
-
-
 def test_an_unknown_overlap_names_the_known_ones() -> None:
     tube = Tube(0, np.array(BOX))
     with pytest.raises(errors.StadError, match=r"'iou3d'.*mean_common.*volume"):
         tubes.tube_iou(tube, tube, "iou3d")
-
-
-# ------------------------------------------------------------------------------------- suppression
-
-
-@fast
-@given(st.lists(grid_tubes(), max_size=6), st.sampled_from([0.0, 0.2, 0.5, 1.0]))
-def test_suppression_by_definition(many: list[Tube], threshold: float) -> None:
-    kept = tubes.tube_nms(many, threshold, "volume")
-    voxels = [{(t, *c) for t, box in table(tube).items() for c in geometry.box_cells(box)} for tube in many]
-    assert kept == geometry.suppressed(voxels, [tube.score or 0.0 for tube in many], threshold)
-
-
-def test_suppression_of_ties_singles_and_nothing() -> None:
-    twins = [Tube(0, np.array(BOX), score=0.5)] * 2
-    assert tubes.tube_nms(twins, 0.9) == [0]
-    assert tubes.tube_nms(twins, 1.0) == [0, 1]
-    assert tubes.tube_nms(twins[:1], 0.0) == [0]
-    assert tubes.tube_nms([], 0.5) == []
 
 
 # ----------------------------------------------------------------------------------- interpolation

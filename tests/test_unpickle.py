@@ -226,7 +226,7 @@ print("done", np.dtype("f8").byteorder, np.ones(1).tobytes() == np.ones(1, "<f8"
 def test_dtypes_cannot_lie_about_what_they_hold(tmp_path: Path) -> None:
     """Raw bytes as an object array are pointers of the writer's choice; a process of its own may crash."""
     command = [sys.executable, "-c", FORGED, str(tmp_path / "a.pkl")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stdout.strip()) == (0, f"done = {sys.byteorder == 'little'}"), done.stderr
 
 

@@ -53,7 +53,8 @@ def vendor(folder: str, target: Path) -> None:
         raise ToolError(f"npm is missing, and {package} comes from it: apt-get install npm")
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target) as work:
-        run = subprocess.run([npm, "pack", package, "--silent"], cwd=work, capture_output=True, text=True)
+        command = [npm, "pack", package, "--silent"]
+        run = subprocess.run(command, cwd=work, capture_output=True, encoding="utf-8")
         archives = list(Path(work).glob("*.tgz"))
         if run.returncode or not archives:
             raise ToolError(f"npm pack {package} failed: {run.stderr.strip()}")
@@ -71,8 +72,8 @@ def build(book: Path) -> int:
     """Run Jupyter Book with all warnings reported and counted as errors; return its exit code."""
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", str(book), "-n", "-W", "--keep-going", "-q"]
-    env = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    run = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    env = {**os.environ, "PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1"}
+    run = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
     if run.returncode:
         print(run.stdout, file=sys.stderr)
     print(f"{book / '_build' / 'html'}: {'with warnings' if run.returncode else 'built'}")

@@ -1,12 +1,14 @@
 """Kernels for the runner and the refresher, and a client that does not wait for ever.
 
 Kernels talk through sockets in a folder of their own: TCP ports can be taken by another program.
+Windows has no such sockets, so kernels take ports there.
 Now and then the event loop misses that a message has come, and a client that waits without a limit
 then waits for good; this one looks again every second.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from queue import Empty
 from typing import Any
@@ -59,5 +61,7 @@ def kernel_options(folder: str) -> dict[str, Any]:
 
     folder: an empty folder for the sockets
     """
-    config = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
-    return {"kernel_name": "python3", "kernel_manager_class": PatientManager, "config": config}
+    options: dict[str, Any] = {"kernel_name": "python3", "kernel_manager_class": PatientManager}
+    if sys.platform == "win32":
+        return options
+    return {**options, "config": Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})}

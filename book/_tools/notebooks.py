@@ -41,7 +41,7 @@ def chapters(book: Path = BOOK, only: list[str] | None = None) -> list[Chapter]:
     raises: ToolError for a name that the book does not have
     """
     found = {}
-    for name in _entries(yaml.safe_load((book / "_toc.yml").read_text())):
+    for name in _entries(yaml.safe_load((book / "_toc.yml").read_text("utf-8"))):
         path = book / f"{name}.ipynb"
         if path.is_file() or not any((book / f"{name}{end}").is_file() for end in (".md", ".rst")):
             found[name] = Chapter(name, path)

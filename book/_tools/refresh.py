@@ -88,7 +88,7 @@ def refresh(chapter: Chapter, empty: str, write: bool = True) -> bool:
         return False
     if write:
         temporary = chapter.path.with_suffix(".part")
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
         os.replace(temporary, chapter.path)
     return True
 

@@ -185,8 +185,8 @@ def _summarise(outcomes: list[Outcome], out: Path) -> None:
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     lines.insert(1, "| " + " | ".join("---" for _ in rows[0]) + " |")
     out.mkdir(parents=True, exist_ok=True)
-    (out / "summary.csv").write_text(table.getvalue(), encoding="utf-8")
-    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (out / "summary.csv").write_text(table.getvalue(), encoding="utf-8", newline="\n")
+    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

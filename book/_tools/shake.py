@@ -84,7 +84,7 @@ def kernel_folder(folder: Path, seed: int) -> dict[str, str]:
     startup.mkdir(parents=True)
     tools = str(Path(__file__).resolve().parent)
     lines = f"import sys\nsys.path.append({tools!r})\nimport shake\nshake.start({seed})\ndel shake, sys\n"
-    (startup / "00-shake.py").write_text(lines, encoding="utf-8")
+    (startup / "00-shake.py").write_text(lines, encoding="utf-8", newline="\n")
     return {"IPYTHONDIR": str(folder)}
 
 

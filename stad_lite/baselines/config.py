@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 from stad_lite.errors import FormatError
 from stad_lite.linking import TRIMS
+from stad_lite.nets.inputs import FLOW_SCALE, PIXELS
 from stad_lite.nets.layers import Norm
-from stad_lite.nets.vgg import CHANNELS, DEPTH
+from stad_lite.nets.vgg import CHANNELS, DEPTH, check_stages
 from stad_lite.schedule import TrainConfig
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Count,
+    Frames,
+    Layers,
+    OneOf,
+    Scale,
+    Share,
+    Side,
+    Weight,
+    check,
+    conflict,
+)
 
 MODALITIES = {"rgb": ("rgb",), "flow": ("flow",), "both": ("rgb", "flow")}
 """Modality -> the streams that it looks at."""
-STREAMS = {"rgb": 3, "flow": 2}
-"""Stream -> its channels."""
 SMALL: dict[str, Any] = {"head_groups": 0, "channels": (8, 16, 32), "flow_stack": 9, "flow_gap": 2}
 
 
@@ -35,7 +49,8 @@ class DenseConfig:
         for the first 400 steps, with 0 after 150; either lets two processes equal one
     size: (height, width) that videos are scaled to
     clip: frames of a training clip, at least ``frames``
-    flow_scale: pixels a frame that count as 1
+    normalise: how RGB is scaled, a name in ``nets.inputs.PIXELS``, and flow along with it
+    flow_scale: pixels a frame that count as much as half of RGB's range
     shrink: cells in this middle part of a box are positive (1: all that lie inside)
     alpha, gamma: of the focal loss of the actionness; alpha below 0 weighs none, gamma 0 is cross entropy
     class_weight, box_weight: of these terms of the loss, beside 1 for the actionness
@@ -49,57 +64,43 @@ class DenseConfig:
     raises: FormatError
     """
 
-    modality: str = "both"
-    fusion: str = "early"
-    frames: int = 1
-    flow_stack: int = 1
-    flow_gap: int = 1
-    context: tuple[int, ...] = ()
-    depth: tuple[int, ...] = (1, 2, 2)
-    channels: tuple[int, ...] = (32, 32, 32)
+    modality: Annotated[str, OneOf(MODALITIES)] = "both"
+    fusion: Literal["early", "late"] = "early"
+    frames: Frames = 1
+    flow_stack: Frames = 1
+    flow_gap: Frames = 1
+    context: tuple[Frames, ...] = ()
+    depth: tuple[Layers, ...] = (1, 2, 2)
+    channels: tuple[Channels, ...] = (32, 32, 32)
     norm: Norm = "group"
-    last_dilation: int = 2
-    hidden: int = 64
-    head_groups: int = 8
-    size: tuple[int, int] = (64, 64)
-    clip: int = 1
-    flow_scale: float = 4.0
-    shrink: float = 0.6
-    alpha: float = -1.0
-    gamma: float = 2.0
-    class_weight: float = 1.0
-    box_weight: float = 2.0
-    flip: float = 0.5
-    crop: str = "none"
-    photometric: float = 0.0
-    min_score: float = 0.02
-    nms: float = 0.5
-    keep: int = 20
-    linking: str = "online"
-    trim: str = ""
+    last_dilation: Annotated[int, Between(1, 16)] = 2
+    hidden: Channels = 64
+    head_groups: Count = 8
+    size: tuple[Side, Side] = (64, 64)
+    clip: Frames = 1
+    normalise: Annotated[str, OneOf(PIXELS)] = "unit"
+    flow_scale: Scale = FLOW_SCALE
+    shrink: Annotated[float, Between(0.01, 1)] = 0.6
+    alpha: Annotated[float, Between(-1, 1)] = -1.0
+    gamma: Annotated[float, Between(0, 10)] = 2.0
+    class_weight: Weight = 1.0
+    box_weight: Weight = 2.0
+    flip: Share = 0.5
+    crop: Literal["none", "overlap"] = "none"
+    photometric: Share = 0.0
+    min_score: Share = 0.02
+    nms: Share = 0.5
+    keep: AtLeastOne = 20
+    linking: Literal["online", "tubelets"] = "online"
+    trim: Annotated[str, OneOf(("", *TRIMS))] = ""
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("modality", tuple(MODALITIES)),
-            ("fusion", ("early", "late")),
-            ("linking", ("online", "tubelets")),
-            ("trim", ("", *TRIMS)),
-        ):
-            if getattr(self, name) not in known:
-                raise FormatError(
-                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
-                )
-        if not 1 <= self.frames <= self.clip:
-            raise FormatError(
-                f"tubelets of {self.frames} frames from clips of {self.clip}",
-                remedy="give 1 <= frames <= clip",
-            )
-        if self.flow_stack % 2 == 0 or self.flow_stack < 1 or self.flow_gap < 1:
-            problem = f"a stack of {self.flow_stack} flow maps, {self.flow_gap} frames apart"
-            raise FormatError(problem, remedy="give an odd number and a distance of 1 or more")
-        for name, low, high in (("shrink", 0.0, 1.0), ("flow_scale", 0.0, 1e6), ("nms", 0.0, 1.0)):
-            if not low < getattr(self, name) <= high:
-                raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {low} to {high}")
+        check(self)
+        check_stages(self.depth, self.channels, self.size)
+        if self.frames > self.clip:
+            raise conflict(self, "frames", "clip", remedy="give 1 <= frames <= clip")
+        if self.flow_stack % 2 == 0:
+            raise conflict(self, "flow_stack", remedy="give an odd number")
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -110,6 +111,10 @@ class DenseConfig:
     def margin(self) -> int:
         """Frames before and after a clip whose flow is stacked on the clip's own."""
         return self.flow_gap * (self.flow_stack // 2) if "flow" in self.streams else 0
+
+    def thawed(self) -> DenseConfig:
+        """Return the same for a start without published weights: pixels in [-1, 1]."""
+        return replace(self, normalise="unit")
 
     @classmethod
     def smoke(cls, **changes: Any) -> DenseConfig:
@@ -129,7 +134,8 @@ class DenseConfig:
         """
         sizes = {"fusion": "late", "frames": 6, "clip": 6, "size": (300, 300), "hidden": 512, "norm": "none"}
         network = {"depth": DEPTH, "channels": CHANNELS, "last_dilation": 1, "linking": "tubelets"}
-        return cls(**{**sizes, **network, "crop": "overlap", "photometric": 0.5, **changes})
+        seen = {"normalise": "bgr", "crop": "overlap", "photometric": 0.5}
+        return cls(**{**sizes, **network, **seen, **changes})
 
 
 SCHEDULES = {

@@ -8,7 +8,7 @@ backbone once.
 network   ``DenseDetector``: streams -> ``Maps``
 matching  ``assign``: boxes -> the actor that each cell stands for
 criterion ``losses``: maps, boxes -> weighted terms
-decoding  ``decode``: maps -> ``Found``, boxes in pixels
+decoding  ``decode``: maps -> ``WindowDetections``, boxes in pixels
 
 Source: Tian et al., FCOS, Sec. 3 (cells and distances); Kalogeiton et al., ACT, Sec. 3 (K boxes a cell).
 """
@@ -25,11 +25,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import suppress
-from stad_lite.baselines.config import STREAMS, DenseConfig
+from stad_lite.arrays import as_numpy, suppress
+from stad_lite.baselines.config import DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
-from stad_lite.nets.vgg import VGG
+from stad_lite.nets.vgg import VGG, small_vgg
+from stad_lite.systems.items import CHANNELS
 
 MAX_LOG = 5.0
 """Largest log-distance that is followed, in strides: 148 strides are wider than any frame."""
@@ -48,39 +49,10 @@ class Maps(NamedTuple):
     distances: Tensor
 
 
-def rgb_input(frames: np.ndarray | Tensor) -> Tensor:
-    """Return frames (..., h, w, 3) uint8 as (..., 3, h, w) float in [-1, 1].
-
-    >>> rgb_input(np.full((2, 8, 8, 3), 255, np.uint8)).shape
-    torch.Size([2, 3, 8, 8])
-    """
-    return rearrange(torch.as_tensor(frames), "... h w c -> ... c h w").float() / 127.5 - 1
-
-
-def flow_input(flow: np.ndarray | Tensor, scale: float = DenseConfig.flow_scale) -> Tensor:
-    """Return flow (..., h, w, 2) in pixels a frame as (..., 2, h, w) float in units of ``scale`` pixels."""
-    return rearrange(torch.as_tensor(flow), "... h w c -> ... c h w").float() / scale
-
-
-def stacked(flow: Tensor, depth: int, gap: int = 1) -> Tensor:
-    """Return every map with those before and after it as channels.
-
-    flow: (t, c, ...)
-    depth, gap: how many maps, and how many frames from one to the next
-    returns: (t - gap * (depth - 1), depth * c, ...): the maps that have all their neighbours
-    Source: ACT Sec. 4.1 stacks five consecutive maps.
-
-    >>> stacked(torch.arange(6.0).reshape(6, 1), 3, gap=2).tolist()
-    [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
-    """
-    length = len(flow) - gap * (depth - 1)
-    return torch.cat([flow[k * gap : k * gap + length] for k in range(depth)], 1)
-
-
 def make_backbone(stream: str, config: DenseConfig) -> VGG:
     """Return a new backbone of a stream; its end point is the last one (stride 4 at three stages)."""
-    return VGG(
-        STREAMS[stream] * (config.flow_stack if stream == "flow" else 1),
+    return small_vgg(
+        CHANNELS[stream] * (config.flow_stack if stream == "flow" else 1),
         depth=config.depth,
         channels=config.channels,
         norm=config.norm,
@@ -113,7 +85,7 @@ class DenseDetector(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Maps:
         """Return the maps of all windows.
 
-        inputs: stream -> (b, t, channels, h, w) as ``rgb_input`` and ``flow_input`` give them
+        inputs: stream -> (b, t, channels, h, w) as ``nets.inputs`` gives them
         """
         missing = [name for name in self.config.streams if name not in inputs]
         if missing:
@@ -132,9 +104,12 @@ class DenseDetector(nn.Module):
         return rearrange(maps, "(b t) c h w -> b t c h w", b=len(inputs))
 
     def head(self, features: list[Tensor]) -> Maps:
-        """Return the maps of features, one a head; those of two heads are averaged."""
+        """Return the maps of features, one a head; those of two heads are averaged.
+
+        In float32 under autocast too: in bfloat16 a box beyond 256 pixels has no odd side.
+        """
         found = [head(one) for head, one in zip(self.heads, features, strict=True)]
-        return Maps(*(torch.stack(parts).mean(0) for parts in zip(*found, strict=True)))
+        return Maps(*(torch.stack(parts).float().mean(0) for parts in zip(*found, strict=True)))
 
 
 class _Head(nn.Module):
@@ -299,7 +274,7 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     }
 
 
-class Found(NamedTuple):
+class WindowDetections(NamedTuple):
     """The detections of one clip, window by window, best first.
 
     start: (n,) first frame of each, counted from the clip's first
@@ -315,7 +290,7 @@ class Found(NamedTuple):
 
 
 @torch.no_grad()
-def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[Found]:
+def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[WindowDetections]:
     """Decoding: maps -> the best cells of each window, after suppression over all classes together.
 
     size: (height, width) of the frames in pixels
@@ -331,7 +306,7 @@ def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) 
         score = actionness[clip][window, row, column]
         classes = score[:, None] * chance[clip][window, :, row, column]
         kept = boxes[clip][window, :, row, column]
-        found.append(Found(*(x.cpu().numpy() for x in (window, kept, score, classes))))
+        found.append(WindowDetections(*(as_numpy(x) for x in (window, kept, score, classes))))
     return found
 
 
@@ -348,11 +323,6 @@ def _best(actionness: Tensor, boxes: Tensor, config: DenseConfig) -> Tensor:
         offered = boxes[window][:, cell // width, cell % width].transpose(0, 1)
         good = (score >= config.min_score) & (offered[..., 2:] > offered[..., :2]).all(-1).all(-1)
         score, cell, offered = score[good], cell[good], offered[good]
-        cell = cell[suppress(offered, score, config.nms, _mean_iou)[: config.keep]]
+        cell = cell[suppress(offered, score, config.nms, box_ops.tubelet_iou)[: config.keep]]
         places.append(torch.stack([torch.full_like(cell, window), cell // width, cell % width], 1))
     return torch.cat(places)
-
-
-def _mean_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Overlap of tubelets: the mean over their frames."""
-    return np.asarray(box_ops.iou(a, b).mean(-1))

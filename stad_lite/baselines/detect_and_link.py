@@ -11,14 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Found
-from stad_lite.baselines.pipeline import Batch, DenseSystem, no_actors, stream_inputs
+from stad_lite.baselines.dense import WindowDetections, decode
+from stad_lite.baselines.system import Batch, DenseSystem, no_actors, stream_inputs
 from stad_lite.data.source import VideoSource
 from stad_lite.linking import TRIMS, Tubelets, link, link_tubelets
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
-from stad_lite.tubes import Tube
+from stad_lite.tubes import Tube, cut_at
 
 CHUNK = 64
 """Windows of a video that are looked at together."""
@@ -38,11 +39,12 @@ def detect(system: DenseSystem, source: VideoSource) -> Predictions:
     return link_found(found, counts, system.config, system.classes)
 
 
-def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUNK) -> Found:
+def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUNK) -> WindowDetections:
     """Return the detections of a video; a window starts on every frame that has room for it.
 
     A video shorter than a window repeats its last frame.
     chunk: windows that are looked at together; the result does not depend on it
+    raises: NotFiniteError
     """
     config, count = system.config, source.num_frames(video)
     length = max(count, config.frames)
@@ -57,19 +59,24 @@ def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUN
         frames = source.frames(video, numbers) if "rgb" in config.streams else None
         flow = source.flow(video, around) if "flow" in config.streams else None
         inputs = {name: stream[None] for name, stream in stream_inputs(frames, flow, config).items()}
-        parts.append(_between(system.predict(Batch(inputs, no_actors()))[0], low, first, last))
-    return Found(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        maps = system.maps(Batch(inputs, no_actors()))
+        check_finite_frames("what the detector says", video, range(low, high), *(part[0] for part in maps))
+        parts.append(_between(decode(maps, system.network.stride, source.size, config)[0], low, first, last))
+    return WindowDetections(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _between(found: Found, shift: int, first: int, last: int) -> Found:
+def _between(found: WindowDetections, shift: int, first: int, last: int) -> WindowDetections:
     """The windows that start from ``first`` to ``last``, of a part of the video that starts at ``shift``."""
     start = found.start + shift
     kept = (start >= first) & (start < last)
-    return Found(start[kept], *(column[kept] for column in found[1:]))
+    return WindowDetections(start[kept], *(column[kept] for column in found[1:]))
 
 
 def link_found(
-    found: Mapping[str, Found], num_frames: Mapping[str, int], config: DenseConfig, classes: Sequence[str]
+    found: Mapping[str, WindowDetections],
+    num_frames: Mapping[str, int],
+    config: DenseConfig,
+    classes: Sequence[str],
 ) -> Predictions:
     """Return predictions with frame boxes and tubes, linked and trimmed as the config says.
 
@@ -94,14 +101,11 @@ def link_found(
 
 def _inside(tubes: Sequence[Tube], count: int) -> tuple[Tube, ...]:
     """Tubes without the boxes that stand for repeated frames."""
-    kept = []
-    for tube in tubes:
-        scores = None if tube.box_scores is None else tube.box_scores[: count - tube.start]
-        kept.append(replace(tube, boxes=tube.boxes[: count - tube.start], box_scores=scores))
-    return tuple(kept)
+    kept = (cut_at(tube, count) for tube in tubes)
+    return tuple(tube for tube in kept if tube is not None)
 
 
-def frame_boxes(found: Found, length: int, num_frames: int) -> FrameBoxes:
+def frame_boxes(found: WindowDetections, length: int, num_frames: int) -> FrameBoxes:
     """Return one set of boxes a frame: from the window that has the frame in its middle, where there is one.
 
     length: frames of a window; near the video's ends the first and last window give their other boxes
@@ -121,6 +125,6 @@ def frame_boxes(found: Found, length: int, num_frames: int) -> FrameBoxes:
     return FrameBoxes(*columns)
 
 
-def without_classes(found: Found) -> Found:
+def without_classes(found: WindowDetections) -> WindowDetections:
     """Return the same detections with their actionness as the only score: is there an action at all?"""
     return found._replace(scores=found.actionness[:, None])

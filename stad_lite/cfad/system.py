@@ -17,9 +17,7 @@ import torch
 from torch import Tensor
 
 from stad_lite.anchors import kmeans_sizes
-from stad_lite.baselines.dense import flow_input, rgb_input
 from stad_lite.baselines.pretraining import pretrained
-from stad_lite.baselines.stacked import stacked_backbone
 from stad_lite.cfad.config import CfadConfig
 from stad_lite.cfad.criterion import losses
 from stad_lite.cfad.decoding import find_tubes, frame_boxes
@@ -29,6 +27,7 @@ from stad_lite.cfad.refine import key_labels
 from stad_lite.data.clips import resampled
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import flow_input, rgb_input
 from stad_lite.progress import progress
 from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.tubes import Tube
@@ -71,8 +70,7 @@ def build(config: CfadConfig, classes: Sequence[str]) -> CfadSystem:
     """
     system = CfadSystem(config, classes)
     if config.pretrained and config.backbone == "small":
-        early = config.stream == "early"
-        known = stacked_backbone(config.pretrained) if early else pretrained("rgb", config.pretrained)
+        known = pretrained(config.stream, config.pretrained)
         system.network.backbone.load_state_dict(known.state_dict())
     return system
 

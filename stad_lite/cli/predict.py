@@ -9,12 +9,12 @@ from pathlib import Path
 
 from stad_lite import runs
 from stad_lite.cli.check import describe
-from stad_lite.cli.train import pairs
 from stad_lite.data import video
-from stad_lite.data.source import SETS, DataConfig, VideoSource, as_published, scaled
+from stad_lite.data.location import SETS, set_name
+from stad_lite.data.source import DataConfig, VideoSource, as_published, scaled
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Annotations, Predictions, write
-from stad_lite.sp_tad.windows import segments_of
+from stad_lite.systems.truth import segments_of
 from stad_lite.training import distributed
 
 DEFAULT_CLIPS = 64
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Detect in every video; the first process writes, each file whole or not at all."""
     with distributed.processes(arguments.device):
-        texts = pairs(arguments.settings)
+        texts = runs.pairs(arguments.settings)
         about_data = {key: texts.pop(key) for key in list(texts) if key.startswith("data.")}
         system, spec = runs.load(arguments.folder, texts, arguments.device)
         kept = replace(spec, data=_data(arguments, spec.data))
@@ -65,9 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _data(arguments: argparse.Namespace, trained: DataConfig) -> DataConfig:
     """All videos of the input, opened as those of the training were."""
-    name = arguments.input
-    subset = arguments.subset if name in SETS else "all"
-    return replace(trained, name=name, subset=subset, clips=DEFAULT_CLIPS, limit=0)
+    known = set_name(arguments.input)
+    name, subset = (known, arguments.subset) if known else (arguments.input, "all")
+    files = trained.files if name == trained.name else ""
+    return replace(trained, name=name, subset=subset, clips=DEFAULT_CLIPS, limit=0, files=files)
 
 
 def _write_all(arguments: argparse.Namespace, found: Predictions, source: VideoSource) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
+from stad_lite.catalogue import ALL_PROFILES, ENTRIES
 from stad_lite.cli.output import write_json
 from stad_lite.errors import FormatError, StadError
 from stad_lite.schedule import TrainConfig
-from stad_lite.systems import PROFILES, SYSTEMS
 from stad_lite.training.examples import CLASSES, NETWORKS, Noise
 from stad_lite.training.profile import MEMORY, Cost, Profile, profile
 
@@ -25,9 +25,9 @@ PARTS = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    names = [*SYSTEMS, *NETWORKS]
+    names = [*ENTRIES, *NETWORKS]
     parser.add_argument("name", metavar="NAME", help=f"a system or a network: {', '.join(names)}")
-    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size (default: lesson)")
+    parser.add_argument("--profile", choices=ALL_PROFILES, default="lesson", help="size (default: lesson)")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--batch", type=int, default=1, help="items of a batch (default: 1)")
     parser.add_argument("--rounds", type=int, default=5, help="calls that are timed (default: 5)")
@@ -63,10 +63,10 @@ def _example(name: str, size: str, items: int) -> tuple[Any, Any, int, TrainConf
     """Return a system with random weights, a batch of noise, its frames, and how it is trained."""
     if name in NETWORKS:
         return *NETWORKS[name].example(size, items), TrainConfig(steps=1, optimiser="sgd")
-    if name not in SYSTEMS:
-        known = ", ".join([*SYSTEMS, *NETWORKS])
+    if name not in ENTRIES:
+        known = ", ".join([*ENTRIES, *NETWORKS])
         raise FormatError(f"no system or network is called {name!r}", remedy=f"choose from {known}")
-    entry = SYSTEMS[name]
+    entry = ENTRIES[name]
     config = entry.config(size)
     noise = Noise(tuple(config.size))
     system = entry.rebuild(config, CLASSES)

@@ -1,30 +1,38 @@
-"""``stad-lite train SYSTEM --data DATA --out RUN``, alone or under ``torchrun -m stad_lite.cli train``."""
+"""``stad-lite train SYSTEM --data DATA --out RUN``, alone or under ``torchrun -m stad_lite.cli train``.
+
+``--weights rgb=FILE flow=FILE`` fills I3D or VGG16 of each stream with published weights, in any layout of
+``nets.weights``; ``--weights DIR`` looks for the files itself, ``--weights none`` begins with random ones and
+then trains batch norms too. The paper's sizes, and batch norms that are frozen, ask for one of the three. The
+run keeps the choice, and what was trained needs no file to predict.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 from stad_lite import runs
-from stad_lite.data.source import SETS
+from stad_lite.catalogue import ALL_PROFILES, ENTRIES
+from stad_lite.data.location import SETS, set_name
 from stad_lite.errors import FormatError
-from stad_lite.systems import PROFILES, SYSTEMS
 from stad_lite.training import distributed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     known = "; ".join(
-        f"{name}: {system.summary} (chapter {system.chapter})" for name, system in SYSTEMS.items()
+        f"{name}: {entry.summary} (chapter {entry.chapter}; profiles {', '.join(entry.profiles)})"
+        for name, entry in ENTRIES.items()
     )
-    parser.add_argument("system", metavar="SYSTEM", choices=list(SYSTEMS), help=known)
-    parser.add_argument("--profile", choices=PROFILES, default="lesson", help="size of network and training")
+    parser.add_argument("system", metavar="SYSTEM", choices=list(ENTRIES), help=known)
+    parser.add_argument("--profile", choices=ALL_PROFILES, default="lesson", help="size of network")
     parser.add_argument(
         "--data",
         metavar="DATA",
         default="synthetic",
-        help=f"{', '.join(SETS)}, or a folder with videos and annotations.json",
+        help=f"{', '.join(SETS)} (its videos in --set data.files=DIR), or a folder with annotations.json",
     )
     parser.add_argument("--out", required=True, metavar="RUN", help="folder of the run")
     parser.add_argument(
@@ -33,7 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a setting: model.KEY, train.KEY or data.KEY; an unknown KEY lists the known ones",
+        help="change a setting: model.KEY, train.KEY, data.KEY, weights.KEY; an unknown KEY lists the known",
+    )
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=[],
+        metavar="STREAM=FILE",
+        help="published weights of rgb and flow, a folder of both (DIR/DATA/rgb.pt, DIR/flow.pt), or none",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same as --set train.seed=N")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
@@ -42,12 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, or go on with a run that was stopped."""
-    texts = pairs(arguments.settings)
+    texts = runs.pairs(arguments.settings)
+    texts |= weights(arguments.weights)
     if arguments.seed is not None:
         texts["train.seed"] = str(arguments.seed)
-    data: dict[str, Any] = {"name": arguments.data}
-    if arguments.data not in SETS:
-        data["subset"] = "all"
+    known = set_name(arguments.data)
+    data: dict[str, Any] = {"name": known} if known else {"name": arguments.data, "subset": "all"}
     spec = runs.make_spec(arguments.system, arguments.profile, texts, **data)
     try:
         done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
@@ -59,13 +74,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def pairs(words: list[str]) -> dict[str, str]:
-    """Return ``KEY=VALUE`` words as a dictionary. raises: FormatError
+def weights(words: list[str]) -> dict[str, str]:
+    """Return what ``--weights`` says as settings. raises: FormatError for a file without its stream
 
-    >>> pairs(["train.lr=1e-3", "model.size=48,48"])
-    {'train.lr': '1e-3', 'model.size': '48,48'}
+    >>> weights(["rgb=a.pt", "flow=b.pt"]), weights(["none"])
+    ({'weights.rgb': 'a.pt', 'weights.flow': 'b.pt'}, {'weights.random': 'true'})
     """
-    for word in words:
-        if "=" not in word:
-            raise FormatError(f"the setting {word!r} has no value", remedy="write KEY=VALUE")
-    return {key.strip(): value for key, _, value in (word.partition("=") for word in words)}
+    if words == ["none"]:
+        return {"weights.random": "true"}
+    if len(words) == 1 and "=" not in words[0]:
+        if Path(words[0]).is_file():
+            raise FormatError(f"weights of which stream? {words[0]}", remedy="write rgb=FILE or flow=FILE")
+        return {"weights.folder": words[0]}
+    return {f"weights.{stream}": file for stream, file in runs.pairs(words).items()}

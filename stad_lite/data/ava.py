@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from stad_lite.errors import FormatError, MissingFileError
-from stad_lite.records import Annotations
+from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
 from stad_lite.records.exchange import ava as csv_files
 from stad_lite.records.exchange.report import Reading
 from stad_lite.records.exchange.text import read_text
@@ -27,13 +27,6 @@ POSES = range(1, 15)
 
 TRAINVAL_VIDEOS, TEST_VIDEOS, VAL_VIDEOS = 299, 131, 64
 """Films of training and validation together, of the test set, of validation."""
-
-FIRST_SECOND, LAST_SECOND = 902, 1798
-"""The key frames of every film, in seconds."""
-
-MIN_EXAMPLES = 25
-"""A class is evaluated when validation has at least this many examples."""
-
 
 class ActionLists(NamedTuple):
     """The action lists.
@@ -119,6 +112,40 @@ def load(
     if excluded is None:
         report.append(f"lists of excluded timestamps that are missing: 1 ({excluded_file.name})")
     return Reading(record, report)
+
+
+def on_files(truth: Annotations, about: Mapping[str, Mapping[str, Any]], start: float) -> Annotations:
+    """Return the truth in pixels and frame numbers of its files; key frames beyond a file are left out.
+
+    truth: boxes as shares of the frame, seconds of the film as frame numbers (``load``)
+    about: num_frames, fps, width and height of every file
+    start: second of the film at which the files begin
+    raises: FormatError for a file that does not say its rate
+    """
+    videos = {name: _on_file(name, truth.videos[name], info, start) for name, info in about.items()}
+    return Annotations(truth.dataset, truth.classes, videos)
+
+
+def _on_file(name: str, video: VideoAnnotation, info: Mapping[str, Any], start: float) -> VideoAnnotation:
+    fps, count = info["fps"], info["num_frames"]
+    if not fps:
+        raise FormatError("the file does not say its frames a second", video=name, remedy="encode it again")
+
+    def number(seconds: np.ndarray | None) -> np.ndarray:
+        return np.rint((np.asarray(seconds) - start) * fps).astype(np.int64)
+
+    assert video.frames is not None
+    keys, frame = number(video.evaluated_frames), number(video.frames.frame)
+    kept = (frame >= 0) & (frame < count)
+    person = video.frames.person
+    boxes = FrameBoxes(
+        frame[kept],
+        video.frames.label[kept],
+        video.frames.box[kept] * np.tile([info["width"], info["height"]], 2),
+        person=None if person is None else person[kept],
+    )
+    keys = keys[(keys >= 0) & (keys < count)]
+    return VideoAnnotation(count, info["width"], info["height"], fps, frames=boxes, evaluated_frames=keys)
 
 
 def examples(path: str | PathLike[str], actions: Mapping[int, str]) -> dict[int, int]:

@@ -230,7 +230,9 @@ def loader(
     clips.epoch = epoch
     numbers = order(len(clips), clips.seed, epoch, shuffle)
     groups = [numbers[i : i + batch].tolist() for i in range(0, len(numbers), batch)]
-    options: dict[str, Any] = {"prefetch_factor": ahead} if workers else {}
+    options: dict[str, Any] = {}
+    if workers:  # new interpreters on every platform, as in training
+        options = {"prefetch_factor": ahead, "multiprocessing_context": "spawn"}
     # the batches are sampled in the order given, and come back in it
     return iter(
         DataLoader(clips, batch_sampler=groups, num_workers=workers, collate_fn=collate, **options)  # type: ignore[arg-type]

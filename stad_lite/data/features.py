@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote
 
 import numpy as np
 
 from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, UnknownVideoError
 from stad_lite.records import Annotations, atomic_write
+from stad_lite.records.files import safe_name
+
+KEPT = 512
+"""Videos whose features a reader keeps in memory."""
 
 
 class FeatureSource(Protocol):
@@ -98,7 +101,7 @@ def file_name(video: str) -> str:
     >>> file_name("val/1000000")
     'val%2F1000000.npz'
     """
-    return f"{quote(video, safe='')}.npz"
+    return f"{safe_name(video)}.npz"
 
 
 def write_features(
@@ -161,6 +164,50 @@ def check_finite(stages: Sequence[np.ndarray], video: str) -> None:
                 video=video,
                 remedy="extract them again or leave the video out",
             )
+
+
+class FeatureReader:
+    """Reads stretches of features, and keeps the videos that it has read last."""
+
+    def __init__(self, source: FeatureSource) -> None:
+        self.source = source
+        self._kept: dict[str, tuple[np.ndarray, ...]] = {}
+
+    def stages(self, video: str) -> tuple[np.ndarray, ...]:
+        """Return all features of a video. raises: NotFiniteError with the video and the stage"""
+        if video not in self._kept:
+            stages = tuple(self.source.features(video))
+            check_finite(stages, video)
+            if len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[video] = stages
+        return self._kept[video]
+
+    def window(self, video: str, start: int, length: int) -> list[np.ndarray]:
+        """Return the steps of each stage from a frame on, zeros beyond the video's end."""
+        found = []
+        for stage, stride in zip(self.stages(video), self.source.strides, strict=True):
+            part, steps = stage[:, start // stride :][:, : length // stride], length // stride
+            found.append(np.pad(part, ((0, 0), (0, steps - part.shape[1]))))
+        return found
+
+    def whole(self, video: str, length: int) -> list[np.ndarray]:
+        """Return each stage of a whole video as if it had so many frames (``stretched``)."""
+        pairs = zip(self.stages(video), self.source.strides, strict=True)
+        return [stretched(stage, length // stride) for stage, stride in pairs]
+
+
+def stretched(stage: np.ndarray, steps: int) -> np.ndarray:
+    """Return a stage (channels, t) read at ``steps`` evenly spread places, linearly in between.
+
+    >>> stretched(np.array([[0.0, 1.0, 2.0, 3.0]]), 2)
+    array([[0.5, 2.5]])
+    """
+    places = (np.arange(steps) + 0.5) * stage.shape[1] / steps - 0.5
+    places = np.clip(places, 0, stage.shape[1] - 1)
+    left = places.astype(np.int64)
+    right = np.minimum(left + 1, stage.shape[1] - 1)
+    return stage[:, left] + (places - left) * (stage[:, right] - stage[:, left])
 
 
 def _read(path: Path, video: str) -> tuple[tuple[np.ndarray, ...], int, float, tuple[int, ...]]:

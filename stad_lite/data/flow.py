@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from stad_lite.errors import FormatError, MissingExtraError, MissingFileError, StadError, TruncatedFileError
-from stad_lite.records import atomic_write
 
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(h, w, 3) uint8 RGB twice -> (h, w, 2) float32 pixels."""
 
-UNITS = "pixels to the next frame"
 UNKNOWN = 1e9
 """Beyond this the Middlebury format calls flow unknown; here unknown flow is NaN."""
 
@@ -129,58 +127,6 @@ def end_point_error(flow: np.ndarray, truth: np.ndarray) -> float:
     return float(distance[np.isfinite(np.asarray(truth)).all(-1)].mean())
 
 
-def as_image(flow: np.ndarray, bound: float = 20.0) -> np.ndarray:
-    """Return flow as a three-channel picture (u, v, length), as detectors take it beside RGB.
-
-    flow: (..., 2) pixels
-    bound: pixels at which u and v are cut; they map to 0..255 with 128 for none, the length to 0..255
-        over 0..bound
-    returns: (..., 3) uint8
-    Source: the flow pictures of Kalogeiton et al.; the bound is I3D's.
-
-    >>> as_image(np.array([[0., 0.], [20., -20.], [5., 0.]])).tolist()
-    [[128, 128, 0], [255, 0, 255], [159, 128, 64]]
-    """
-    flow = np.asarray(flow, np.float32)
-    length = np.linalg.norm(flow, axis=-1, keepdims=True)
-    parts = [np.clip(flow / bound, -1, 1) * 127.5 + 127.5, np.clip(length / bound, 0, 1) * 255]
-    return np.floor(np.concatenate(parts, -1) + 0.5).astype(np.uint8)
-
-
-def save(path: str | PathLike[str], flow: np.ndarray, estimator: str) -> Path:
-    """Write flow as float16 in an .npz that says its units and where it is from.
-
-    flow: (t, h, w, 2) or (h, w, 2) pixels; float16 keeps 11 bits: errors under 0.01 pixels up to 20 pixels
-    estimator: what made it, in words
-    raises: FormatError for other shapes and beyond float16's range
-    """
-    flow = np.asarray(flow)
-    if flow.ndim < 3 or flow.shape[-1] != 2:
-        raise FormatError(f"flow has shape {flow.shape}", file=path, remedy="give (..., h, w, 2)")
-    if np.nanmax(np.abs(flow), initial=0) > np.finfo(np.float16).max:
-        raise FormatError("flow is beyond float16's range of 65504", file=path, remedy="mark it NaN")
-    arrays = {"flow": flow.astype(np.float16), "units": np.array(UNITS), "estimator": np.array(estimator)}
-    return atomic_write(path, lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
-
-
-def load(path: str | PathLike[str]) -> tuple[np.ndarray, str]:
-    """Return the flow that ``save`` wrote, (..., h, w, 2) float32 pixels, and what made it.
-
-    raises: MissingFileError, FormatError
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such flow", file=path, remedy="compute it first")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            flow, units, estimator = file["flow"], str(file["units"]), str(file["estimator"])
-    except Exception as error:
-        raise FormatError(f"not a file of flow ({error})", file=path, remedy="compute it again") from None
-    if units != UNITS:
-        raise FormatError(f"the units are {units!r}, not {UNITS!r}", file=path, remedy="compute it again")
-    return flow.astype(np.float32), estimator
-
-
 def read_flo(path: str | PathLike[str]) -> np.ndarray:
     """Return the flow of a Middlebury .flo file (or .flo.gz): (h, w, 2) float32, NaN where unknown.
 
@@ -219,16 +165,3 @@ def _content(path: Path) -> bytes:
         raise TruncatedFileError(
             "the gzip stream is damaged", file=path, remedy="copy the file again"
         ) from None
-
-
-def write_flo(path: str | PathLike[str], flow: np.ndarray) -> Path:
-    """Write flow (h, w, 2) as a Middlebury .flo file; NaN becomes the format's unknown.
-
-    raises: FormatError
-    """
-    flow = np.asarray(flow)
-    if flow.ndim != 3 or flow.shape[-1] != 2:
-        raise FormatError(f"flow has shape {flow.shape}", file=path, remedy="give (h, w, 2)")
-    values = np.where(np.isfinite(flow).all(-1, keepdims=True), flow, 10 * UNKNOWN).astype("<f4")
-    head = _MAGIC + struct.pack("<ii", flow.shape[1], flow.shape[0])
-    return atomic_write(path, lambda stream: stream.write(head + values.tobytes()))

@@ -51,17 +51,22 @@ def open_folder(folder: str | PathLike[str]) -> VideoFolder:
     return VideoFolder(annotations, find_videos(folder, annotations.videos))
 
 
-def find_videos(folder: Path, videos: Iterable[str], missing_ok: bool = False) -> dict[str, Path]:
+def find_videos(
+    folder: Path, videos: Iterable[str], missing_ok: bool = False, whole: bool = False
+) -> dict[str, Path]:
     """Return the file of every video id.
 
     missing_ok: leave out the videos that have no file
+    whole: a file must bear the whole id, its folders too (``Run-Side/001``: others end in 001 as well)
     raises: MissingFileError and FormatError with the video
     """
     by_name: dict[str, list[Path]] = {}
     for path in _video_files(folder):
         by_name.setdefault(path.stem, []).append(path)
-    wanted = [name for name in videos if not missing_ok or Path(name).name in by_name]
-    return {name: _one(folder, name, by_name.get(Path(name).name, [])) for name in wanted}
+    found = {name: by_name.get(Path(name).name, []) for name in videos}
+    if whole:
+        found = {name: [path for path in paths if _bears(path, name)] for name, paths in found.items()}
+    return {name: _one(folder, name, paths) for name, paths in found.items() if paths or not missing_ok}
 
 
 def list_videos(folder: str | PathLike[str]) -> dict[str, Path]:
@@ -82,8 +87,7 @@ def _video_files(folder: Path) -> list[Path]:
 
 
 def _one(folder: Path, name: str, found: list[Path]) -> Path:
-    exact = [path for path in found if path.with_suffix("").as_posix().endswith(f"/{name}")]
-    found = exact or found
+    found = [path for path in found if _bears(path, name)] or found
     if not found:
         raise MissingFileError(
             "there is no file of this video", file=folder, video=name, remedy=f"name it {name}.mp4"
@@ -92,6 +96,10 @@ def _one(folder: Path, name: str, found: list[Path]) -> Path:
         both = " and ".join(path.relative_to(folder).as_posix() for path in found[:2])
         raise FormatError(f"the video could be {both}", file=folder, video=name, remedy="keep one of them")
     return found[0]
+
+
+def _bears(path: Path, name: str) -> bool:
+    return f"/{path.with_suffix('').as_posix()}".endswith(f"/{name}")
 
 
 def check_folder(folder: str | PathLike[str]) -> VideoFolder:

@@ -31,6 +31,7 @@ from stad_lite.errors import (
 )
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write
+from stad_lite.records.files import safe_name
 
 FORMAT = "stad-lite/frames/1"
 FORMS = ("jpg", "npz")
@@ -74,7 +75,8 @@ class FrameCache:
             raise FrameRangeError(f"the video has {count} frames", file=self.folder, video=video, frame=frame)
         try:
             if self.manifest["form"] == "npz":
-                with np.load(self.folder / f"{video}.npz", allow_pickle=False) as file:
+                path = self.folder / f"{safe_name(video, folders=True)}.npz"
+                with np.load(path, allow_pickle=False) as file:
                     return file["frames"][wanted]
             images = {int(number): self._jpeg(video, int(number)) for number in np.unique(wanted)}
             return np.stack([images[int(number)] for number in wanted])
@@ -84,7 +86,7 @@ class FrameCache:
             ) from None
 
     def _jpeg(self, video: str, frame: int) -> np.ndarray:
-        path = self.folder / video / f"{frame:06d}.jpg"
+        path = self.folder / safe_name(video, folders=True) / f"{frame:06d}.jpg"
         image = decode_jpeg(path.read_bytes())
         if image is None:
             raise TruncatedFileError("the picture is damaged", file=path, remedy="build the cache again")
@@ -160,7 +162,7 @@ def _decode_one(
     name: str, path: Path, folder: Path, size: video_files.Size, form: str, quality: int
 ) -> dict[str, Any]:
     """Write one video's frames, whole or not at all; the manifest's entry."""
-    info = video_files.probe(path)
+    info, name = video_files.probe(path), safe_name(name, folders=True)
     if form == "npz":
         frames = video_files.read(path, size=size)
         atomic_write(folder / f"{name}.npz", lambda stream: np.savez(stream, frames=frames))

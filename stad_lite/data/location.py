@@ -22,6 +22,9 @@ DATASETS: dict[str, tuple[str, ...]] = {
 }
 """Data set -> its folder below the data root, then files (plain or .gz) any of which shows it is there."""
 
+SETS = ("synthetic", *DATASETS)
+"""The names by which data sets are opened; all else is a path."""
+
 SCRIPTS = {"ucfsports": "ucf_sports", "activitynet": "activitynet13"}
 """The script in ``data_scripts/`` of a folder where it has another name."""
 
@@ -41,6 +44,19 @@ def find_data(*parts: str) -> Path | None:
     """
     path = data_root().joinpath(*parts)
     return path if path.exists() else None
+
+
+def set_name(word: str | os.PathLike[str]) -> str | None:
+    """Return the set of ``SETS`` that a word names, whatever signs stand in it, or None for a path.
+
+    >>> set_name("ucfsports"), set_name("ActivityNet-1.3"), set_name("./ava")
+    ('ucf-sports', 'activitynet13', None)
+    """
+    return {_letters(name): name for name in SETS}.get(_letters(str(word)))
+
+
+def _letters(word: str) -> str:
+    return word.lower().translate({ord(sign): None for sign in "-_"}).replace("1.3", "13")
 
 
 def have_data(dataset: str) -> bool:
@@ -63,8 +79,18 @@ def missing_message(dataset: str) -> str:
     folder, file, *_ = _place(dataset)
     return (
         f"{dataset} is not here (no {folder}/{file}): set STAD_DATA to the folder of the data sets, "
-        f"or run python data_scripts/{SCRIPTS.get(folder, folder)}.py download"
+        f"or run {fetching(dataset)}"
     )
+
+
+def fetching(dataset: str) -> str:
+    """Return the line that fetches a data set, or says how it is had. raises: StadError
+
+    >>> fetching("ucf-sports")
+    'python data_scripts/ucf_sports.py download'
+    """
+    folder = _place(dataset)[0]
+    return f"python data_scripts/{SCRIPTS.get(folder, folder)}.py download"
 
 
 def _place(dataset: str) -> tuple[str, ...]:

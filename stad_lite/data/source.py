@@ -11,21 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 
-from stad_lite.data import decoded, jhmdb21, synthetic, ucf101_24
+from stad_lite.arrays import check_finite_frames
+from stad_lite.data import decoded, published, synthetic
+from stad_lite.data.flow import ESTIMATORS
 from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
-from stad_lite.data.location import find_data, missing_message
+from stad_lite.data.frame_cache import FORMS
+from stad_lite.data.location import SETS, set_name
 from stad_lite.data.video import trim_tubes
-from stad_lite.errors import (
-    FormatError,
-    FrameRangeError,
-    MissingFileError,
-    StadError,
-    UnknownVideoError,
-)
+from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records import (
     Annotations,
     FrameBoxes,
@@ -34,6 +31,7 @@ from stad_lite.records import (
     VideoPredictions,
     read_annotations,
 )
+from stad_lite.settings import Between, Count, OneOf, check
 
 Reading = Callable[[str, np.ndarray], np.ndarray]
 """(video, numbers) -> one entry a number: frames (n, h, w, 3) uint8, or flow (n, h, w, 2) float32."""
@@ -41,8 +39,7 @@ Reading = Callable[[str, np.ndarray], np.ndarray]
 FPS = 25.0
 """Frames a second of a video that does not say."""
 
-SETS = ("synthetic", "jhmdb21", "ucf101-24")
-"""The names that ``open_source`` takes beside paths."""
+LEAVE_OUT = "make it again or leave the video out"
 
 Size = tuple[int, int]
 
@@ -99,23 +96,28 @@ class VideoSource:
 
         numbers: (n,) frame numbers in any order, repeats allowed
         returns: (n, h, w, 3) uint8
-        raises: UnknownVideoError, FrameRangeError, and what reading the files raises
+        raises: UnknownVideoError, FrameRangeError, NotFiniteError, and what reading the files raises
         """
-        return self.read_frames(video, self._inside(video, numbers))
+        wanted = self._inside(video, numbers)
+        found = self.read_frames(video, wanted)
+        check_finite_frames("the frame", video, wanted, found, remedy=LEAVE_OUT)
+        return found
 
     def flow(self, video: str, numbers: Iterable[int] | np.ndarray) -> np.ndarray:
         """Return the flow from each frame to the next; the last frame repeats the map before it.
 
         numbers: (n,) frame numbers
         returns: (n, h, w, 2) float32 pixels a frame, right and down; 0 for a video of a single frame
-        raises: UnknownVideoError, FrameRangeError, FormatError where the source has no flow
+        raises: UnknownVideoError, FrameRangeError, NotFiniteError, FormatError where the source has no flow
         """
         wanted = self._inside(video, numbers)
         if self.read_flow is None:
             raise FormatError("this source has no flow", video=video, remedy="open it with flow")
         if self.num_frames(video) == 1:
             return np.zeros((len(wanted), *self.size, 2), np.float32)
-        return self.read_flow(video, np.minimum(wanted, self.num_frames(video) - 2))
+        found = self.read_flow(video, np.minimum(wanted, self.num_frames(video) - 2))
+        check_finite_frames("the flow", video, wanted, found, remedy=LEAVE_OUT)
+        return found
 
     def subset(self, videos: Iterable[str]) -> VideoSource:
         """Return the source with these videos only, in this order. raises: UnknownVideoError"""
@@ -199,35 +201,48 @@ def _stretched(video: Boxed, before: Size, after: Size) -> Boxed:
 class DataConfig:
     """Which videos; their size is the detector's business.
 
-    name, subset, split, flow, form: as in ``open_source``
+    name, subset, split, flow, form, files, start: as in ``open_source``
     clips: how many of the synthetic benchmark
     limit: only so many videos of files, spread evenly over their list; 0 for all
     settings: of the synthetic benchmark
+    raises: FormatError
     """
 
     name: str = "synthetic"
-    subset: str = "train"
-    split: int = 1
-    clips: int = 256
-    limit: int = 0
-    flow: str = "dis"
-    form: str = "jpg"
+    subset: Annotated[str, OneOf(("train", "val", "test", "all"))] = "train"
+    split: Annotated[int, Between(1, 3)] = 1
+    clips: Annotated[int, Between(1, synthetic.SEEDS_PER_SPLIT)] = 256
+    limit: Count = 0
+    flow: Annotated[str, OneOf(ESTIMATORS)] = "dis"
+    form: Annotated[str, OneOf(FORMS)] = "jpg"
     settings: synthetic.Settings = field(default_factory=synthetic.Settings.lesson)
+    files: str = ""
+    start: float = 900.0
+
+    @property
+    def known(self) -> str | None:
+        """The name in ``SETS``, None for a path."""
+        return set_name(self.name)
+
+    def missing(self) -> str:
+        """Return one line that says what is not there and what fetches it, "" where all is."""
+        if self.known == "synthetic":
+            return ""
+        if self.known:
+            return published.missing(self.known, self.subset, self.split, self.files, self.limit)
+        return "" if Path(self.name).exists() else str(_no_path(Path(self.name)))
+
+    def __post_init__(self) -> None:
+        check(self)
+        if not self.name:
+            raise FormatError("name is ''", remedy=f"give a folder, a video file or one of {', '.join(SETS)}")
 
     def open(self, size: Size | None, cache_dir: str | PathLike[str] | None = None) -> VideoSource:
         """Return the source. raises: StadError and its kinds (``open_source``)"""
-        clips = self.clips if self.name == "synthetic" else self.limit or None
-        return open_source(
-            self.name,
-            self.subset,
-            size,
-            split=self.split,
-            clips=clips,
-            settings=self.settings,
-            flow=self.flow,
-            form=self.form,
-            cache_dir=cache_dir,
-        )
+        clips = self.clips if self.known == "synthetic" else self.limit or None
+        names = ("split", "settings", "flow", "form", "files", "start")
+        how = {name: getattr(self, name) for name in names}
+        return open_source(self.name, self.subset, size, clips=clips, cache_dir=cache_dir, **how)
 
 
 def open_source(
@@ -241,12 +256,14 @@ def open_source(
     flow: str = "dis",
     form: str = "jpg",
     data: str | PathLike[str] | None = None,
+    files: str | PathLike[str] = "",
+    start: float = 900.0,
     cache_dir: str | PathLike[str] | None = None,
 ) -> VideoSource:
     """Return a source by name, or of a folder or a video file.
 
     name: one of ``SETS``, a folder of videos (with or without a record file), or a video file
-    subset: train, val or test of the synthetic benchmark; train or test of a published set; ``all``
+    subset: train, val or test, where the set has such a list; ``all``
     size: (height, width) of frames and boxes; without it the synthetic settings' or the first file's own
     split: of JHMDB-21, 1 to 3
     clips: of the synthetic benchmark: how many or which (64 without it); of files: so many, spread evenly
@@ -255,26 +272,33 @@ def open_source(
     flow: estimator for files, a name in ``flow.ESTIMATORS``
     form: of the decoded frames in the cache, ``jpg`` (small) or ``npz`` (exact)
     data: folder of the published set, where it is not the usual one
+    files: folder of a published set's video files, where they do not lie in its own
+    start: second of a film of AVA at which its file begins
     cache_dir: instead of the usual cache folder
     raises: StadError and its kinds, naming what is missing
     """
-    if str(name) == "synthetic":
+    known = set_name(name)
+    if known == "synthetic":
         chosen = settings or synthetic.Settings.lesson()
         if size is not None and size != (chosen.height, chosen.width):
             chosen = replace(chosen, height=size[0], width=size[1])
         part = "train" if subset == "all" else subset
         return synthetic_source(chosen, 64 if clips is None else clips, part, cache_dir)
-    if str(name) in ("jhmdb21", "ucf101-24"):
-        folder = Path(data) if data is not None else _folder(str(name))
-        annotations, files = (_jhmdb21 if name == "jhmdb21" else _ucf101_24)(folder, subset, split)
-    else:
-        annotations, files = _own(Path(name), subset)
-    chosen_files = _some(files, clips)
-    left = len(annotations.videos) - len(files)
-    note = f"{left} of {len(annotations.videos)} videos have no file and are left out"
     store = decoded.Store(cache_dir, size, form, flow)
-    source = files_source(annotations, chosen_files, store)
-    return replace(source, notes=(note,) if left else ())
+    if known is None:
+        annotations, found = _own(Path(name), subset)
+        return files_source(annotations, _some(found, clips), store)
+    annotations, notes = published.truth(known, subset, split, data)
+    found = published.video_files(known, list(annotations.videos), files, data)
+    if not found:
+        raise published.no_files(known, subset, list(annotations.videos), len(annotations.videos))
+    chosen_files = _some(found, clips)
+    store.add(chosen_files)
+    about = {video: store.about(video) for video in chosen_files}
+    if left := len(annotations.videos) - len(found):
+        notes = [*notes, f"{left} of {len(annotations.videos)} videos have no file and are left out"]
+    on_files = published.SETS[known].on_files(annotations, about, start)
+    return replace(files_source(on_files, chosen_files, store), notes=tuple(notes))
 
 
 def synthetic_source(
@@ -340,41 +364,6 @@ def _some(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[str
     return files if clips is None else {names[number]: files[names[number]] for number in clips}
 
 
-def _folder(name: str) -> Path:
-    folder = find_data({"jhmdb21": "jhmdb21", "ucf101-24": "ucf101_24"}[name])
-    if folder is None:
-        raise MissingFileError(missing_message(name))
-    return folder
-
-
-def _jhmdb21(folder: Path, subset: str, split: int) -> tuple[Annotations, dict[str, Path]]:
-    annotations = jhmdb21.load(folder).record
-    if subset != "all":
-        annotations = annotations.subset(jhmdb21.split(folder, split, subset))
-    return annotations, _with_files(folder, annotations)
-
-
-def _ucf101_24(folder: Path, subset: str, split: int) -> tuple[Annotations, dict[str, Path]]:
-    annotations = ucf101_24.read_pickle(folder / "pyannot.pkl")
-    if subset not in ("train", "test", "all") or split != 1:
-        problem = f"there is no list {subset} of split {split}"
-        raise UnknownVideoError(problem, file=folder, remedy="choose train, test or all of split 1")
-    if subset != "all":
-        lists = ucf101_24.split1(annotations, folder / "testlist01.txt")
-        annotations = annotations.subset(lists[subset == "test"])
-    return annotations, _with_files(folder, annotations)
-
-
-def _with_files(folder: Path, annotations: Annotations) -> dict[str, Path]:
-    """The videos that have a file, in the record's order: below ``videos``, else anywhere in the folder."""
-    place = folder / "videos" if (folder / "videos").is_dir() else folder
-    files = find_videos(place, annotations.videos, missing_ok=True)
-    if not files:
-        problem = f"none of the {len(annotations.videos)} videos has a file here"
-        raise MissingFileError(problem, file=place, remedy="put <class>/<video>.mp4 or .avi into it")
-    return files
-
-
 def _own(path: Path, subset: str) -> tuple[Annotations, dict[str, Path]]:
     """A folder with a record, a folder of videos, or one video; the last two have no truth."""
     if subset != "all":
@@ -382,8 +371,7 @@ def _own(path: Path, subset: str) -> tuple[Annotations, dict[str, Path]]:
             f"a folder or a file has no list {subset!r}", file=path, remedy="make a folder of each"
         )
     if not path.exists():
-        remedy = f"give a folder, a video file or one of {', '.join(SETS)}"
-        raise MissingFileError("there is no such file, folder or data set", file=path, remedy=remedy)
+        raise _no_path(path)
     if path.is_file():
         files = {path.stem: path}
     elif record := next((path / name for name in RECORDS if (path / name).is_file()), None):
@@ -395,3 +383,8 @@ def _own(path: Path, subset: str) -> tuple[Annotations, dict[str, Path]]:
         problem = f"the folder holds no video ({', '.join(ENDINGS)})"
         raise MissingFileError(problem, file=path, remedy="put videos into it, or give another folder")
     return Annotations(path.stem, (), dict.fromkeys(files, VideoAnnotation())), files
+
+
+def _no_path(path: Path) -> MissingFileError:
+    remedy = f"give a folder, a video file or one of {', '.join(SETS)}"
+    return MissingFileError("there is no such file, folder or data set", file=path, remedy=remedy)

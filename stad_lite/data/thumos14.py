@@ -26,9 +26,6 @@ CLASSES = thumos14.CLASSES
 SETS = {"validation": (200, 3007, 89), "test": (213, 3358, 99)}
 """Videos, instances and ambiguous spans of each set in the release."""
 
-JSON_VIDEOS, JSON_INSTANCES = {"train": 200, "test": 210}, 6318
-"""What the field's evaluation JSON holds: it calls validation ``train`` and drops three test videos."""
-
 DROPPED_BY_JSON = ("video_test_0000270", "video_test_0001292", "video_test_0001496")
 """The test videos that the JSON lacks: one mis-annotated, one with ambiguous spans only, one more."""
 

@@ -20,9 +20,6 @@ from stad_lite.tubes import Tube
 CROP_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 """Smallest IoU between crop and boxes, drawn once a clip (SSD's choices); None keeps the whole frame."""
 
-BGR_MEAN = (104.0, 117.0, 123.0)
-"""What detectors built on VGG subtract, blue first."""
-
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -105,7 +102,7 @@ def sample(
 def flip(clip: Sample) -> Sample:
     """Return the clip's mirror image: x runs backwards, and the flow's u changes its sign."""
     width = clip.size[1]
-    mirrored = clip.boxes[..., [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width, 0, width, 0]
+    mirrored = box_ops.mirrored(clip.boxes, width)
     flow = None if clip.flow is None else clip.flow[:, :, ::-1] * np.array([-1, 1], clip.flow.dtype)
     boxes = np.where(clip.present[..., None], mirrored, 0.0)
     return replace(clip, frames=np.ascontiguousarray(clip.frames[:, :, ::-1]), boxes=boxes, flow=flow)
@@ -145,12 +142,6 @@ def scale(clip: Sample, height: int, width: int) -> Sample:
         flow = (resize(flow, height, width) * factor.astype(np.float32)).astype(flow.dtype)
     boxes = clip.boxes * np.tile(factor, 2)
     return replace(clip, frames=resize(clip.frames, height, width), boxes=boxes, flow=flow)
-
-
-def scale_short(clip: Sample, short: int) -> Sample:
-    """Return the clip with its shorter side at ``short`` pixels, aspect kept."""
-    h, w = clip.size
-    return scale(clip, round(h * short / min(h, w)), round(w * short / min(h, w)))
 
 
 def resize(images: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -301,17 +292,6 @@ def overlap_window(clip: Sample, rng: np.random.Generator, trials: int = 50) -> 
     return whole
 
 
-def centre_crop(clip: Sample, height: int, width: int) -> Sample:
-    """Return the window in the middle of the clip."""
-    h, w = clip.size
-    return crop(clip, (h - height) // 2, (w - width) // 2, height, width)
-
-
 def to_unit(frames: np.ndarray) -> np.ndarray:
     """Return frames as I3D takes them: float32 in [-1, 1], uint8 0 -> -1, 255 -> 1."""
     return frames.astype(np.float32) / 127.5 - 1
-
-
-def to_bgr_mean(frames: np.ndarray) -> np.ndarray:
-    """Return frames as VGG detectors take them: float32, blue first, means subtracted."""
-    return frames[..., ::-1].astype(np.float32) - np.array(BGR_MEAN, np.float32)

@@ -11,7 +11,7 @@ import functools
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from stad_lite.errors import (
     MissingFileError,
     TruncatedFileError,
 )
-from stad_lite.tubes import Tube
+from stad_lite.tubes import Tube, cut_at
 
 Size = tuple[int, int] | None
 """(height, width) in pixels; None keeps the file's own."""
@@ -357,14 +357,12 @@ def trim_tubes(
     """
     kept, dropped = [], 0
     for index, tube in enumerate(tubes):
-        excess = tube.end - num_frames
-        if excess > allowed or excess >= len(tube):
+        excess, cut = tube.end - num_frames, cut_at(tube, num_frames)
+        if excess > allowed or cut is None:
             raise FrameRangeError(
                 f"the tube ends with frame {tube.end - 1} but the video decodes to {num_frames} frames",
                 video=video, tube=index, remedy="check that annotation and video belong together",
             )  # fmt: skip
-        if excess > 0:
-            scores = None if tube.box_scores is None else tube.box_scores[:-excess]
-            tube, dropped = replace(tube, boxes=tube.boxes[:-excess], box_scores=scores), dropped + excess
-        kept.append(tube)
+        dropped += max(0, excess)
+        kept.append(cut)
     return tuple(kept), dropped

@@ -38,12 +38,6 @@ def prune(boxes: np.ndarray, keys: list[int], epsilon: float) -> list[int]:
     return kept
 
 
-def turning_tube() -> np.ndarray:
-    """A walk that turns back half-way: (31, 4) boxes, 20 pixels wide and 40 high."""
-    x = 40 + 4.0 * np.minimum(np.arange(31), 30 - np.arange(31))
-    return np.stack([x, 0 * x, x + 20, 0 * x + 40], -1)
-
-
 def _bent_walk(length: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     x = 100 + np.cumsum(np.repeat(generator.integers(-5, 6, length // 5 + 1), 5)[:length])

@@ -33,8 +33,8 @@ def gradient_share(power: int, length: int) -> float:
     returns: the mean of t^power over the frames, which tends to 1 / (power + 1)
     Source: the derivative of CFAD Eq. 3.
 
-    >>> gradient_share(1, 5), gradient_share(2, 3)
-    (0.5, 0.4166666666666667)
+    >>> gradient_share(1, 5), round(gradient_share(2, 3), 3)
+    (0.5, 0.417)
     """
     return float((normalised_time(length) ** power).mean())
 

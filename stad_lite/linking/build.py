@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stad_lite.errors import FormatError, StadError
+from stad_lite.errors import FormatError
 from stad_lite.linking.detections import Detections, class_scores
 from stad_lite.tubes import Tube, tube_iou
 
@@ -173,17 +173,3 @@ def uncovered(tubes: Sequence[Tube], overlap: float) -> list[int]:
             kept.append(index)
             rivals[tube.label].append(index)
     return kept
-
-
-def choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise StadError when a setting is not one of the words it may be."""
-    if value not in allowed:
-        raise StadError(f"{name} is {value!r}", remedy=f"choose from {', '.join(map(repr, allowed))}")
-
-
-def limits(settings: object, **least: float) -> None:
-    """Raise StadError when a number of a settings object is below what it must be (None is no number)."""
-    for name, bound in least.items():
-        value = getattr(settings, name)
-        if value is not None and not value >= bound:
-            raise StadError(f"{name} is {value}", remedy=f"give {bound} or more")

@@ -15,15 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 
 from stad_lite.errors import FormatError, FrameRangeError
-from stad_lite.linking.build import Linked, by_path, choice, class_names, finish, limits, tubes_of_boxes
+from stad_lite.linking.build import Linked, by_path, class_names, finish, tubes_of_boxes
 from stad_lite.linking.candidates import Selection, candidates
 from stad_lite.linking.detections import Detections, from_scores
 from stad_lite.linking.live import LivePaths, Rule
 from stad_lite.linking.trimming import Trim, asks_classes, trim_linked
+from stad_lite.settings import AtLeastOne, Between, Share, check
 from stad_lite.tubes import Tube
 
 
@@ -46,23 +48,21 @@ class OnlineConfig:
     tube_nms: overlap above which the lower-scored tube of a class goes; None for no suppression
     """
 
-    min_score: float = 0.01
-    pre_nms: int | None = None
-    nms: float | None = 0.45
-    keep: int | None = 10
-    overlap: float = 0.3
-    gap: int = 3
-    rank: int | None = 4
-    motion: str = "last"
-    fill: str = "linear"
-    min_boxes: int = 4
-    pixel: float = 0.0
-    tube_nms: float | None = None
+    min_score: Share = 0.01
+    pre_nms: AtLeastOne | None = None
+    nms: Share | None = 0.45
+    keep: AtLeastOne | None = 10
+    overlap: Share = 0.3
+    gap: AtLeastOne = 3
+    rank: AtLeastOne | None = 4
+    motion: Literal["last", "velocity"] = "last"
+    fill: Literal["linear", "repeat"] = "linear"
+    min_boxes: AtLeastOne = 4
+    pixel: Annotated[float, Between(0, 16)] = 0.0
+    tube_nms: Share | None = None
 
     def __post_init__(self) -> None:
-        choice("motion", self.motion, ("last", "velocity"))
-        choice("fill", self.fill, ("linear", "repeat"))
-        limits(self, pre_nms=1, nms=0, keep=1, overlap=0, gap=1, rank=1, min_boxes=1, pixel=0, tube_nms=0)
+        check(self)
 
     @classmethod
     def road(cls) -> OnlineConfig:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
 
-from stad_lite.errors import FormatError, NotFiniteError, StadError
-from stad_lite.linking.build import Linked, choice, finish, limits
+from stad_lite.errors import FormatError, NotFiniteError
+from stad_lite.linking.build import Linked, finish
+from stad_lite.settings import AtLeastOne, Share, Weight, check, conflict
 from stad_lite.tubes import Tube
 
 
@@ -33,17 +35,15 @@ class LabelSmoothing:
     Singh et al., Section 3.4 (STEP Section 4.3 trims so too).
     """
 
-    alpha: float = 3.0
-    labels: str = "two"
-    min_run: int = 1
-    top_k: int | None = None
+    alpha: Weight = 3.0
+    labels: Literal["two", "all"] = "two"
+    min_run: AtLeastOne = 1
+    top_k: AtLeastOne | None = None
     rescore: bool = True
-    empty: str = "drop"
+    empty: Literal["drop", "keep"] = "drop"
 
     def __post_init__(self) -> None:
-        choice("labels", self.labels, ("two", "all"))
-        choice("empty", self.empty, ("drop", "keep"))
-        limits(self, alpha=0, min_run=1, top_k=1)
+        check(self)
 
     @classmethod
     def road(cls) -> LabelSmoothing:
@@ -68,22 +68,18 @@ class MedianFilter:
     Source: PCSC Section 3.4.
     """
 
-    width: int = 17
-    threshold: float = 0.1
-    keep: str = "longest"
-    min_run: int = 1
-    empty: str = "drop"
-    top_k: int | None = None
+    width: AtLeastOne = 17
+    threshold: Share = 0.1
+    keep: Literal["longest", "best", "split"] = "longest"
+    min_run: AtLeastOne = 1
+    empty: Literal["drop", "keep"] = "drop"
+    top_k: AtLeastOne | None = None
     rescore: bool = True
 
     def __post_init__(self) -> None:
-        choice("keep", self.keep, ("longest", "best", "split"))
-        choice("empty", self.empty, ("drop", "keep"))
-        limits(self, width=1, min_run=1, top_k=1)
+        check(self)
         if self.width % 2 == 0:
-            raise StadError(
-                f"the median filter's width is {self.width}", remedy="give an odd number of frames"
-            )
+            raise conflict(self, "width", remedy="give an odd number of frames")
 
 
 Trim = LabelSmoothing | MedianFilter
@@ -110,19 +106,6 @@ class Trimmed:
     removed: int = 0
     short_runs: int = 0
     kept_whole: int = 0
-
-
-def energy(scores: np.ndarray, labels: np.ndarray, alpha: float) -> float:
-    """Return what ``smooth_labels`` maximises: the labels' scores less alpha for every switch.
-
-    scores: (n, labels)
-    labels: (n,)
-
-    >>> energy(np.array([[1., 0.], [0., 1.]]), np.array([0, 1]), alpha=.5)
-    1.5
-    """
-    picked = scores[np.arange(len(scores)), labels]
-    return float(picked.sum() - alpha * (labels[1:] != labels[:-1]).sum())
 
 
 def smooth_labels(scores: np.ndarray, alpha: float) -> np.ndarray:

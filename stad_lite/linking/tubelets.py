@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import numpy as np
 
-from stad_lite.linking.build import Linked, by_path, choice, class_names, finish, limits, starts
+from stad_lite.linking.build import Linked, by_path, class_names, finish, starts
 from stad_lite.linking.candidates import Selection, candidates
 from stad_lite.linking.detections import Detections, class_scores, from_scores
 from stad_lite.linking.live import LivePaths, Rule
 from stad_lite.linking.trimming import Trim, asks_classes, trim_linked
+from stad_lite.settings import AtLeastOne, Between, Share, check
 from stad_lite.tubes import Tube, interpolate
 
 
@@ -71,21 +73,20 @@ class TubeletConfig:
     tube_nms: overlap above which the lower-scored tube of a class goes; None for no suppression
     """
 
-    min_score: float | None = 0.01
-    nms: float | None = 0.3
-    soft: str = ""
-    keep: int | None = 10
-    overlap: float = 0.3
-    reach: int | None = None
-    min_tube_score: float | None = None
-    min_length: int = 4
-    nms_pixel: float = 0.0
-    link_pixel: float = 0.0
-    tube_nms: float | None = None
+    min_score: Share | None = 0.01
+    nms: Share | None = 0.3
+    soft: Literal["", "mean", "sum"] = ""
+    keep: AtLeastOne | None = 10
+    overlap: Share = 0.3
+    reach: AtLeastOne | None = None
+    min_tube_score: Share | None = None
+    min_length: AtLeastOne = 4
+    nms_pixel: Annotated[float, Between(0, 16)] = 0.0
+    link_pixel: Annotated[float, Between(0, 16)] = 0.0
+    tube_nms: Share | None = None
 
     def __post_init__(self) -> None:
-        choice("soft", self.soft, ("", "mean", "sum"))
-        limits(self, nms=0, keep=1, overlap=0, reach=1, min_length=1, nms_pixel=0, link_pixel=0, tube_nms=0)
+        check(self)
 
     @classmethod
     def act(cls) -> TubeletConfig:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 import numpy as np
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
-from stad_lite.linking.build import Linked, choice, class_names, finish, limits, tubes_of_boxes
+from stad_lite.linking.build import Linked, class_names, finish, tubes_of_boxes
 from stad_lite.linking.candidates import Candidates, Selection, candidates, widened
 from stad_lite.linking.detections import Detections
 from stad_lite.linking.trimming import Trim, asks_classes, trim_linked
+from stad_lite.settings import AtLeastOne, Between, Share, Weight, check
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,19 @@ class ViterbiConfig:
     tube_nms: overlap above which the lower-scored tube of a class goes; None for no suppression
     """
 
-    min_score: float = 0.01
-    nms: float | None = 0.45
-    keep: int | None = 10
-    overlap_weight: float = 1.0
-    product_weight: float = 0.0
-    empty: str = "bridge"
-    score: str = "mean"
-    max_paths: int | None = None
-    pixel: float = 0.0
-    tube_nms: float | None = None
+    min_score: Share = 0.01
+    nms: Share | None = 0.45
+    keep: AtLeastOne | None = 10
+    overlap_weight: Weight = 1.0
+    product_weight: Weight = 0.0
+    empty: Literal["bridge", "copy"] = "bridge"
+    score: Literal["mean", "energy"] = "mean"
+    max_paths: AtLeastOne | None = None
+    pixel: Annotated[float, Between(0, 16)] = 0.0
+    tube_nms: Share | None = None
 
     def __post_init__(self) -> None:
-        choice("empty", self.empty, ("bridge", "copy"))
-        choice("score", self.score, ("mean", "energy"))
-        limits(self, nms=0, keep=1, overlap_weight=0, product_weight=0, max_paths=1, pixel=0, tube_nms=0)
+        check(self)
 
     @classmethod
     def yowo(cls) -> ViterbiConfig:

@@ -19,6 +19,7 @@ from stad_lite.nets.layers import (
     Padding,
     fixed_padding,
     freeze_norms,
+    he_weights,
     norm_layer,
     pad,
     same_padding,
@@ -198,6 +199,8 @@ class I3D(nn.Module):
             self.add_module(name, layer)
             self.names.append(name)
             self.channels[name], self.strides[name] = channels, (time, space)
+        if norm != "group":  # frozen norms scale nothing, so that torch's own weights would fade to 4e-6 here
+            he_weights(self)
         self.dropout = nn.Dropout(dropout)
         self.logits = None
         if num_classes is not None:
@@ -243,6 +246,26 @@ class I3D(nn.Module):
         if self.frozen:
             freeze_norms(self)
         return self
+
+
+class I3DBlocks(nn.Sequential):
+    """Some Inception blocks of I3D behind each other, under its names, for a head.
+
+    in_channels: of the maps that the first one takes
+    width: factor on all channels; ``channels`` tells what comes out
+
+    >>> I3DBlocks(16, ("Mixed_5b", "Mixed_5c"), width=0.125)(torch.zeros(1, 16, 2, 3, 3)).shape
+    torch.Size([1, 128, 2, 3, 3])
+    """
+
+    def __init__(
+        self, in_channels: int, names: Sequence[str], width: float = 1.0, norm: Norm = "batch"
+    ) -> None:
+        super().__init__()
+        self.channels = in_channels
+        for name in names:
+            block, self.channels = _layer(name, self.channels, width, (1, 1, 1), norm, "same")
+            self.add_module(name, block)
 
 
 def _check_names(names: Collection[str]) -> None:

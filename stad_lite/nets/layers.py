@@ -53,6 +53,13 @@ def freeze_norms(module: nn.Module, affine: bool = True) -> None:
                 part.requires_grad_(False)
 
 
+def he_weights(module: nn.Module) -> None:
+    """Draw all convolutions so that a ReLU keeps the size of what passes (He et al., Sec. 2.2)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
+
+
 def same_padding(size: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> list[tuple[int, int]]:
     """Return TensorFlow's SAME padding (before, after) of each axis, computed from the input's size.
 

@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from stad_lite.boxes import clip, decode, nms
-from stad_lite.errors import FormatError
 from stad_lite.nets.losses import binary_cross_entropy, smooth_l1
 
 
@@ -59,55 +57,6 @@ class RPNHead(nn.Module):
         return torch.cat(scores, 1), torch.cat(offsets, 1)
 
 
-@torch.no_grad()
-def propose(
-    scores: Tensor,
-    offsets: Tensor,
-    anchors: Tensor,
-    width: float,
-    height: float,
-    *,
-    levels: Sequence[int] | None = None,
-    before: int = 1000,
-    after: int = 300,
-    threshold: float = 0.7,
-    smallest: float = 1.0,
-) -> tuple[Tensor, Tensor]:
-    """Return the best boxes of one image, by falling score.
-
-    scores: (anchors,) logits of one class
-    offsets: (anchors, 4)
-    anchors: (anchors, 4) xyxy pixels
-    width, height: of the image in pixels
-    levels: anchors of each level; suppression does not cross levels (None: all are one level)
-    before, after: boxes kept of each level before suppression, and of the image after it
-    threshold: IoU above which the lower box goes
-    smallest: side in pixels below which a box goes
-    returns: (n, 4) xyxy pixels inside the image, and (n,) logits
-    raises: FormatError for numbers that do not fit each other
-    Source: Faster R-CNN Sec. 3.3; Feature Pyramid Networks Sec. 4.1 (levels).
-    """
-    levels = [len(anchors)] if levels is None else list(levels)
-    if not len(scores) == len(offsets) == len(anchors) == sum(levels):
-        raise FormatError(
-            f"{len(scores)} scores, {len(offsets)} offsets, {len(anchors)} anchors, levels of {sum(levels)}",
-            remedy="all four count the anchors of one image",
-        )
-    boxes, kept_scores = [], []
-    parts = zip(scores.split(levels), offsets.split(levels), anchors.split(levels), strict=True)
-    for level_scores, level_offsets, level_anchors in parts:
-        best = level_scores.argsort(descending=True, stable=True)[:before]
-        found = clip(decode(level_offsets[best], level_anchors[best]), width, height)
-        large = ((found[:, 2:] - found[:, :2]) >= smallest).all(1)
-        found, level_scores = found[large], level_scores[best][large]
-        kept = nms(found, level_scores, threshold)
-        boxes.append(found[kept])
-        kept_scores.append(level_scores[kept])
-    together = torch.cat(kept_scores)
-    best = together.argsort(descending=True, stable=True)[:after]
-    return torch.cat(boxes)[best], together[best]
-
-
 def sample_anchors(labels: Tensor, count: int, share: float = 0.5, seed: int | torch.Generator = 0) -> Tensor:
     """Choose anchors for the loss at random: positives up to a share, negatives for the rest.
 
@@ -128,7 +77,13 @@ def sample_anchors(labels: Tensor, count: int, share: float = 0.5, seed: int | t
 
 
 def rpn_loss(
-    scores: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, chosen: Tensor, beta: float = 1.0 / 9
+    scores: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    chosen: Tensor,
+    beta: float = 1.0 / 9,
+    number: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the losses of objectness and of the positives' offsets, both over the number chosen.
 
@@ -136,9 +91,10 @@ def rpn_loss(
     offsets, targets: (anchors, 4) as ``boxes.encode`` gives them; targets of negatives are not looked at
     labels: (anchors,) 1, 0 or -1
     chosen: (anchors,) bool, none of them -1
+    number: what both are divided by where these anchors are a part of a batch (``training.counts``)
     Source: Faster R-CNN Eq. 1, normalised as in Detectron (beta 1/9 there).
     """
-    number = chosen.sum().clamp(min=1)
+    number = chosen.sum().clamp(min=1) if number is None else number
     positive = chosen & (labels == 1)
     objectness = binary_cross_entropy(scores[chosen], labels[chosen], "sum") / number
     return objectness, smooth_l1(offsets[positive], targets[positive], beta, "sum") / number

@@ -14,12 +14,31 @@ from torch import Tensor, nn
 
 from stad_lite.errors import FormatError
 from stad_lite.nets.blocks import FineReceptiveFieldBlock, ReceptiveFieldBlock
-from stad_lite.nets.layers import ConvNorm, Norm, freeze_norms, norm_layer, scaled
+from stad_lite.nets.layers import ConvNorm, Norm, freeze_norms, he_weights, norm_layer, scaled
 
 DEPTH = (2, 2, 3, 3, 3)
 """Convolutions of VGG16's five stages."""
 CHANNELS = (64, 128, 256, 512, 512)
 """Channels of VGG16's five stages."""
+
+
+def check_stages(
+    depth: Sequence[int],
+    channels: Sequence[int],
+    size: tuple[int, int] | None = None,
+    name: str = "channels",
+) -> None:
+    """Refuse stages that cannot be, or that frames of a size (height, width) have no room for.
+
+    name: what ``channels`` are called
+    raises: FormatError
+    """
+    if not 0 < len(depth) <= len(channels):
+        problem = f"depth is {tuple(depth)} and {name} is {tuple(channels)}"
+        raise FormatError(problem, remedy="give one for each stage")
+    if size is not None and min(size) < 2 ** (len(depth) - 1):
+        problem = f"depth is {tuple(depth)} and size is {tuple(size)}"
+        raise FormatError(problem, remedy="give fewer stages; each but the first halves height and width")
 
 
 class VGG(nn.Module):
@@ -49,10 +68,7 @@ class VGG(nn.Module):
         last_dilation: int = 1,
     ) -> None:
         super().__init__()
-        if not 0 < len(depth) <= len(channels):
-            raise FormatError(
-                f"depth {tuple(depth)} for channels {tuple(channels)}", remedy="one for each stage"
-            )
+        check_stages(depth, channels)
         layers: list[nn.Module] = []
         self.channels: dict[str, int] = {}
         self.strides: dict[str, int] = {}
@@ -91,10 +107,25 @@ class VGG(nn.Module):
         return found
 
 
+def small_vgg(
+    in_channels: int,
+    *,
+    depth: Sequence[int] = (1, 2, 2),
+    channels: Sequence[int] = (32, 32, 32),
+    norm: Norm = "group",
+    last_dilation: int = 2,
+) -> VGG:
+    """Return the small network that lessons train: 32 channels at stride 4, group norms (``VGG``)."""
+    return VGG(in_channels, depth=depth, channels=channels, norm=norm, last_dilation=last_dilation)
+
+
 def _conv_relu(in_channels: int, channels: int, norm: Norm, dilation: int = 1) -> list[nn.Module]:
     """Return convolution and ReLU, as numbered in the published weights, with a norm between on demand."""
     conv = nn.Conv2d(in_channels, channels, 3, padding=dilation, dilation=dilation, bias=norm == "none")
-    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    if norm == "none":  # nothing else keeps the size of the maps
+        he_weights(conv)
+    else:
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)
     between = [] if norm == "none" else [norm_layer(norm, channels, 2)]

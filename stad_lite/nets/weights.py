@@ -25,7 +25,8 @@ from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, 
 from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
-from stad_lite.nets.i3d import END_POINTS, I3D
+from stad_lite.nets.i3d import END_POINTS, I3D, I3DBlocks
+from stad_lite.nets.inputs import FLOW_REACH
 from stad_lite.nets.vgg import VGG, DilatedVGG, RFBBackbone
 
 State = dict[str, Tensor]
@@ -45,11 +46,16 @@ class Layout:
 
     key: published name -> ours, or None for what we do not have
     tensor: (our name, published tensor) -> our tensor
+    fed: what RGB the network was trained on, a name in ``inputs.PIXELS``; several where publications share
+        their names
+    reach: pixels a frame that became 1 in its flow, and where flow was cut; 0 where no flow was published
     """
 
     name: str
     key: Callable[[str], str | None]
     tensor: Callable[[str, Tensor], Tensor] = field(default=lambda _, tensor: tensor)
+    fed: tuple[str, ...] = ()
+    reach: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,35 +132,47 @@ def read_state(path: str | PathLike[str]) -> State:
 
 
 def load(
-    net: nn.Module, state: Mapping[str, Tensor], layout: str | None = None, strict: bool = True
+    net: nn.Module,
+    state: Mapping[str, Tensor],
+    layout: str | None = None,
+    strict: bool = True,
+    behind: bool = False,
 ) -> Report:
     """Fill a network with published weights.
 
-    net: an I3D, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS or SPyNet
+    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS or SPyNet
     state: as ``read_state`` returns it
     layout: a name in ``LAYOUTS`` (None: the one that fills most of the network)
     strict: whether missing tensors and other shapes are errors, before anything is changed
+    behind: as in ``widen_input``
     returns: what became of every tensor
     raises: FormatError for a layout that does not exist, and where ``strict`` for what does not fit
     """
-    mapped, report = _match(net, state, _layout(net, state, layout))
-    if strict and (report.missing or report.misfits):
-        wrong = [*report.misfits, *(f"{name} is missing" for name in report.missing)]
-        raise FormatError(
-            f"the weights (layout {report.layout}) do not fit: {'; '.join(wrong[:3])}"
-            + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
-            remedy="build the network at the published width and depth, or pass strict=False",
-        )
+    mapped, report = _match(net, state, find_layout(net, state, layout), behind)
+    if strict:
+        refuse_misfits(report)
     net.load_state_dict(mapped, strict=False)
     return report
 
 
+def refuse_misfits(report: Report) -> None:
+    """Raise FormatError where a network would not be filled whole."""
+    if report.missing or report.misfits:
+        wrong = [*report.misfits, *(f"{name} is missing" for name in report.missing)]
+        raise FormatError(
+            f"the weights (layout {report.layout}) do not fit: {'; '.join(wrong[:3])}"
+            + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""),
+            remedy="give the file of this network, and build it at the published width and depth",
+        )
+
+
 def compare(net: nn.Module, state: Mapping[str, Tensor], layout: str | None = None) -> Report:
     """Return what ``load`` would do, without doing it (works for a network on the meta device)."""
-    return _match(net, state, _layout(net, state, layout))[1]
+    return _match(net, state, find_layout(net, state, layout))[1]
 
 
-def _layout(net: nn.Module, state: Mapping[str, Tensor], name: str | None) -> Layout:
+def find_layout(net: nn.Module, state: Mapping[str, Tensor], name: str | None = None) -> Layout:
+    """Return the layout that fills most of a network, or that of a name. raises: FormatError for another"""
     layouts = LAYOUTS.get(type(net), (SAME,))
     if name is None:
         ours = set(net.state_dict())
@@ -167,7 +185,9 @@ def _layout(net: nn.Module, state: Mapping[str, Tensor], name: str | None) -> La
     )
 
 
-def _match(net: nn.Module, state: Mapping[str, Tensor], layout: Layout) -> tuple[State, Report]:
+def _match(
+    net: nn.Module, state: Mapping[str, Tensor], layout: Layout, behind: bool = False
+) -> tuple[State, Report]:
     ours = net.state_dict()
     mapped: State = {}
     misfits: dict[str, str] = {}
@@ -180,7 +200,7 @@ def _match(net: nn.Module, state: Mapping[str, Tensor], layout: Layout) -> tuple
         value, wanted = layout.tensor(name, value), ours[name].shape
         if name in INPUT_LAYERS and value.shape[1:2] != wanted[1:2] and value.shape[2:] == wanted[2:]:
             widened.append(f"{name}: {value.shape[1]} inputs to {wanted[1]}")
-            value = widen_input(value, wanted[1])
+            value = widen_input(value, wanted[1], behind)
         if value.shape == wanted:
             mapped[name] = value
         else:
@@ -198,28 +218,29 @@ INPUT_LAYERS = ("Conv3d_1a_7x7.conv3d.weight", "features.0.weight", "0.weight", 
 """First convolutions, which ``load`` may widen."""
 
 
-def widen_input(weight: Tensor, channels: int) -> Tensor:
-    """Return a first convolution's weight for other inputs, such as a stack of flow maps behind RGB.
+def widen_input(weight: Tensor, channels: int, behind: bool = False) -> Tensor:
+    """Return a first convolution's weight for other inputs, such that what comes out keeps its size.
 
-    The first inputs keep their weights and the others get the mean; where the number is a multiple
-    (five flow maps of three channels) the weights repeat instead. Either way all are scaled so that equal
-    inputs give the same output as before.
+    Where the number is a multiple (five flow maps of three channels) the weights repeat, else all inputs get
+    their mean; equal inputs give the same output as before. With others ``behind`` its own (flow behind RGB)
+    the first inputs keep their weights, the others get the mean, and both kinds, each at the size that RGB
+    had, have half of the output's variance.
 
     weight: (out, in, ...)
     returns: (out, channels, ...)
 
-    >>> widen_input(torch.tensor([[[1.0], [2.0], [6.0]]]), 4)[0, :, 0]
-    tensor([0.7500, 1.5000, 4.5000, 2.2500])
+    >>> widen_input(torch.tensor([[[3.0], [0.0], [3.0]]]), 5, behind=True)[0, :, 0]
+    tensor([2.1213, 0.0000, 2.1213, 2.1213, 2.1213])
     """
     inputs = weight.shape[1]
-    if channels <= inputs:
-        wide = weight.mean(1, keepdim=True).expand(-1, channels, *weight.shape[2:])
-    elif channels % inputs == 0:
-        wide = torch.cat([weight] * (channels // inputs), 1)
-    else:
-        mean = weight.mean(1, keepdim=True).expand(-1, channels - inputs, *weight.shape[2:])
-        wide = torch.cat([weight, mean], 1)
-    return wide * (inputs / channels)
+    mean = weight.mean(1, keepdim=True) * inputs
+    if behind and channels > inputs:
+        more = channels - inputs
+        other = mean.expand(-1, more, *weight.shape[2:]) / more
+        return torch.cat([weight, other], 1) * 0.5**0.5
+    if channels > inputs and channels % inputs == 0:
+        return torch.cat([weight] * (channels // inputs), 1) * (inputs / channels)
+    return mean.expand(-1, channels, *weight.shape[2:]) / channels
 
 
 SAME = Layout("same", lambda key: key)
@@ -290,7 +311,13 @@ def _tensor_from_tensorflow(name: str, tensor: Tensor) -> Tensor:
     return tensor.permute(4, 3, 0, 1, 2) if name.endswith("conv3d.weight") else tensor.flatten()
 
 
-I3D_TENSORFLOW = Layout("tensorflow", _from_tensorflow, _tensor_from_tensorflow)
+_OF_I3D: dict[str, Any] = {"fed": ("unit",), "reach": FLOW_REACH}
+I3D_TENSORFLOW = Layout("tensorflow", _from_tensorflow, _tensor_from_tensorflow, **_OF_I3D)
+I3D_LAYOUTS = (
+    Layout("pytorch-i3d", lambda key: key, **_OF_I3D),
+    Layout("tensorflow-port", _from_port, **_OF_I3D),
+    I3D_TENSORFLOW,
+)
 
 
 def _prefixed(prefix: str) -> Callable[[str], str | None]:
@@ -326,20 +353,30 @@ def _decimated(name: str, tensor: Tensor) -> Tensor:
     return tensor.reshape(4096, 4096, 1, 1)[::4, ::4]
 
 
+TORCHVISION = ("imagenet", "bgr")
+"""Its own VGG16, and conversions of Caffe's to its names."""
 LAYOUTS: dict[type[nn.Module], tuple[Layout, ...]] = {
-    I3D: (Layout("pytorch-i3d", lambda key: key), Layout("tensorflow-port", _from_port), I3D_TENSORFLOW),
-    VGG: (Layout("torchvision", lambda key: key),),
-    DilatedVGG: (Layout("reduced-fc", lambda key: key), Layout("torchvision", _features_to(""), _decimated)),
-    RFBBackbone: (
-        Layout("rfb-net", lambda key: key),
-        Layout("reduced-fc", _prefixed("base.")),
-        Layout("torchvision", _features_to("base."), _decimated),
+    I3D: I3D_LAYOUTS,
+    I3DBlocks: I3D_LAYOUTS,
+    VGG: (
+        Layout("torchvision", lambda key: key, fed=TORCHVISION),
+        Layout("reduced-fc", _prefixed("features."), fed=("bgr",)),
     ),
-    PWCNet: (Layout("pwc-net", lambda key: key),),
-    FlowNetS: (Layout("flownet2", lambda key: key),),
-    SPyNet: (Layout("spynet", lambda key: key),),
+    DilatedVGG: (
+        Layout("reduced-fc", lambda key: key, fed=("bgr",)),
+        Layout("torchvision", _features_to(""), _decimated, fed=TORCHVISION),
+    ),
+    RFBBackbone: (
+        Layout("rfb-net", lambda key: key, fed=("bgr",)),
+        Layout("reduced-fc", _prefixed("base."), fed=("bgr",)),
+        Layout("torchvision", _features_to("base."), _decimated, fed=TORCHVISION),
+    ),
+    PWCNet: (Layout("pwc-net", lambda key: key, fed=("bgr01",)),),
+    FlowNetS: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
+    SPyNet: (Layout("spynet", lambda key: key, fed=("imagenet",)),),
 }
-"""Network -> the layouts of its weights that are known."""
+"""Network -> the layouts of its weights that are known. The flow networks take RGB in [0, 1] and turn it into
+what they were trained on themselves."""
 
 
 def read_spynet(folder: str | PathLike[str], levels: Iterable[int] = range(1, 6)) -> State:

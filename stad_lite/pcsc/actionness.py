@@ -16,10 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import as_numpy
 from stad_lite.errors import FormatError, StadError
 from stad_lite.linking import MedianFilter, trim_tubes
 from stad_lite.nets.losses import binary_cross_entropy
 from stad_lite.records import VideoAnnotation
+from stad_lite.schedule import TrainConfig
+from stad_lite.training.short import minimise
 from stad_lite.tubes import Tube
 
 
@@ -129,15 +132,16 @@ def train_actionness(
         detectors.mean.copy_(features.mean(0))
         detectors.spread.copy_(features.std(0).clamp(min=1e-3))
         detectors.trained.copy_(torch.as_tensor(counts > 0))
-    optimiser = torch.optim.AdamW(detectors.parameters(), lr, weight_decay=weight_decay)
     generator = torch.Generator().manual_seed(seed)
-    detectors.train()
-    for _ in range(steps):
+
+    def loss() -> dict[str, Tensor]:
         chosen = torch.randint(len(label), (min(batch, len(label)),), generator=generator).to(device)
         logits = detectors(features[chosen]).gather(1, label[chosen][:, None])[:, 0]
-        optimiser.zero_grad(set_to_none=True)
-        binary_cross_entropy(logits, target[chosen]).backward()
-        optimiser.step()
+        return {"actionness": binary_cross_entropy(logits, target[chosen])}
+
+    constant = TrainConfig(steps=steps, lr=lr, weight_decay=weight_decay, schedule="step", drops=())
+    detectors.train()
+    minimise(detectors, loss, constant, "actionness")
     detectors.eval()
     return tuple(int(n) for n in counts)
 
@@ -165,7 +169,7 @@ def scores_along(
     if not detectors.trained[label]:
         return np.ones(len(tube))
     described = torch.as_tensor(features, dtype=torch.float32, device=detectors.mean.device)
-    return np.interp(tube.frames, frame, detectors(described)[:, label].sigmoid().cpu().numpy())
+    return np.interp(tube.frames, frame, as_numpy(detectors(described)[:, label].sigmoid()))
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
+from stad_lite.baselines.config import DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.linking import MedianFilter, OnlineConfig
+from stad_lite.nets.i3d import MIXED
 from stad_lite.nets.layers import Norm
+from stad_lite.nets.vgg import check_stages
 from stad_lite.schedule import TrainConfig
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Frames,
+    Layers,
+    OneOf,
+    Scale,
+    Share,
+    Side,
+    check,
+    conflict,
+)
 
-TRUNKS = ("stack", "i3d")
 MESSAGES = ("both", "image", "roi", "none")
-COMBINE = ("union", "boost")
-DIRECTIONS = ("both", "to_rgb", "to_flow")
+TAPS = ("Conv3d_2c_3x3", "Mixed_3c", "Mixed_4f", "Mixed_5c")
+"""I3D's end points under the pyramid. The paper's second is Mixed3d, which I3D does not have."""
 FROZEN = (("backbones", 0.0),)
 """The small networks' maps are computed before training."""
 
@@ -59,70 +75,79 @@ class PCSCConfig:
     raises: FormatError
     """
 
-    size: tuple[int, int] = (64, 64)
-    frames: int = 9
-    gap: int = 1
-    trunk: str = "stack"
-    width: float = 1.0
-    blocks: tuple[str, ...] | None = None
+    size: tuple[Side, Side] = (64, 64)
+    frames: Frames = 9
+    gap: Frames = 1
+    trunk: Literal["stack", "i3d"] = "stack"
+    width: Annotated[float, Between(0.01, 4)] = 1.0
+    blocks: tuple[Annotated[str, OneOf(MIXED)], ...] | None = None
     norm: Norm = "group"
     frozen: bool = False
-    depth: tuple[int, ...] = (1, 2, 2)
-    widths: tuple[int, ...] = (32, 32, 32)
-    hidden_maps: tuple[int, ...] = (64, 64)
-    pretrained: str = ""
-    every: int = 1
-    flow_scale: float = 4.0
-    channels: int = 48
-    scales: tuple[float, ...] = (16.0, 26.0)
-    ratios: tuple[float, ...] = (1.0, 1.5)
-    rpn_before: tuple[int, int] = (64, 64)
-    rpn_after: tuple[int, int] = (24, 16)
-    rpn_nms: float = 0.7
-    rpn_batch: int = 64
-    head_batch: int = 16
-    positive_share: float = 0.5
-    overlap: float = 0.5
-    roi: int = 5
-    canonical: float = 28.0
-    samples: int = 1
-    hidden: int = 96
-    stages: int = 4
-    messages: str = "both"
-    directions: str = "both"
+    depth: tuple[Layers, ...] = (1, 2, 2)
+    widths: tuple[Channels, ...] = (32, 32, 32)
+    hidden_maps: tuple[Channels, ...] = (64, 64)
+    pretrained: Literal["", "smoke", "lesson"] = ""
+    every: AtLeastOne = 1
+    flow_scale: Scale = 4.0
+    channels: Channels = 48
+    scales: tuple[Annotated[float, Between(1, 2048)], ...] = (16.0, 26.0)
+    ratios: tuple[Annotated[float, Between(0.05, 20)], ...] = (1.0, 1.5)
+    rpn_before: tuple[AtLeastOne, AtLeastOne] = (64, 64)
+    rpn_after: tuple[AtLeastOne, AtLeastOne] = (24, 16)
+    rpn_nms: Share = 0.7
+    rpn_batch: AtLeastOne = 64
+    head_batch: AtLeastOne = 16
+    positive_share: Share = 0.5
+    overlap: Annotated[float, Between(0.01, 1)] = 0.5
+    roi: Annotated[int, Between(1, 64)] = 5
+    canonical: Annotated[float, Between(1, 2048)] = 28.0
+    samples: Annotated[int, Between(0, 64)] = 1
+    hidden: Channels = 96
+    stages: Annotated[int, Between(0, 64)] = 4
+    messages: Annotated[str, OneOf(MESSAGES)] = "both"
+    directions: Literal["both", "to_rgb", "to_flow"] = "both"
     proposals: bool = True
-    reduction: int = 4
-    own_nms: float = 0.5
-    other_nms: float = 0.3
-    confidence: float = 0.05
-    stage_keep: int = 8
-    combine: str = "union"
-    boost_overlap: float = 0.3
-    min_score: float = 0.01
-    nms: float = 0.5
-    keep: int = 10
-    actionness_hidden: int = 64
+    reduction: AtLeastOne = 4
+    own_nms: Share = 0.5
+    other_nms: Share = 0.3
+    confidence: Share = 0.05
+    stage_keep: AtLeastOne = 8
+    combine: Annotated[str, OneOf(("union", "boost"))] = "union"
+    boost_overlap: Share = 0.3
+    min_score: Share = 0.01
+    nms: Share = 0.5
+    keep: AtLeastOne = 10
+    actionness_hidden: Annotated[int, Between(0, 8192)] = 64
     linking: OnlineConfig = field(default_factory=OnlineConfig.road)
     trim: MedianFilter = field(
         default_factory=lambda: MedianFilter(width=9, threshold=0.1, empty="keep", rescore=False)
     )
 
     def __post_init__(self) -> None:
-        known = {"trunk": TRUNKS, "messages": MESSAGES, "directions": DIRECTIONS, "combine": COMBINE}
-        for name, choices in known.items():
-            if getattr(self, name) not in choices:
-                raise FormatError(
-                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(choices)}"
-                )
-        for name in ("frames", "gap", "every", "reduction", "roi", "keep", "stages"):
-            least = 0 if name == "stages" else 1
-            if getattr(self, name) < least:
-                raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {least} or more")
-        levels = 4 if self.trunk == "i3d" else len(self.hidden_maps)
-        if len(self.scales) != levels:
-            raise FormatError(
-                f"{len(self.scales)} anchor scales for {levels} levels", remedy="give one a level"
+        check(self)
+        check_stages(self.depth, self.widths, self.size, "widths")
+        small = self.trunk == "stack"
+        levels = len(self.hidden_maps) if small else 4
+        if len(self.scales) != levels or not levels:
+            raise conflict(
+                self, "scales", "trunk", "hidden_maps", remedy=f"give a scale for each of {levels} levels"
             )
+        if not self.ratios:
+            raise conflict(self, "ratios", remedy="give one or more")
+        narrowest = min((self.channels, *(self.hidden_maps if small else ())))
+        if self.messages != "none" and self.reduction > narrowest:
+            names = ("reduction", "channels", "hidden_maps")
+            raise conflict(self, *names, remedy=f"give a reduction from 1 to {narrowest}")
+        if not small and self.blocks is not None and not set(TAPS) <= {TAPS[0], *self.blocks}:
+            raise conflict(self, "blocks", "trunk", remedy=f"give at least {', '.join(TAPS[1:])}")
+        known = (DenseConfig.depth, DenseConfig.channels)
+        if small and self.pretrained and (self.depth, self.widths) != known:
+            names = ("pretrained", "depth", "widths")
+            raise conflict(self, *names, remedy=f"give those of the pretrained networks, {known}")
+
+    def thawed(self) -> PCSCConfig:
+        """Return the same with batch norms trained, for a start without published weights."""
+        return replace(self, frozen=False)
 
     @classmethod
     def smoke(cls) -> PCSCConfig:

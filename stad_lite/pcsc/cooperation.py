@@ -3,8 +3,6 @@
 Stage 0 is each stream by itself, on the proposals of its own RPN. Then the streams take turns: at odd
 stages flow helps RGB, at even ones RGB helps flow. A stream's proposals are its own latest boxes together
 with the other's latest boxes.
-
-All boxes of a batch stand in padded tables: (b, n, ...) with a mask of those that are there.
 """
 
 from __future__ import annotations
@@ -14,27 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
+from stad_lite.nets.proposals import Output, Proposals, best_by_class, suppress
 
 STREAMS = ("rgb", "flow")
-
-
-class Proposals(NamedTuple):
-    """Boxes of a batch of frames, best first.
-
-    boxes: (b, n, 4) xyxy pixels
-    scores: (b, n)
-    valid: (b, n) bool, False where a frame has fewer
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    valid: Tensor
 
 
 class Detections(NamedTuple):
@@ -43,19 +28,6 @@ class Detections(NamedTuple):
     boxes: (b, n, classes, 4) xyxy pixels, one for each class
     scores: (b, n, classes) probabilities
     valid: (b, n) bool
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    valid: Tensor
-
-
-class Output(NamedTuple):
-    """The detections of a batch of frames.
-
-    boxes: (b, classes, n, 4) xyxy pixels
-    scores: (b, classes, n) falling
-    valid: (b, classes, n) bool
     """
 
     boxes: Tensor
@@ -99,80 +71,6 @@ def turn(stage: int) -> Turn:
     return Turn(stage, stream, helper, (stream, max(0, stage - 2)), (helper, stage - 1))
 
 
-def survivors(boxes: Tensor, valid: Tensor, threshold: float) -> Tensor:
-    """Tell which boxes survive greedy suppression, in many groups at once.
-
-    A box goes when its overlap with a better one that stays is above the threshold. "Stays" is settled from
-    the best box downwards, so a few rounds over whole tables reach what the loop over boxes reaches.
-
-    boxes: (..., n, 4) xyxy pixels, best first in each group
-    valid: (..., n) bool
-    returns: (..., n) bool
-    """
-    there = valid.nonzero()[:, -1]
-    most = int(there.max()) + 1 if len(there) else 0  # most groups are far from full: no work beyond the last
-    boxes, stays = boxes[..., :most, :], valid[..., :most]
-    covers = (box_ops.pairwise_iou(boxes, boxes) > threshold).triu(diagonal=1)
-    for _ in range(most):
-        beaten = (covers & stays[..., :, None]).any(-2)
-        before, stays = stays, valid[..., :most] & ~beaten
-        if torch.equal(before, stays):
-            break
-    return F.pad(stays, (0, valid.shape[-1] - most))
-
-
-def best(proposals: Proposals, keep: int) -> Proposals:
-    """Return the ``keep`` best valid boxes of each frame, by falling score."""
-    scores = proposals.scores.masked_fill(~proposals.valid, -torch.inf)
-    order = scores.argsort(dim=1, descending=True, stable=True)[:, :keep]
-    return Proposals(
-        proposals.boxes.gather(1, repeat(order, "b n -> b n xyxy", xyxy=4)),
-        proposals.scores.gather(1, order),
-        proposals.valid.gather(1, order),
-    )
-
-
-def suppress(proposals: Proposals, threshold: float, keep: int) -> Proposals:
-    """Return the best boxes of each frame after suppression, by falling score."""
-    ordered = best(proposals, proposals.boxes.shape[1])
-    return best(ordered._replace(valid=survivors(ordered.boxes, ordered.valid, threshold)), keep)
-
-
-@torch.no_grad()
-def region_proposals(
-    scores: Tensor,
-    offsets: Tensor,
-    anchors: Tensor,
-    levels: Sequence[int],
-    size: tuple[int, int],
-    before: int,
-    after: int,
-    threshold: float,
-    smallest: float = 1.0,
-) -> Proposals:
-    """Return the region proposals P_0 of one stream: what ``nets.rpn.propose`` gives, for a whole batch.
-
-    scores: (b, a) logits
-    offsets: (b, a, 4)
-    anchors: (a, 4) xyxy pixels
-    levels: anchors of each level; suppression does not cross levels
-    size: (height, width) of the frame in pixels
-    before, after: boxes kept of each level before suppression, and of the frame after it
-    threshold: IoU above which the lower box goes
-    smallest: side in pixels below which a box goes
-    """
-    kept, counts = [], list(levels)
-    parts = zip(scores.split(counts, 1), offsets.split(counts, 1), anchors.split(counts), strict=True)
-    for level_scores, level_offsets, level_anchors in parts:
-        order = level_scores.argsort(dim=1, descending=True, stable=True)[:, :before]
-        moved = level_offsets.gather(1, repeat(order, "b n -> b n xyxy", xyxy=4))
-        boxes = box_ops.clip(box_ops.decode(moved, level_anchors[order]), size[1], size[0])
-        large = ((boxes[..., 2:] - boxes[..., :2]) >= smallest).all(-1)
-        found = Proposals(boxes, level_scores.gather(1, order), large)
-        kept.append(found._replace(valid=survivors(boxes, large, threshold)))
-    return best(join(*kept), after)
-
-
 @torch.no_grad()
 def confident(found: Detections, score: float, threshold: float, keep: int) -> Proposals:
     """Return a stage's detection boxes as proposals: the box of each one's best class.
@@ -187,16 +85,6 @@ def confident(found: Detections, score: float, threshold: float, keep: int) -> P
     extent = (boxes[..., 2:] > boxes[..., :2]).all(-1)
     valid = found.valid & (scores > score) & extent
     return suppress(Proposals(boxes, scores, valid), threshold, keep)
-
-
-def join(*parts: Proposals) -> Proposals:
-    """Return the proposals of several sources side by side (the union in P_t).
-
-    raises: FormatError for parts of different batches
-    """
-    if len({part.boxes.shape[0] for part in parts}) != 1:
-        raise FormatError("proposals of different batches", remedy="join boxes of the same frames")
-    return Proposals(*(torch.cat(columns, 1) for columns in zip(*parts, strict=True)))
 
 
 @torch.no_grad()
@@ -243,11 +131,5 @@ def union(
     """
     if not stages:
         raise FormatError("there are no stages to join", remedy="give the detections of at least one")
-    boxes = rearrange(torch.cat([s.boxes for s in stages], 1), "b n k xyxy -> (b k) n xyxy")
-    scores = rearrange(torch.cat([s.scores for s in stages], 1), "b n k -> (b k) n")
-    batch, classes = stages[0].scores.shape[0], stages[0].scores.shape[2]
-    valid = repeat(torch.cat([s.valid for s in stages], 1), "b n -> (b k) n", k=classes)
-    extent = (boxes[..., 2:] > boxes[..., :2]).all(-1)
-    few = best(Proposals(boxes, scores, valid & (scores > score) & extent), before)
-    kept = suppress(few, threshold, keep)
-    return Output(*(rearrange(x, "(b k) n ... -> b k n ...", b=batch) for x in kept))
+    boxes, scores, valid = (torch.cat(columns, 1) for columns in zip(*stages, strict=True))
+    return best_by_class(boxes, scores, valid, score, threshold, keep, before)

@@ -18,22 +18,14 @@ from stad_lite.align import roi_align
 from stad_lite.errors import FormatError
 from stad_lite.matching import IGNORED, POSITIVE, by_threshold
 from stad_lite.nets.losses import smooth_l1
+from stad_lite.nets.proposals import Proposals
 from stad_lite.nets.rpn import sample_anchors
-from stad_lite.pcsc.cooperation import Detections, Proposals
+from stad_lite.pcsc.cooperation import Detections
+from stad_lite.systems.truth import TrueBoxes
+from stad_lite.training.counts import normaliser
 
 CODER = (10.0, 10.0, 5.0, 5.0)
 """Factors on the offsets that a head learns (Fast R-CNN practice; the paper does not say)."""
-
-
-class Truth(NamedTuple):
-    """The annotated boxes of a batch of frames.
-
-    boxes: (b, m, 4) xyxy pixels, zeros where a frame has fewer
-    labels: (b, m) class indices, -1 where a frame has fewer
-    """
-
-    boxes: Tensor
-    labels: Tensor
 
 
 class Targets(NamedTuple):
@@ -128,7 +120,7 @@ def pool(
 
 
 @torch.no_grad()
-def label(proposals: Proposals, truth: Truth, overlap: float = 0.5) -> Targets:
+def label(proposals: Proposals, truth: TrueBoxes, overlap: float = 0.5) -> Targets:
     """Label proposals: positive where a true box overlaps by .5, else negative.
 
     The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike.
@@ -168,7 +160,7 @@ def sample(proposals: Proposals, targets: Targets, count: int, share: float) -> 
     return drawn, Targets(labels, targets.boxes.gather(1, place))
 
 
-def with_truth(proposals: Proposals, truth: Truth) -> Proposals:
+def with_truth(proposals: Proposals, truth: TrueBoxes) -> Proposals:
     """Return the proposals and, beside them, the true boxes (Fast R-CNN practice in training)."""
     there = truth.labels >= 0
     return Proposals(
@@ -181,7 +173,7 @@ def with_truth(proposals: Proposals, truth: Truth) -> Proposals:
 def head_loss(
     logits: Tensor, offsets: Tensor, proposals: Proposals, targets: Targets
 ) -> tuple[Tensor, Tensor]:
-    """Return the losses of classes and of the positives' offsets, both over the number of proposals.
+    """Return the losses of classes and of the positives' offsets, both over the batch's proposals.
 
     logits: (b, n, 1 + classes)
     offsets: (b, n, classes, 4)
@@ -189,7 +181,7 @@ def head_loss(
     Source: Fast R-CNN Eq. 1 (smooth L1 with beta 1).
     """
     counted, positive = targets.labels >= 0, targets.labels > 0
-    number = counted.sum().clamp(min=1)
+    number = normaliser(counted.sum())
     classes = F.cross_entropy(logits[counted].float(), targets.labels[counted], reduction="sum") / number
     own = offsets[positive].gather(1, (targets.labels[positive] - 1)[:, None, None].expand(-1, 1, 4))[:, 0]
     wanted = box_ops.encode(targets.boxes[positive], proposals.boxes[positive]) * logits.new_tensor(CODER)
@@ -211,7 +203,7 @@ def detections(
     return Detections(boxes, logits.float().softmax(-1)[..., 1:], proposals.valid)
 
 
-def padded(values: Tensor, valid: Tensor) -> Tensor:
+def in_table(values: Tensor, valid: Tensor) -> Tensor:
     """Return flat values (r, ...) in a padded table (b, n, ...) with zeros where ``valid`` (b, n) is False.
 
     raises: FormatError where the two do not count the same

@@ -1,4 +1,4 @@
-"""The network of PCSC and the system around it.
+"""The network of PCSC, its criterion, and its decoding.
 
 Per stream: bottom-up maps, a message at image level (flow to RGB, once), pyramid, RPN. Stage 0 is a detection
 head a stream; each further stage joins proposals, passes a message between RoI features and has a head of
@@ -17,15 +17,20 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.anchors import grid_anchors, ratio_sizes
+from stad_lite.arrays import as_numpy
 from stad_lite.errors import FormatError
 from stad_lite.nets.fpn import FeaturePyramid
+from stad_lite.nets.proposals import Output, Proposals, join, region_proposals
 from stad_lite.nets.rpn import RPNHead, rpn_loss, sample_anchors
 from stad_lite.pcsc import cooperation, detector, messages
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.pcsc.config import PCSCConfig
-from stad_lite.pcsc.cooperation import STREAMS, Detections, Output, Proposals, Turn
-from stad_lite.pcsc.detector import RegionHead, Targets, Truth
+from stad_lite.pcsc.cooperation import STREAMS, Detections, Turn
+from stad_lite.pcsc.detector import RegionHead, Targets
 from stad_lite.pcsc.trunks import frame_network, trunk
+from stad_lite.systems.detect import Found
+from stad_lite.systems.truth import TrueBoxes
+from stad_lite.training.counts import normaliser
 
 Levels = dict[str, list[Tensor]]
 """Stream -> the pyramid's maps (b, channels, h, w), finest first."""
@@ -130,7 +135,7 @@ class PCSC(nn.Module):
         maps["rgb"] = messages.receive_levels(maps["rgb"], maps["flow"], self.image_messages)
         return {stream: self.pyramids[stream](maps[stream]) for stream in STREAMS}
 
-    def forward(self, rgb: Tensor, flow: Tensor, truth: Truth | None = None) -> Outputs:
+    def forward(self, rgb: Tensor, flow: Tensor, truth: TrueBoxes | None = None) -> Outputs:
         """Return the raw outputs of all stages.
 
         rgb, flow: as in ``features``
@@ -141,7 +146,7 @@ class PCSC(nn.Module):
         return Outputs(levels, anchors, rpn, first, self.cooperate(levels, first, truth))
 
     def cooperate(
-        self, levels: Levels, first: Mapping[str, Proposals], truth: Truth | None = None
+        self, levels: Levels, first: Mapping[str, Proposals], truth: TrueBoxes | None = None
     ) -> tuple[Stage, ...]:
         """Return all stages, from the pyramids and the region proposals of both streams.
 
@@ -164,7 +169,7 @@ class PCSC(nn.Module):
         for stream in STREAMS:
             scores, offsets = self.rpns[stream](levels[stream])
             raw[stream] = scores[..., 0].float(), offsets.float()
-            first[stream] = cooperation.region_proposals(
+            first[stream] = region_proposals(
                 *raw[stream], anchors, counts, config.size,
                 before=config.rpn_before[place],
                 after=config.rpn_after[place],
@@ -193,10 +198,10 @@ class PCSC(nn.Module):
             return own
         others = found[turn.other]
         other = cooperation.confident(others, config.confidence, config.other_nms, config.stage_keep)
-        return cooperation.join(own, other)
+        return join(own, other)
 
     def stage(
-        self, number: int, stream: str, proposals: Proposals, levels: Levels, truth: Truth | None
+        self, number: int, stream: str, proposals: Proposals, levels: Levels, truth: TrueBoxes | None
     ) -> Stage:
         """Run the detection head of a stage on its proposals."""
         config, targets = self.config, None
@@ -208,7 +213,7 @@ class PCSC(nn.Module):
         flat, name = proposals.boxes[proposals.valid], f"stage{number}" if number else f"{stream}0"
         features = self.region_features(levels, flat, item, stream, name)
         logits, offsets, _ = self.heads[name](features)
-        logits, offsets = (detector.padded(x.float(), proposals.valid) for x in (logits, offsets))
+        logits, offsets = (detector.in_table(x.float(), proposals.valid) for x in (logits, offsets))
         height, width = config.size
         found = detector.detections(logits.detach(), offsets.detach(), proposals, height, width)
         return Stage(number, stream, proposals, logits, offsets, found, targets)
@@ -244,7 +249,7 @@ class PCSC(nn.Module):
         return torch.cat(parts, 1)
 
 
-def criterion(outputs: Outputs, truth: Truth, config: PCSCConfig) -> dict[str, Tensor]:
+def criterion(outputs: Outputs, truth: TrueBoxes, config: PCSCConfig) -> dict[str, Tensor]:
     """Return the losses: ``rpn`` of both streams, and one a stage (``stage0`` of both streams).
 
     Source: PCSC Sec. 3.1 (the sum of the losses of all stages).
@@ -265,7 +270,7 @@ def criterion(outputs: Outputs, truth: Truth, config: PCSCConfig) -> dict[str, T
 
 
 def region_loss(
-    scores: Tensor, offsets: Tensor, anchors: Tensor, truth: Truth, config: PCSCConfig
+    scores: Tensor, offsets: Tensor, anchors: Tensor, truth: TrueBoxes, config: PCSCConfig
 ) -> tuple[Tensor, Tensor]:
     """Return the RPN's losses of objectness and offsets: positives overlap by .5, all others are negative.
 
@@ -281,7 +286,7 @@ def region_loss(
     positive = labels == 1
     wanted[positive] = box_ops.encode(targets.boxes[positive], everywhere[positive])
     flat = (scores.flatten(), offsets.flatten(0, 1), labels.flatten(), wanted.flatten(0, 1), chosen.flatten())
-    return rpn_loss(*flat)
+    return rpn_loss(*flat, number=normaliser(chosen.sum()))
 
 
 def output_after(outputs: Outputs, config: PCSCConfig, number: int) -> Output:
@@ -302,51 +307,11 @@ def outputs_by_stage(outputs: Outputs, config: PCSCConfig) -> list[Output]:
     return [output_after(outputs, config, number) for number in range(config.stages + 1)]
 
 
-@dataclass(frozen=True, eq=False)
-class Found:
-    """The detections of one frame, one row a box and class, class by class and by falling score.
-
-    boxes: (n, 4) xyxy pixels
-    labels: (n,) class indices
-    scores: (n,)
-    """
-
-    boxes: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-
-
 def decode(output: Output) -> list[Found]:
     """Return the detections of every frame of a batch as rows."""
     labels = torch.arange(output.scores.shape[1], device=output.scores.device)
     found = []
     for boxes, scores, valid in zip(*output, strict=True):
         of = labels[:, None].expand_as(scores)
-        found.append(Found(*(x[valid].cpu().numpy() for x in (boxes, of, scores))))
+        found.append(Found(*(as_numpy(x[valid]) for x in (boxes, of, scores))))
     return found
-
-
-class PCSCSystem:
-    """PCSC as the training loop takes it.
-
-    classes: names
-    """
-
-    def __init__(self, config: PCSCConfig, classes: tuple[str, ...]) -> None:
-        if not classes:
-            raise FormatError("there are no classes", remedy="train on a source with truth")
-        self.config, self.classes = config, tuple(classes)
-        self.network = PCSC(config, len(classes))
-
-    def loss(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Return the losses of the RPNs and of all stages.
-
-        batch: ``rgb``, ``flow`` as the network takes them; ``boxes`` (b, m, 4), ``labels`` (b, m)
-        """
-        truth = Truth(batch["boxes"], batch["labels"])
-        return criterion(self.network(batch["rgb"], batch["flow"], truth), truth, self.config)
-
-    def predict(self, batch: Mapping[str, Any]) -> list[Found]:
-        """Return the detections of each key frame after the last stage."""
-        outputs = self.network(batch["rgb"], batch["flow"])
-        return decode(output_after(outputs, self.config, self.config.stages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +12,17 @@ from torch import Tensor
 from stad_lite import boxes as box_ops
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
-from stad_lite.pcsc import cooperation
-from stad_lite.pcsc.cooperation import STREAMS, Proposals
-from stad_lite.pcsc.detector import Truth
-from stad_lite.pcsc.features import FrameMaps, clips
-from stad_lite.pcsc.model import PCSCSystem
-from stad_lite.pcsc.pipeline import BATCH, boxes_on, padded_truth
+from stad_lite.nets.proposals import Proposals, best, join
+from stad_lite.pcsc.cooperation import STREAMS
+from stad_lite.pcsc.system import PCSCSystem
+from stad_lite.systems.detect import Check
+from stad_lite.systems.maps import FrameMaps
+from stad_lite.systems.truth import TrueBoxes
 
 PROPOSERS = (*STREAMS, "union")
 
 
-def found(proposals: Proposals, truth: Truth, count: int, overlap: float = 0.5) -> Tensor:
+def found(proposals: Proposals, truth: TrueBoxes, count: int, overlap: float = 0.5) -> Tensor:
     """Tell which true boxes one of the ``count`` best proposals of their frame overlaps by ``overlap``.
 
     proposals: best first
@@ -29,7 +30,7 @@ def found(proposals: Proposals, truth: Truth, count: int, overlap: float = 0.5) 
 
     >>> boxes = torch.tensor([[[0., 0., 9., 9.], [20., 20., 30., 30.]]])
     >>> some = Proposals(boxes, torch.tensor([[.9, .8]]), torch.ones(1, 2, dtype=torch.bool))
-    >>> found(some, Truth(boxes.flip(1), torch.tensor([[0, 0]])), count=1).tolist()
+    >>> found(some, TrueBoxes(boxes.flip(1), torch.tensor([[0, 0]])), count=1).tolist()
     [[False, True]]
     """
     table = box_ops.pairwise_iou(truth.boxes, proposals.boxes[:, :count])
@@ -46,7 +47,7 @@ def united(rgb: Proposals, flow: Proposals, count: int) -> Proposals:
     """
     if count % 2:
         raise FormatError(f"{count} boxes cannot be half of each stream", remedy="give an even count")
-    return cooperation.join(*(cooperation.best(one, count // 2) for one in (rgb, flow)))
+    return join(*(best(one, count // 2) for one in (rgb, flow)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,6 @@ class Recall:
         return 100 * float((self.found[stream] & ~self.found[other]).mean())
 
 
-@torch.no_grad()
 def proposal_recall(
     system: PCSCSystem,
     source: VideoSource,
@@ -81,35 +81,27 @@ def proposal_recall(
     """Return the recall of the region proposals of both streams on all frames that hold a true box.
 
     counts: boxes a frame, even numbers
-    maps: of the small networks; needed for them
+    maps: of the small networks, computed where they are not given
     raises: FormatError where no frame holds a true box
     Source: PCSC Sec. 3.2 (either stream's proposals cover the true regions only partly).
     """
-    source.check(system.config.size, flow=True)
-    network, training = system.network, system.network.training
-    network.eval()
-    device = next(network.parameters()).device
-    parts: dict[tuple[int, str], list[Tensor]] = {(n, name): [] for n in counts for name in PROPOSERS}
-    labels = []
-    for video in source.videos:
-        known = source.annotations.videos[video]
-        for numbers, clip in clips(source, system.config, video, maps, BATCH):
-            true = padded_truth([boxes_on(known, int(frame), source.classes) for frame in numbers])
-            truth = Truth(*(x.to(device) for x in true))
-            there = truth.labels >= 0
-            first = network.propose(network.features(*(clip[s].to(device) for s in STREAMS)))[2]
-            labels.append(truth.labels[there])
-            for count in counts:
-                pools = {**first, "union": united(first["rgb"], first["flow"], count)}
-                for name in PROPOSERS:
-                    parts[count, name].append(found(pools[name], truth, count, overlap)[there])
-    network.train(training)
-    if not sum(map(len, labels)):
+    network = system.network
+
+    def answer(batch: dict[str, Tensor], _: Check) -> dict[Any, Tensor]:
+        truth = TrueBoxes(batch["boxes"], batch["labels"])
+        there = truth.labels >= 0
+        first = network.propose(network.features(batch["rgb"], batch["flow"]))[2]
+        told: dict[Any, Tensor] = {"labels": truth.labels[there]}
+        for count in counts:
+            pools = {**first, "union": united(first["rgb"], first["flow"], count)}
+            for name in PROPOSERS:
+                told[count, name] = found(pools[name], truth, count, overlap)[there]
+        return told
+
+    told = [part for _, parts in system.ask(source, maps, answer) for part in parts]
+    if not sum(len(part["labels"]) for part in told):
         raise FormatError("no frame holds a true box", remedy="choose another subset")
+    table = {key: torch.cat([part[key] for part in told]).cpu().numpy() for key in told[0]}
     return {
-        count: Recall(
-            {name: torch.cat(parts[count, name]).cpu().numpy() for name in PROPOSERS},
-            torch.cat(labels).cpu().numpy(),
-        )
-        for count in counts
+        count: Recall({name: table[count, name] for name in PROPOSERS}, table["labels"]) for count in counts
     }

@@ -6,23 +6,16 @@ frames are stacked, so that they can be computed once and kept.
 
 from __future__ import annotations
 
-import numpy as np
 from einops import rearrange
 from torch import Tensor, nn
 
-from stad_lite.baselines.dense import flow_input, rgb_input
 from stad_lite.errors import FormatError
 from stad_lite.nets.fpn import over_time
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import norm_layer
-from stad_lite.nets.vgg import VGG
-from stad_lite.pcsc.config import PCSCConfig
-
-CHANNELS = {"rgb": 3, "flow": 2}
-"""Stream -> channels of its input."""
-
-TAPS = ("Conv3d_2c_3x3", "Mixed_3c", "Mixed_4f", "Mixed_5c")
-"""I3D's end points under the pyramid. The paper's second is Mixed3d, which I3D does not have."""
+from stad_lite.nets.vgg import VGG, small_vgg
+from stad_lite.pcsc.config import TAPS, PCSCConfig
+from stad_lite.systems.items import CHANNELS
 
 
 class I3DTrunk(nn.Module):
@@ -105,7 +98,7 @@ def _block(in_channels: int, channels: int, kernel: tuple[int, int], stride: int
 
 def frame_network(stream: str, config: PCSCConfig) -> VGG:
     """Return the small 2-D network of a stream; its last end point has stride 4."""
-    return VGG(CHANNELS[stream], depth=config.depth, channels=config.widths, norm="group", last_dilation=2)
+    return small_vgg(CHANNELS[stream], depth=config.depth, channels=config.widths)
 
 
 def trunk(stream: str, config: PCSCConfig) -> I3DTrunk | StackTrunk:
@@ -114,15 +107,3 @@ def trunk(stream: str, config: PCSCConfig) -> I3DTrunk | StackTrunk:
         return I3DTrunk(stream, config)
     stride = 2 ** (len(config.depth) - 1)
     return StackTrunk(config.widths[len(config.depth) - 1], config.frames, config.hidden_maps, stride)
-
-
-def stream_input(stream: str, values: np.ndarray, config: PCSCConfig) -> Tensor:
-    """Return what a stream's network takes.
-
-    values: (..., h, w, 3) uint8 frames, or (..., h, w, 2) flow in pixels a frame
-    returns: (..., channels, h, w) float: frames in [-1, 1]; flow over ``flow_scale``, for I3D cut at one
-    """
-    if stream == "rgb":
-        return rgb_input(values)
-    flow = flow_input(values, config.flow_scale)
-    return flow.clamp(-1, 1) if config.trunk == "i3d" else flow

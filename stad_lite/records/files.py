@@ -7,8 +7,10 @@ out). Files are checked while they are read, and written whole or not at all.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
+import re
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -19,6 +21,29 @@ from typing import Any, BinaryIO
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
 from stad_lite.records.document import from_document, parse, to_document
 from stad_lite.records.types import Annotations, Predictions
+
+DEVICE = r"(con(in\$|out\$)?|prn|aux|nul|(com|lpt)[\d¹²³]) *(\.|\Z)"
+REFUSED = re.compile(rf'[<>:"/|?*\\%\x00-\x1f]|[. ]\Z|\A(?={DEVICE}).', re.IGNORECASE)
+"""What Windows refuses in a file's name, and our own %; of a device's name the first letter."""
+LONGEST_NAME = 150
+"""Letters of a file's name, without its ending."""
+
+
+def safe_name(name: str, folders: bool = False) -> str:
+    """Return a name that a file may have on every platform: what one refuses is written as ``%XX``.
+
+    ``urllib.parse.unquote`` gives the name back, unless it was too long for a file and was cut.
+    folders: whether slashes in the name are folders
+
+    >>> safe_name("v_Run_g01.c2"), safe_name("val/10: left?"), safe_name("a/con", folders=True)
+    ('v_Run_g01.c2', 'val%2F10%3A left%3F', 'a/%63on')
+    """
+    if folders:
+        return "/".join(safe_name(part) for part in name.split("/"))
+    safe = REFUSED.sub(lambda found: f"%{ord(found[0]):02X}", name)
+    if len(safe) > LONGEST_NAME:
+        safe = f"{safe[: LONGEST_NAME - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return safe
 
 
 def atomic_write(path: str | PathLike[str], fill: Callable[[BinaryIO], object]) -> Path:

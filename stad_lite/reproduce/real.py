@@ -1,8 +1,8 @@
-"""STEP and PCSC on real video from a few parameters: what is missing, the two sources, training, figures.
+"""What notebooks of reproductions need beside sources and runs: two parts, trained systems, figures.
 
-    videos = Videos("jhmdb21", limit=100)
-    assert not missing(videos)
-    train, test = open_videos(videos, config.size)
+    parts = train_and_test(DataConfig("jhmdb21", limit=100))
+    assert not missing(parts)
+    train, test = open_parts(parts, config.size)
     system = fit_step(config, train, plan, "runs/one")
     figures = step_figures([system], test)
 
@@ -11,40 +11,38 @@ A run's folder goes on where it was stopped. All figures are percent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from stad_lite.data import ava, jhmdb21, ucf101_24
-from stad_lite.data.decoded import Store
-from stad_lite.data.folder import find_videos
-from stad_lite.data.location import DATASETS, find_data, have_data, missing_message
-from stad_lite.data.source import FPS, VideoSource, files_source, open_source
-from stad_lite.errors import FormatError, MissingFileError
+from stad_lite import runs
+from stad_lite.data import published
+from stad_lite.data.location import SETS
+from stad_lite.data.source import DataConfig, VideoSource
+from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
-from stad_lite.nets import weights as published
+from stad_lite.nets import weights as files
 from stad_lite.pcsc import actionness
-from stad_lite.pcsc import pipeline as pcsc
+from stad_lite.pcsc import stages as pcsc_stages
+from stad_lite.pcsc import system as pcsc
 from stad_lite.pcsc.config import PCSCConfig
-from stad_lite.pcsc.model import PCSCSystem
+from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.pcsc.trunks import I3DTrunk
-from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
+from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.schedule import TrainConfig
-from stad_lite.settings import changed
-from stad_lite.step import pipeline as step
+from stad_lite.step import system as step
 from stad_lite.step.classify import Classification
 from stad_lite.step.config import StepConfig
 from stad_lite.step.fusion import look_together
+from stad_lite.step.tubes import assemble
+from stad_lite.systems.maps import frame_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 
-PARTS = {"jhmdb21": ("train", "test"), "ucf101-24": ("train", "test"), "ava": ("train", "val")}
-"""Published set -> what is trained on and what judges."""
 OWN = ("train", "test")
 """The two folders within a folder of one's own, each as ``data.folder`` tells."""
 RANGE = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
@@ -52,157 +50,45 @@ RANGE = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 TUBE_LEVELS = (0.05, 0.1, 0.2, 0.5, 0.75)
 
 Place = str | PathLike[str]
+Parts = tuple[DataConfig, DataConfig]
+"""What is trained on and what judges."""
 
 
-@dataclass(frozen=True)
-class Videos:
-    """Which real videos are trained on and judged.
+def train_and_test(data: DataConfig, test_limit: int = 0) -> Parts:
+    """Return a data set's two parts.
 
-    data: a name in ``PARTS``, or a folder that holds the folders ``OWN``
-    files: folder of a published set's video files, the set's own folder where not given
-    split: of JHMDB-21, 1 to 3
-    limit, test_limit: only so many videos, spread evenly over the list; 0 for all
-    flow: estimator, a name in ``data.flow.ESTIMATORS``
-    start: second of a film of AVA at which its file begins
+    data: its name; a folder holds the folders ``OWN``
+    test_limit: only so many videos that judge; 0 for all
     """
-
-    data: str
-    files: str = ""
-    split: int = 1
-    limit: int = 0
-    test_limit: int = 0
-    flow: str = "dis"
-    start: float = 900.0
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """How many videos of either part; 0 for all."""
-        return self.limit, self.test_limit
+    if data.known is None:
+        train, test = (replace(data, name=str(Path(data.name) / part), subset="all") for part in OWN)
+    else:
+        judged = published.SETS[data.known].judged if data.known in published.SETS else "test"
+        train, test = (replace(data, name=data.known, subset=part) for part in ("train", judged))
+    return train, replace(test, limit=test_limit)
 
 
-def missing(videos: Videos) -> str:
+def missing(parts: Parts) -> str:
     """Return one line that says what a run lacks and what fetches it, "" where all is there."""
-    if videos.data not in PARTS:
-        gone = [name for name in OWN if not (Path(videos.data) / name).is_dir()]
-        known = f"{', '.join(PARTS)} or a folder with the folders {' and '.join(OWN)}"
-        return f"{videos.data} lacks {' and '.join(gone)}: give {known}" if gone else ""
-    if not have_data(videos.data):
-        return missing_message(videos.data)
-    lacks = []
-    for part, limit in zip(PARTS[videos.data], videos.limits, strict=True):
-        try:
-            names = list(annotated(videos, part).videos)
-        except MissingFileError as error:
-            lacks.append(f"{part}: {error.problem}")
-            continue
-        there = find_files(videos, names)
-        if len(there) < min(limit or len(names), len(names)):
-            first = next(name for name in names if name not in there)
-            lacks.append(f"{len(names) - len(there)} of {len(names)} videos of {part}, such as {first}")
-    script = f"python data_scripts/{DATASETS[videos.data][0]}.py download"
-    told = f"run {script}, which says how they are had, or take fewer by limit and test_limit"
-    return f"{videos.data} lacks {'; '.join(lacks)}: {told}" if lacks else ""
+    found = dict.fromkeys(filter(None, (part.missing() for part in parts)))
+    if found and parts[0].known is None:
+        folder = Path(parts[0].name).parent
+        gone = [name for name in OWN if not (folder / name).is_dir()]
+        known = f"{', '.join(SETS)} or a folder with the folders {' and '.join(OWN)}"
+        return f"{folder} lacks {' and '.join(gone)}: give {known}"
+    return "; ".join(found)
 
 
-def annotated(videos: Videos, part: str) -> Annotations:
-    """Return the published truth of a part; for AVA in shares of the frame and seconds of the film.
-
-    raises: MissingFileError, and what the loaders raise
-    """
-    folder = find_data(DATASETS[videos.data][0])
-    if folder is None:
-        raise MissingFileError(missing_message(videos.data))
-    if videos.data == "jhmdb21":
-        return jhmdb21.load(folder).record.subset(jhmdb21.split(folder, videos.split, part))
-    if videos.data == "ucf101-24":
-        truth = ucf101_24.read_pickle(folder / "pyannot.pkl")
-        return truth.subset(ucf101_24.split1(truth, folder / "testlist01.txt")[part == "test"])
-    return ava.load(folder, part).record
-
-
-def find_files(videos: Videos, names: Iterable[str]) -> dict[str, Path]:
-    """Return the files of those videos that have one, below ``files`` or the set's own folder."""
-    folder = Path(videos.files) if videos.files else find_data(DATASETS[videos.data][0])
-    if folder is None or not folder.is_dir():
-        return {}
-    if not videos.files and (folder / "videos").is_dir():
-        folder = folder / "videos"
-    return find_videos(folder, names, missing_ok=True)
-
-
-def open_videos(
-    videos: Videos, size: tuple[int, int], cache_dir: Place | None = None
+def open_parts(
+    parts: Parts, size: tuple[int, int], cache_dir: Place | None = None
 ) -> tuple[VideoSource, VideoSource]:
-    """Return what is trained on and what judges, decoded into the cache folder.
+    """Return what is trained on and what judges.
 
     size: (height, width) of the frames
-    raises: MissingFileError where no video has a file, and what reading raises
+    raises: what ``DataConfig.open`` raises
     """
-    parts = PARTS.get(videos.data, OWN)
-    train, test = (
-        _open(videos, part, limit, size, cache_dir) for part, limit in zip(parts, videos.limits, strict=True)
-    )
+    train, test = (part.open(size, cache_dir) for part in parts)
     return train, test
-
-
-def _open(
-    videos: Videos, part: str, limit: int, size: tuple[int, int], cache_dir: Place | None
-) -> VideoSource:
-    if videos.data not in PARTS:
-        place = Path(videos.data) / part
-        return open_source(place, size=size, clips=limit or None, flow=videos.flow, cache_dir=cache_dir)
-    truth = annotated(videos, part)
-    found = find_files(videos, truth.videos)
-    if not found:
-        raise MissingFileError(missing(videos))
-    names = list(found)
-    count = min(limit or len(names), len(names))
-    files = {name: found[name] for name in (names[i * len(names) // count] for i in range(count))}
-    store = Store(cache_dir, size, "jpg", videos.flow)
-    if videos.data == "ava":
-        store.add(files)
-        truth = on_files(truth, {name: store.about(name) for name in files}, videos.start)
-    return files_source(truth, files, store)
-
-
-def on_files(truth: Annotations, about: Mapping[str, Mapping[str, Any]], start: float) -> Annotations:
-    """Return AVA's truth in pixels and frame numbers of its files; key frames beyond a file are left out.
-
-    truth: boxes as shares of the frame, seconds of the film as frame numbers
-    about: num_frames, fps, width and height of every file
-    start: second of the film at which the files begin
-    """
-    return Annotations(
-        truth.dataset,
-        truth.classes,
-        {name: _on_file(truth.videos[name], info, start) for name, info in about.items()},
-    )
-
-
-def _on_file(video: VideoAnnotation, info: Mapping[str, Any], start: float) -> VideoAnnotation:
-    fps, count = info["fps"] or FPS, info["num_frames"]
-
-    def number(seconds: np.ndarray | None) -> np.ndarray:
-        return np.rint((np.asarray(seconds) - start) * fps).astype(np.int64)
-
-    assert video.frames is not None
-    keys, frame = number(video.evaluated_frames), number(video.frames.frame)
-    kept = (frame >= 0) & (frame < count)
-    person = video.frames.person
-    boxes = FrameBoxes(
-        frame[kept],
-        video.frames.label[kept],
-        video.frames.box[kept] * np.tile([info["width"], info["height"]], 2),
-        person=None if person is None else person[kept],
-    )
-    return VideoAnnotation(
-        count,
-        info["width"],
-        info["height"],
-        fps,
-        frames=boxes,
-        evaluated_frames=keys[(keys >= 0) & (keys < count)],
-    )
 
 
 def with_words(config: Any, plan: TrainConfig, words: str) -> tuple[Any, TrainConfig]:
@@ -215,17 +101,11 @@ def with_words(config: Any, plan: TrainConfig, words: str) -> tuple[Any, TrainCo
     >>> with_words(StepConfig.lesson(), schedule("lesson"), "model.clip=4 train.epochs=2")[1].steps
     0
     """
-    texts: dict[str, dict[str, str]] = {"model": {}, "train": {}}
-    for word in words.split():
-        key, _, value = word.partition("=")
-        part, _, rest = key.partition(".")
-        if part not in texts or not rest or not value:
-            raise FormatError(f"{word!r} is no setting", remedy="write model.KEY=VALUE or train.KEY=VALUE")
-        texts[part][rest] = value
-    for given, other in (("steps", "epochs"), ("epochs", "steps")):
-        if given in texts["train"]:
-            texts["train"].setdefault(other, "0")
-    return changed(config, texts["model"], "model"), changed(plan, texts["train"], "train")
+    texts = runs.pairs(words.split())
+    if wrong := [key for key in texts if key.startswith("data.")]:
+        raise FormatError(f"{wrong[0]} is set by a parameter here", remedy="write model.KEY or train.KEY")
+    spec = runs.with_texts(runs.Spec("", "", config, plan, DataConfig()), texts)
+    return spec.model, spec.train
 
 
 def step_configs(base: StepConfig, change: Mapping[str, Any]) -> tuple[tuple[StepConfig, ...], str, bool]:
@@ -262,7 +142,7 @@ def fit_step(
     torch.manual_seed(plan.seed)
     system = step.build(config, source.classes)
     if weights:
-        published.load(system.network.backbone, published.read_state(weights))
+        files.load(system.network.backbone, files.read_state(weights))
     data = step.training_set(system, source)
     data.seed = plan.seed
     if classify:
@@ -289,7 +169,7 @@ def step_figures(
     figures: dict[str, float] = {}
     for number in range(systems[0].config.steps):
         shown = ((video, runs, steps[number]) for video, runs, steps in looks)
-        found = step.assemble(systems[0], test, shown)
+        found = assemble(systems[0].config, systems[0].classes, test, shown)
         result = evaluate(test.annotations, found, "frame-map", 0.5, convention, source="frames")
         figures[f"step{number + 1}"] = figures["frame_map"] = result.iou[0.5]
     if has_tubes(test):
@@ -316,12 +196,13 @@ def fit_pcsc(
         trunk = system.network.trunks[stream]
         if not isinstance(trunk, I3DTrunk):
             raise FormatError("published weights are those of I3D", remedy="choose trunk=i3d, or no weights")
-        published.load(trunk.net, published.read_state(path))
-    data = pcsc.training_set(system, source)
+        files.load(trunk.net, files.read_state(path))
+    maps = frame_maps(system, source, mirror=True) if system.streams else None
+    data = pcsc.training_set(system, source, maps)
     data.seed = plan.seed
     fit(system, data, plan, folder, collate=pcsc.collate, say=_silent)
     torch.manual_seed(plan.seed)
-    pcsc.finish(system, source, data.maps, plan.seed)
+    pcsc_stages.finish(system, source, maps, plan.seed)
     return system
 
 
@@ -335,13 +216,13 @@ def pcsc_figures(system: PCSCSystem, test: VideoSource, convention: str = "sound
     stages: list[dict[str, VideoPredictions]] = [{} for _ in range(system.config.stages + 1)]
     tubes: dict[str, dict[str, Sequence[Tube]]] = {"tubes": {}, "refined": {}}
     trimmed = bool(system.network.actionness.trained.any())
-    for video, seen in pcsc.look(system, test):
+    for video, seen in pcsc_stages.look(system, test):
         for place, rows in zip(stages, seen.stages, strict=True):
             place[video] = VideoPredictions(frames=rows)
-        linked = pcsc.tubes_of(seen.stages[-1], system.config, system.classes)
+        linked = pcsc_stages.tubes_of(seen.stages[-1], system.config, system.classes)
         tubes["tubes"][video] = linked.tubes
         if trimmed:
-            along = pcsc.along(system, seen, linked)
+            along = pcsc_stages.along(system, seen, linked)
             tubes["refined"][video] = actionness.refine(linked.tubes, along, system.config.trim).tubes
     truth, figures = test.annotations, {}
     for number, found in enumerate(stages):

@@ -1,12 +1,15 @@
 """Sweeps: the variants of an experiment over several seeds, each run kept, and the verdict on an ordering.
 
 An experiment is a module ``stad_lite.reproduce.experiments.NAME`` with ``VARIANTS`` (name -> the settings
-that differ from the base) and ``run(variant, seed, profile) -> figures``. The command
+that differ from the base), ``run(variant, seed, profile) -> figures`` and ``shared(variant)``. A seed sets
+all that is random: first weights, order, mirroring, training clips, pretrained backbone. What a variant's
+seeds have in common of that all the same is what ``shared`` names; each kept run says it. The command
 
     python -m stad_lite.reproduce.sweep step --variants base no_context --seeds 5 --profile lesson
 
 makes the runs that are missing and keeps each in ``book/sweeps/step-lesson.json`` as soon as it is done;
-the same line again goes on where it was stopped. A run whose variant's settings have changed is made anew.
+the same line again goes on where it was stopped. A run is made anew where its variant's settings have
+changed, or what its seeds share.
 """
 
 from __future__ import annotations
@@ -35,12 +38,16 @@ VERDICTS = ("reproduced", "not reproduced", "undecided")
 
 @dataclass(frozen=True)
 class Row:
-    """One run: what was asked for, and its figures (percent; ``cpu_seconds`` among them)."""
+    """One run: what was asked for, and its figures (percent; ``cpu_seconds`` among them).
+
+    shared: what of all that is random the runs with other seeds have too, such as "training clips"
+    """
 
     variant: str
     seed: int
     settings: dict[str, Any]
     figures: dict[str, float]
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,11 @@ class Sweep:
             known = ", ".join(rows[0].figures)
             raise StadError(f"{variant!r} has no figure {figure!r}", remedy=f"choose from {known}")
         return {row.seed: row.figures[figure] for row in rows}
+
+    def shared(self, *variants: str) -> str:
+        """Return what the seeds of some variants share, as words."""
+        names = [name for row in self.rows if row.variant in variants for name in row.shared]
+        return ", ".join(dict.fromkeys(names)) or "nothing"
 
     def with_row(self, row: Row) -> Sweep:
         """Return the sweep with this run in place of an earlier one of its variant and seed."""
@@ -152,11 +164,15 @@ def read_sweep(experiment: str, profile: str, folder: str | PathLike[str] = SWEE
         document = json.loads(path.read_text("utf-8"))
         if document["format"] != FORMAT:
             raise FormatError(f"format {document['format']!r} is not {FORMAT!r}", file=path)
-        return Sweep(experiment, profile, tuple(Row(**row) for row in document["runs"]))
+        return Sweep(experiment, profile, tuple(_row(**row) for row in document["runs"]))
     except (ValueError, TypeError, KeyError) as error:
         remedy = "delete it: the runs are made anew"
         problem = f"not a sweep file ({type(error).__name__}: {error})"
         raise FormatError(problem, file=path, remedy=remedy) from None
+
+
+def _row(shared: Sequence[str] = ("not recorded",), **rest: Any) -> Row:
+    return Row(**rest, shared=tuple(shared))
 
 
 def write_sweep(sweep: Sweep, folder: str | PathLike[str] = SWEEPS) -> Path:
@@ -201,7 +217,8 @@ def _one(module: str, variant: str, seed: int, profile: str) -> Row:
     torch.set_num_threads(1)
     experiment = import_module(module)
     figures = experiment.run(variant, seed, profile)
-    return Row(variant, seed, _plain(experiment.VARIANTS[variant]), {k: float(v) for k, v in figures.items()})
+    settings = _plain(experiment.VARIANTS[variant])
+    return Row(variant, seed, settings, {k: float(v) for k, v in figures.items()}, experiment.shared(variant))
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,7 +248,7 @@ def sweep(
             remedy=f"choose from {', '.join(experiment.VARIANTS)}",
         )
     kept = read_sweep(name, profile, folder)
-    have = {(row.variant, row.seed) for row in kept.rows if _current(row, experiment.VARIANTS)}
+    have = {(row.variant, row.seed) for row in kept.rows if _current(row, experiment)}
     missing = [(variant, seed) for seed in seeds for variant in wanted if (variant, seed) not in have]
     for row in progress(_rows(experiment.__name__, missing, profile, jobs), len(missing), name):
         kept = read_sweep(name, profile, folder).with_row(row)
@@ -241,9 +258,21 @@ def sweep(
     return kept
 
 
-def _current(row: Row, variants: Mapping[str, Mapping[str, Any]]) -> bool:
-    """A run counts while its variant's settings are what they were."""
-    return row.variant in variants and row.settings == _plain(variants[row.variant])
+def _current(row: Row, experiment: Any) -> bool:
+    """A run counts while its variant's settings, and what its seeds share, are what they were."""
+    if row.variant not in experiment.VARIANTS:
+        return False
+    asked = (_plain(experiment.VARIANTS[row.variant]), experiment.shared(row.variant))
+    return (row.settings, row.shared) == asked
+
+
+def clips_of_seed(seed: int, count: int) -> range:
+    """Return the numbers of the clips that a seed trains on: no two seeds have one in common.
+
+    >>> clips_of_seed(0, 3), clips_of_seed(2, 3)
+    (range(0, 3), range(20000, 20003))
+    """
+    return range(10_000 * seed, 10_000 * seed + count)
 
 
 def _rows(module: str, missing: list[tuple[str, int]], profile: str, jobs: int) -> Iterator[Row]:

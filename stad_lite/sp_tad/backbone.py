@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor, nn
 
+from stad_lite.data.features import FeatureSource
+from stad_lite.data.source import VideoSource
+from stad_lite.errors import FormatError
 from stad_lite.nets.fpn import over_space
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import ConvNorm
 from stad_lite.sp_tad.config import Backbone
+from stad_lite.systems.items import CHANNELS
 
 TAPS = ("Mixed_3c", "Mixed_4f", "Mixed_5c")
 """I3D's last three stages, at strides 2, 4, 8 in time and 8, 16, 32 in space (SP-TAD Sec. 3.1.1)."""
-CHANNELS = {"rgb": 3, "flow": 2}
+Source = VideoSource | FeatureSource
+"""What a backbone reads: frames, or features that another one has made of them."""
 
 
 class I3DStages(nn.Module):
@@ -32,7 +38,7 @@ class I3DStages(nn.Module):
                 stream: I3D(
                     CHANNELS[stream],
                     width=config.width,
-                    norm=config.norm,  # type: ignore[arg-type]
+                    norm=config.norm,
                     frozen=config.frozen_norms,
                 )
                 for stream in config.streams
@@ -128,3 +134,32 @@ class ClipHead(nn.Module):
     def forward(self, stages: list[Tensor]) -> Tensor:
         """Return logits (b, classes) of stages (b, channels[i], steps)."""
         return self.classes(torch.cat([F.adaptive_avg_pool1d(stage, 1)[..., 0] for stage in stages], 1))
+
+
+def is_cached(source: Source) -> TypeGuard[FeatureSource]:
+    """Return whether a source gives features in place of frames."""
+    return not isinstance(source, VideoSource)
+
+
+def check_source(backbone: Backbone, source: Source) -> None:
+    """Refuse a source that gives what the backbone does not take. raises: FormatError"""
+    problem, remedy = "", ""
+    if is_cached(source) is backbone.reads_frames:
+        gives, takes = ("features", "frames") if is_cached(source) else ("frames", "features")
+        problem = f"the source gives {gives}, the backbone {backbone.kind} takes {takes}"
+        remedy = "choose another backbone or source"
+    elif is_cached(source):
+        strides, channels = tuple(source.strides), tuple(source.channels)
+        if (strides, channels) != (backbone.strides, backbone.channels):
+            problem = (
+                f"the features have strides {strides} and channels {channels}, the backbone expects "
+                f"{backbone.strides} and {backbone.channels}"
+            )
+            remedy = "give these to Backbone"
+    elif isinstance(source, VideoSource):
+        (height, width), (h, w) = source.size, backbone.crop
+        if height < h or width < w:
+            problem = f"frames of {height} x {width} are smaller than the crop of {h} x {w}"
+            remedy = "open the source with a larger size"
+    if problem:
+        raise FormatError(problem, remedy=remedy)

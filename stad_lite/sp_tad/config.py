@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
 from stad_lite.errors import FormatError
+from stad_lite.nets.layers import Norm
 from stad_lite.schedule import TrainConfig
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Frames,
+    Layers,
+    OneOf,
+    Scale,
+    Share,
+    Side,
+    Weight,
+    check,
+    conflict,
+)
 
-INPUTS = ("i3d", "light", "features")
-PYRAMIDS = ("intermediate", "single", "high")
-INTERACTIONS = ("sparse", "global")
-INITIAL = ("whole", "grid", "random")
+STREAMS = ("rgb", "flow")
 
 
 @dataclass(frozen=True)
@@ -30,30 +43,28 @@ class Backbone:
     flow_reach: flow in pixels a frame that becomes 1; what is larger is cut
     """
 
-    kind: str = "i3d"
-    streams: tuple[str, ...] = ("rgb", "flow")
-    width: float = 1.0
-    stem: tuple[int, ...] = ()
-    channels: tuple[int, ...] = ()
-    strides: tuple[int, ...] = (2, 4, 8)
-    norm: str = "batch"
+    kind: Literal["i3d", "light", "features"] = "i3d"
+    streams: tuple[Annotated[str, OneOf(STREAMS)], ...] = ("rgb", "flow")
+    width: Annotated[float, Between(0.01, 4)] = 1.0
+    stem: tuple[Channels, ...] = ()
+    channels: tuple[Channels, ...] = ()
+    strides: tuple[Frames, ...] = (2, 4, 8)
+    norm: Norm = "batch"
     frozen_norms: bool = True
-    crop: tuple[int, int] = (96, 96)
-    flow_reach: float = 20.0
+    crop: tuple[Side, Side] = (96, 96)
+    flow_reach: Scale = 20.0
 
     def __post_init__(self) -> None:
-        if self.kind not in INPUTS or not set(self.streams) <= {"rgb", "flow"} or not self.streams:
-            raise FormatError(
-                f"no backbone {self.kind!r} on {', '.join(self.streams) or 'no stream'}",
-                remedy=f"choose from {', '.join(INPUTS)}, on rgb, flow or both",
-            )
-        steps = [b / a for a, b in zip(self.strides, self.strides[1:], strict=False)]
-        if not self.strides or self.strides[0] < 1 or any(step != 2 for step in steps):
-            raise FormatError(f"strides {self.strides}", remedy="each stride is twice the one before")
+        check(self)
+        if not self.streams or len(set(self.streams)) < len(self.streams):
+            raise conflict(self, "streams", remedy="give rgb, flow or both")
+        steps = {b / a for a, b in zip(self.strides, self.strides[1:], strict=False)}
+        if not self.strides or not steps <= {2}:
+            raise conflict(self, "strides", remedy="each stride is twice the one before")
+        if self.reads_frames and (self.strides[0] != 2 or (self.kind == "i3d" and len(self.strides) != 3)):
+            raise conflict(self, "strides", "kind", remedy="begin with 2; i3d has (2, 4, 8)")
         if self.kind != "i3d" and len(self.channels) != len(self.strides):
-            raise FormatError(
-                f"channels {self.channels} for strides {self.strides}", remedy="one number for each stage"
-            )
+            raise conflict(self, "channels", "strides", remedy="give one number for each stage")
 
     @property
     def reads_frames(self) -> bool:
@@ -97,67 +108,57 @@ class SpTadConfig:
     """
 
     backbone: Backbone = field(default_factory=Backbone)
-    pyramid: str = "intermediate"
-    channels: int = 256
-    proposals: int = 50
-    heads: int = 4
-    attention: int = 8
-    bins: int = 16
-    samples: int = 2
-    hidden: int = 64
-    feed_forward: int = 2048
-    eta: float = 5.0
-    interaction: str = "sparse"
+    pyramid: Literal["intermediate", "single", "high"] = "intermediate"
+    channels: Channels = 256
+    proposals: Annotated[int, Between(1, 10**4)] = 50
+    heads: Layers = 4
+    attention: AtLeastOne = 8
+    bins: Annotated[int, Between(1, 256)] = 16
+    samples: Annotated[int, Between(0, 64)] = 2
+    hidden: Channels = 64
+    feed_forward: Channels = 2048
+    eta: Annotated[float, Between(0.1, 1000)] = 5.0
+    interaction: Literal["sparse", "global"] = "sparse"
     clip_head: bool = True
-    initial: str = "whole"
-    window: int = 256
+    initial: Literal["whole", "grid", "random"] = "whole"
+    window: Frames = 256
     whole_video: bool = False
-    train_stride: int = 30
-    test_stride: int = 128
-    fps: float = 10.0
-    size: tuple[int, int] = (112, 112)
-    truth_share: float = 0.5
-    cls_cost: float = 2.0
-    l1_cost: float = 5.0
-    giou_cost: float = 2.0
-    cls_weight: float = 2.0
-    l1_weight: float = 5.0
-    giou_weight: float = 2.0
-    clip_weight: float = 1.0
-    alpha: float = 0.25
-    gamma: float = 2.0
-    pairs: int = 100
-    sigma: float = 0.5
-    min_score: float = 0.001
-    most: int = 200
+    train_stride: Frames = 30
+    test_stride: Frames = 128
+    fps: Annotated[float, Between(0, 1000)] = 10.0
+    size: tuple[Side, Side] = (112, 112)
+    truth_share: Annotated[float, Between(0.01, 1)] = 0.5
+    cls_cost: Weight = 2.0
+    l1_cost: Weight = 5.0
+    giou_cost: Weight = 2.0
+    cls_weight: Weight = 2.0
+    l1_weight: Weight = 5.0
+    giou_weight: Weight = 2.0
+    clip_weight: Weight = 1.0
+    alpha: Share = 0.25
+    gamma: Annotated[float, Between(0, 10)] = 2.0
+    pairs: AtLeastOne = 100
+    sigma: Annotated[float, Between(0, 10)] = 0.5
+    min_score: Share = 0.001
+    most: AtLeastOne = 200
 
     def __post_init__(self) -> None:
-        for name, known in (
-            ("pyramid", PYRAMIDS),
-            ("interaction", INTERACTIONS),
-            ("initial", INITIAL),
-        ):
-            if getattr(self, name) not in known:
-                raise FormatError(
-                    f"no {name} {getattr(self, name)!r}", remedy=f"choose from {', '.join(known)}"
-                )
-        for name in ("channels", "proposals", "heads", "bins", "hidden", "window", "train_stride"):
-            if getattr(self, name) < 1:
-                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give 1 or more")
-        if not 1 <= self.test_stride <= self.window:
-            raise FormatError(
-                f"a stride of {self.test_stride} leaves gaps between windows of {self.window} frames",
-                remedy="give a test_stride from 1 to window",
-            )
-        if self.window % (2 * self.backbone.strides[-1]):
-            raise FormatError(
-                f"a window of {self.window} frames does not fit strides {self.backbone.strides}",
-                remedy=f"give a multiple of {2 * self.backbone.strides[-1]}",
-            )
+        check(self)
+        backbone = self.backbone
+        if self.test_stride > self.window:
+            remedy = "give a test_stride from 1 to window, which leaves no gap"
+            raise conflict(self, "test_stride", "window", remedy=remedy)
+        if self.window % (2 * backbone.strides[-1]):
+            remedy = f"give a window that is a multiple of {2 * backbone.strides[-1]}"
+            raise conflict(self, "window", "backbone.strides", remedy=remedy)
+        if backbone.reads_frames and any(a > b for a, b in zip(backbone.crop, self.size, strict=True)):
+            raise conflict(self, "backbone.crop", "size", remedy="give a crop that lies inside the frame")
         if self.channels % self.attention:
-            raise FormatError(
-                f"{self.channels} channels for {self.attention} attentions", remedy="choose one that divides"
-            )
+            raise conflict(self, "channels", "attention", remedy="choose one that divides")
+
+    def thawed(self) -> SpTadConfig:
+        """Return the same with batch norms trained, for a start without published weights."""
+        return replace(self, backbone=replace(self.backbone, frozen_norms=False))
 
     @classmethod
     def smoke(cls, backbone: Backbone | None = None) -> SpTadConfig:
@@ -197,6 +198,11 @@ class SpTadConfig:
             return cls(window=768, test_stride=768, proposals=100, whole_video=True, fps=0.0, sigma=0.85)
         raise FormatError(f"no settings for {dataset!r}", remedy="choose thumos14 or activitynet")
 
+    @classmethod
+    def paper_activitynet(cls) -> SpTadConfig:
+        """The settings that the paper gives for ActivityNet-1.3 (``paper``)."""
+        return cls.paper("activitynet")
+
 
 def schedule(profile: str) -> TrainConfig:
     """Return how a profile is trained (SP-TAD Sec. 4.1 for ``paper``).
@@ -212,6 +218,7 @@ def schedule(profile: str) -> TrainConfig:
     )
     lesson = replace(paper, epochs=0, steps=500, lr=2e-3, schedule="cosine", warm_up=20, checkpoint_every=500)
     known = {"smoke": replace(lesson, steps=4, batch=4), "lesson": lesson, "paper": paper}
+    known["paper_activitynet"] = paper
     if profile not in known:
         raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(known)}")
     return known[profile]

@@ -14,11 +14,13 @@ from stad_lite.matching import Matching, hungarian
 from stad_lite.nets.losses import binary_cross_entropy, segment_giou, sigmoid_focal
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.model import Outputs
+from stad_lite.systems.items import padded
+from stad_lite.training.counts import normaliser
 
 EPSILON = 1e-8
 
 
-class Truth(NamedTuple):
+class Instances(NamedTuple):
     """The instances of a batch of windows, filled up to as many in each.
 
     segments: (b, g, 2) start and end in windows
@@ -31,7 +33,7 @@ class Truth(NamedTuple):
     counts: Sequence[int]
 
 
-def matching_cost(logits: Tensor, segments: Tensor, truth: Truth, config: SpTadConfig) -> Tensor:
+def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: SpTadConfig) -> Tensor:
     """Return what it costs that a proposal answers for a truth.
 
     The class costs what the focal loss would gain by calling the proposal positive.
@@ -52,7 +54,7 @@ def matching_cost(logits: Tensor, segments: Tensor, truth: Truth, config: SpTadC
 
 
 @torch.no_grad()
-def match(outputs: Outputs, truth: Truth, config: SpTadConfig) -> list[Matching]:
+def match(outputs: Outputs, truth: Instances, config: SpTadConfig) -> list[Matching]:
     """Return the matching of every head, all windows and heads solved in one go.
 
     raises: NotFiniteError with the window's place in the batch
@@ -75,11 +77,11 @@ def match(outputs: Outputs, truth: Truth, config: SpTadConfig) -> list[Matching]
 
 
 def set_loss(
-    outputs: Outputs, truth: Truth, config: SpTadConfig, matches: Sequence[Matching] | None = None
+    outputs: Outputs, truth: Instances, config: SpTadConfig, matches: Sequence[Matching] | None = None
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the loss, each summed over the heads.
 
-    All but the clip head's are divided by the number of truths in the batch (at least 1).
+    All but the clip head's are divided by the number of truths in the batch (at least 1), over all its parts.
 
     matches: of every head; computed where not given
     returns: ``cls``, ``l1``, ``giou`` and, with a clip head, ``clip``
@@ -87,7 +89,7 @@ def set_loss(
     """
     outputs = outputs._replace(logits=outputs.logits.float(), segments=outputs.segments.float())
     matches = match(outputs, truth, config) if matches is None else matches
-    number = max(1, sum(truth.counts))
+    number = normaliser(outputs.segments.new_tensor(sum(truth.counts)))
     head = torch.cat([torch.full_like(found.item, h) for h, found in enumerate(matches)])
     item, proposal, index = (torch.cat(column) for column in zip(*matches, strict=True))
     labels, wanted = truth.labels[item, index], truth.segments[item, index]
@@ -106,7 +108,7 @@ def set_loss(
     return terms
 
 
-def clip_targets(truth: Truth, num_classes: int) -> Tensor:
+def clip_targets(truth: Instances, num_classes: int) -> Tensor:
     """Return which classes occur in each window: (b, classes) of 0 and 1 (SP-TAD Sec. 3.1.4)."""
     present = torch.zeros(len(truth.counts), num_classes, device=truth.labels.device)
     for row, labels, count in zip(present, truth.labels, truth.counts, strict=True):
@@ -114,7 +116,7 @@ def clip_targets(truth: Truth, num_classes: int) -> Tensor:
     return present
 
 
-def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
+def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Instances:
     """Return the instances of some windows as one batch.
 
     segments: of each window (g, 2) start and end in windows
@@ -128,10 +130,6 @@ def make_truth(segments: Sequence[Tensor], labels: Sequence[Tensor]) -> Truth:
     counts = tuple(len(each) for each in segments)
     if counts != tuple(len(each) for each in labels):
         raise FormatError("a window has not one label for each segment", remedy="give both lists alike")
-    largest = max(counts, default=0)
-    all_segments = torch.zeros(len(counts), largest, 2)
-    all_labels = torch.zeros(len(counts), largest, dtype=torch.long)
-    for i, count in enumerate(counts):
-        all_segments[i, :count] = segments[i]
-        all_labels[i, :count] = labels[i].long()
-    return Truth(all_segments, all_labels, counts)
+    if not counts:
+        return Instances(torch.zeros(0, 0, 2), torch.zeros(0, 0, dtype=torch.long), counts)
+    return Instances(padded(segments), padded([each.long() for each in labels]), counts)

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from stad_lite.arrays import as_numpy
 from stad_lite.data.features import FeatureFolder, file_name, open_features, write_features
 from stad_lite.data.source import VideoSource
 from stad_lite.progress import progress
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
-from stad_lite.sp_tad.pipeline import System, segment_truth
-from stad_lite.sp_tad.reading import WindowReader
-from stad_lite.sp_tad.windows import Timeline, Window
+from stad_lite.sp_tad.system import SpTadSystem
+from stad_lite.sp_tad.windows import Timeline, Window, WindowReader
+from stad_lite.systems.detect import evaluated
+from stad_lite.systems.truth import segment_truth
 
 
 @torch.no_grad()
-def extract_features(system: System, source: VideoSource, folder: str | PathLike[str]) -> FeatureFolder:
+def extract_features(system: SpTadSystem, source: VideoSource, folder: str | PathLike[str]) -> FeatureFolder:
     """Write the stages of every video that has no file yet, and return them as a source.
 
     A video is read at the detector's rate in windows that do not overlap, crop in the middle; each window
@@ -29,25 +31,23 @@ def extract_features(system: System, source: VideoSource, folder: str | PathLike
     raises: FormatError where the backbone takes no frames, NotFiniteError with the video
     """
     reader = WindowReader(system.config, source)
-    network, folder = system.network, Path(folder)
-    training = network.training
-    network.eval()
-    for video in progress(source.videos, desc="features"):
-        if not (folder / file_name(video)).is_file():
-            line = reader.line(video)
-            stages = _stages(system, reader, line)
-            write_features(folder, video, stages, system.config.backbone.strides, len(line), 1 / line.seconds)
-    network.train(training)
+    folder, strides = Path(folder), system.config.backbone.strides
+    with evaluated(system.network):
+        for video in progress(source.videos, desc="features"):
+            if not (folder / file_name(video)).is_file():
+                line = reader.line(video)
+                stages = _stages(system, reader, line)
+                write_features(folder, video, stages, strides, len(line), 1 / line.seconds)
     return open_features(folder, segment_truth(source))
 
 
-def _stages(system: System, reader: WindowReader, line: Timeline) -> list[np.ndarray]:
+def _stages(system: SpTadSystem, reader: WindowReader, line: Timeline) -> list[np.ndarray]:
     device = next(system.network.parameters()).device
     parts = []
     for start in range(0, len(line), system.config.window):
         inputs = reader.read(Window(line.video, start, system.config.window), line)
         batch = {name: clip[None].to(device) for name, clip in inputs.items()}
-        parts.append([stage[0].float().cpu().numpy() for stage in system.network.backbone(batch)])
+        parts.append([as_numpy(stage[0]) for stage in system.network.backbone(batch)])
     joined = [np.concatenate(stage, 1) for stage in zip(*parts, strict=True)]
     return [
         stage[:, : -(-len(line) // stride)]

@@ -109,8 +109,3 @@ class SpTad(nn.Module):
             segments = segments.detach()
         clip = None if self.clip_head is None else self.clip_head(stages)
         return Outputs(torch.stack(all_logits), torch.stack(all_segments), clip)
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Return the number of parameters, shared ones once."""
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,17 +1,28 @@
-"""Windows over untrimmed videos: which frames they take, what is true in them, and back to whole videos."""
+"""Windows over untrimmed videos: which frames they take, what is true in them, and whole videos again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from stad_lite import segments as segment_ops
+from stad_lite.arrays import as_numpy
 from stad_lite.data import clips
+from stad_lite.data.features import FeatureReader
+from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError, FrameRangeError, UnknownLabelError
-from stad_lite.records import Segment, VideoAnnotation
+from stad_lite.records import Predictions, Segment, VideoPredictions
+from stad_lite.sp_tad.backbone import Source, check_source, is_cached
+from stad_lite.sp_tad.config import SpTadConfig
+from stad_lite.sp_tad.model import Outputs
+from stad_lite.systems.items import Items, read_clip
+from stad_lite.systems.truth import segments_of
 
 
 class Window(NamedTuple):
@@ -93,11 +104,53 @@ def slide(line: Timeline, length: int, stride: int, step: int = 1) -> list[Windo
     return [Window(line.video, start, length) for start in sorted(set(snapped))]
 
 
-def segments_of(video: VideoAnnotation, fps: float) -> tuple[Segment, ...]:
-    """Return a video's segments; those of its tubes where it has tubes in place of segments."""
-    if video.segments is not None:
-        return video.segments
-    return tuple(Segment(tube.label, tube.start / fps, tube.end / fps) for tube in video.tubes or ())
+class WindowReader:
+    """Reads windows of a source for one configuration.
+
+    raises: FormatError where the source gives what the backbone does not take
+    """
+
+    def __init__(self, config: SpTadConfig, source: Source) -> None:
+        check_source(config.backbone, source)
+        self.config, self.source = config, source
+        self.features = FeatureReader(source) if is_cached(source) else None
+
+    def line(self, video: str) -> Timeline:
+        """Return a video's timeline: places are feature frames, or frames at the configured rate."""
+        frames, fps = self.source.num_frames(video), self.source.fps(video)
+        squeeze = self.config.window if self.config.whole_video else 0
+        rate = 0.0 if self.features else self.config.fps
+        return timeline(video, frames, fps, rate, squeeze)
+
+    def windows(self, line: Timeline, stride: int) -> list[Window]:
+        """Return the windows of a timeline; those of features begin where every stage has a step."""
+        config = self.config
+        if config.whole_video:
+            return [Window(line.video, 0, config.window)]
+        step = config.backbone.strides[-1] if self.features else 1
+        return slide(line, config.window, stride, step)
+
+    def read(
+        self, window: Window, line: Timeline, generator: np.random.Generator | None = None
+    ) -> dict[str, Tensor]:
+        """Return a window's inputs; what lies beyond the video's end is zero.
+
+        generator: draws crop and flip; the middle and no flip without it
+        """
+        video, start, length = window
+        if self.features:
+            whole = self.config.whole_video
+            stages = (
+                self.features.whole(video, length) if whole else self.features.window(video, start, length)
+            )
+            parts = (np.ascontiguousarray(stage, dtype=np.float32) for stage in stages)
+            return {str(number): torch.from_numpy(part) for number, part in enumerate(parts)}
+        assert isinstance(self.source, VideoSource)
+        backbone, frames = self.config.backbone, line.frames[start : start + length]
+        reach = backbone.flow_reach
+        found = read_clip(self.source, backbone.streams, video, frames, backbone.crop, reach, generator)
+        missing = length - len(frames)
+        return {stream: F.pad(clip, (0, 0, 0, 0, 0, missing)) for stream, clip in found.items()}
 
 
 def window_truth(
@@ -132,10 +185,9 @@ def window_truth(
             remedy="train on a source with the same classes",
         )
     labels = np.array([names.index(s.label) for s in segments], dtype=np.int64)
-    inside = segment_ops.clip((spans / line.seconds - window.start) / window.length, 0.0, 1.0)
-    whole = segment_ops.length(spans) / line.seconds / window.length
-    counts = (whole > 0) & (segment_ops.length(inside) >= share * whole - 1e-9)
-    return inside[counts], labels[counts]
+    spans = (spans / line.seconds - window.start) / window.length
+    counts = (segment_ops.length(spans) > 0) & (segment_ops.ioa(spans, np.array([0.0, 1.0])) >= share - 1e-9)
+    return segment_ops.clip(spans, 0.0, 1.0)[counts], labels[counts]
 
 
 def unseen(
@@ -162,13 +214,80 @@ def unseen(
     return found
 
 
+class Item(NamedTuple):
+    """One window: its inputs without the batch axis, its truth and its place."""
+
+    inputs: dict[str, Tensor]
+    segments: Tensor
+    labels: Tensor
+    window: Window
+
+
+class WindowSet(Items):
+    """The windows of a source as a data set; crops and flips change with ``epoch``.
+
+    places: the windows that are given out
+    notes: what was left out, such as instances too long for any window
+    """
+
+    def __init__(
+        self, config: SpTadConfig, classes: Sequence[str], source: Source, training: bool, seed: int = 0
+    ) -> None:
+        self.config, self.classes, self.training = config, tuple(classes), training
+        self.reader = WindowReader(config, source)
+        self.lines: dict[str, Timeline] = {name: self.reader.line(name) for name in source.videos}
+        annotated = source.annotations.videos
+        self.segments = {name: segments_of(annotated[name], source.fps(name)) for name in source.videos}
+        stride = config.train_stride if training else config.test_stride
+        every = [window for line in self.lines.values() for window in self.reader.windows(line, stride)]
+        self.notes: list[str] = []
+        self._truth: dict[Window, tuple[np.ndarray, np.ndarray]] = {}
+        super().__init__(every, self.item, str, seed)
+        if training:
+            self.places = [window for window in every if len(self.truth(window)[0])]
+            lost = unseen(self.lines.values(), every, self.segments, config.truth_share)
+            self.notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
+            self._check_counts()
+
+    def _check_counts(self) -> None:
+        if not self.places:
+            raise FormatError(
+                "no window holds an instance",
+                file=self.reader.source.annotations.dataset,
+                remedy="take a source with segments or longer windows",
+            )
+        fullest = max(self.places, key=lambda window: len(self.truth(window)[0]))
+        most = len(self.truth(fullest)[0])
+        if most > self.config.proposals:
+            raise FormatError(
+                f"the window at frame {fullest.start} holds {most} instances for "
+                f"{self.config.proposals} proposals",
+                video=fullest.video,
+                remedy="take more proposals or shorter windows",
+            )
+
+    def truth(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Return the instances of a window, as ``window_truth``."""
+        if window not in self._truth:
+            line, segments = self.lines[window.video], self.segments[window.video]
+            share = self.config.truth_share
+            self._truth[window] = window_truth(window, line, segments, self.classes, share)
+        return self._truth[window]
+
+    def item(self, window: Window, generator: np.random.Generator) -> Item:
+        """Return one window. raises: NotFiniteError with video and stage for features that are not finite"""
+        inputs = self.reader.read(window, self.lines[window.video], generator if self.training else None)
+        spans, labels = self.truth(window) if self.training else (np.zeros((0, 2)), np.zeros(0, np.int64))
+        return Item(inputs, torch.from_numpy(spans).float(), torch.from_numpy(labels), window)
+
+
 def to_seconds(segments: np.ndarray, window: Window, line: Timeline) -> np.ndarray:
     """Return segments (n, 2) given in windows as seconds of the video, cut to its ends."""
     places = window.start + np.asarray(segments, dtype=np.float64) * window.length
     return np.clip(places * line.seconds, 0.0, line.duration)
 
 
-class Found(NamedTuple):
+class FoundSegments(NamedTuple):
     """Segments found in one window.
 
     window: where
@@ -184,7 +303,7 @@ class Found(NamedTuple):
 
 
 def merge(
-    found: Sequence[Found],
+    found: Sequence[FoundSegments],
     line: Timeline,
     classes: Sequence[str],
     sigma: float = 0.5,
@@ -216,3 +335,39 @@ def merge(
         Segment(classes[label], float(start), float(end), float(score))
         for (start, end), score, label in zip(segments[order], scores, labels[order], strict=True)
     )
+
+
+def decode(
+    outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, head: int = -1
+) -> list[FoundSegments]:
+    """Return the best (proposal, class) pairs of each window.
+
+    head: which head's proposals
+    Source: SP-TAD Sec. 3.2.2: class probabilities times those of the clip head.
+    """
+    scores = outputs.logits[head].float().sigmoid()
+    if outputs.clip is not None:
+        scores = scores * outputs.clip.float().sigmoid()[:, None]
+    classes = scores.shape[2]
+    best, places = scores.flatten(1).topk(min(config.pairs, scores[0].numel()), 1)
+    proposals, labels = places // classes, places % classes
+    segments = outputs.segments[head].float().gather(1, proposals[..., None].expand(-1, -1, 2))
+    columns = [as_numpy(part) for part in (segments, best, labels)]
+    return [FoundSegments(window, *row) for window, *row in zip(windows, *columns, strict=True)]
+
+
+def merged(
+    found: Mapping[str, Sequence[FoundSegments]], lines: Mapping[str, Timeline], system: Any
+) -> Predictions:
+    """Return what was found in windows as predictions for whole videos.
+
+    system: its configuration and its classes count
+    """
+    config = system.config
+    videos: dict[str, Any] = {
+        name: VideoPredictions(
+            segments=merge(parts, lines[name], system.classes, config.sigma, config.min_score, config.most)
+        )
+        for name, parts in found.items()
+    }
+    return Predictions(system.classes, videos)

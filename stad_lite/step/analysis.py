@@ -1,4 +1,4 @@
-"""How good the proposals are that go into each step: the distribution of STEP's Fig. 4."""
+"""What each step is given and what it would find: the distribution of STEP's Fig. 4, and its Table 1a."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ import numpy as np
 import torch
 
 from stad_lite.data.source import VideoSource
+from stad_lite.records import Predictions, VideoPredictions
+from stad_lite.step.clips import clip_runs, has_truth, item_of
 from stad_lite.step.criterion import input_overlaps
-from stad_lite.step.features import FrameMaps, frame_maps
-from stad_lite.step.model import update
-from stad_lite.step.pipeline import BATCH, StepSystem, clip_runs, collate, has_truth, item_of
+from stad_lite.step.model import decode, update
+from stad_lite.step.system import StepSystem, collate, look
+from stad_lite.step.tubes import on_frames
+from stad_lite.systems.detect import batched, evaluated
+from stad_lite.systems.items import Items
+from stad_lite.systems.maps import FrameMaps, frame_maps
 
 
 class InputOverlaps(NamedTuple):
@@ -36,21 +41,30 @@ def overlaps_by_step(
     returns: S_max + 1 entries
     Source: STEP Fig. 4.
     """
-    config, network = system.config, system.network.eval()
+    config = system.config
     if maps is None and config.frozen:
-        maps = frame_maps(network, source)
-    device = next(network.parameters()).device
+        maps = frame_maps(system, source)
     runs = clip_runs(source, config, stride or config.stride)
     runs = tuple(run for run in runs if has_truth(source, run, config))
+    data = Items(runs, lambda run, _: item_of(config, source, run, maps))
     found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(config.steps + 1)]
-    for first in range(0, len(runs), BATCH):
-        items = [item_of(config, source, run, maps) for run in runs[first : first + BATCH]]
-        batch = {name: values.to(device) for name, values in collate(items).items()}
-        answers = system.answers(batch)
-        inputs = [answer.proposals for answer in answers] + [update(answers[-1], config)]
-        for place, proposals in zip(found, inputs, strict=True):
-            overlaps = input_overlaps(proposals, batch, config)
-            best = overlaps.amax(1)[batch["valid"]]
-            place.append((overlaps.amax(2).flatten().cpu().numpy(), best.cpu().numpy()))
+    with evaluated(system.network) as (_, device):
+        for batch in batched(data, collate, device):
+            answers = system.answers(batch)
+            inputs = [answer.proposals for answer in answers] + [update(answers[-1], config)]
+            for place, proposals in zip(found, inputs, strict=True):
+                overlaps = input_overlaps(proposals, batch, config)
+                best = overlaps.amax(1)[batch["valid"]]
+                place.append((overlaps.amax(2).flatten().cpu().numpy(), best.cpu().numpy()))
     nothing = (np.zeros(0, np.float32), np.zeros(0, np.float32))
     return [InputOverlaps(*map(np.concatenate, zip(nothing, *place, strict=True))) for place in found]
+
+
+def detect_steps(system: StepSystem, source: VideoSource, maps: FrameMaps | None = None) -> list[Predictions]:
+    """Return the boxes on frames that each step would give were it the last."""
+    videos: list[dict[str, VideoPredictions]] = [{} for _ in range(system.config.steps)]
+    for video, runs, steps in look(system, source, maps):
+        for place, seen in zip(videos, steps, strict=True):
+            frames = on_frames(runs, decode(seen, system.config), source.num_frames(video), system.config)
+            place[video] = VideoPredictions(frames=frames)
+    return [Predictions(system.classes, place) for place in videos]

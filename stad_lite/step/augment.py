@@ -1,6 +1,6 @@
 """Random crops and colours of whole runs of clips, for training end to end (STEP Sec. 4.1).
 
-Mirror images are told in ``features`` and ``truth``; maps that are kept can be mirrored alone.
+Mirror images are those of ``systems``; maps that are kept can be mirrored alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stad_lite.data import transforms
 from stad_lite.step.config import StepConfig
-from stad_lite.step.truth import Truth
+from stad_lite.systems.truth import Truth
 
 
 def colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -29,7 +29,7 @@ def cropped(seen: Tensor, truth: Truth, config: StepConfig, rng: np.random.Gener
     An actor stays on the frames on which its centre is in the window, cut to it; it counts in the centre
     clip where it still has half of the places it had there.
 
-    seen: (t, channels, h, w) as ``features.read_input`` gives it; flow is scaled along
+    seen: (t, channels, h, w) as ``clips.read_input`` gives it; flow is scaled along
     Source: STEP Sec. 4.1 (random cropping of the whole sequence); SSD Sec. 2.2.
     """
     height, width = seen.shape[2:]

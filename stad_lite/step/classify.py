@@ -15,7 +15,7 @@ from torch import Tensor
 from stad_lite.errors import FormatError
 from stad_lite.step.criterion import class_loss
 from stad_lite.step.model import chances
-from stad_lite.step.pipeline import StepSystem
+from stad_lite.step.system import StepSystem
 
 
 def filled(truth: Tensor, present: Tensor) -> Tensor:

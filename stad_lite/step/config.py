@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import PIXELS
 from stad_lite.schedule import TrainConfig
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Frames,
+    OneOf,
+    Scale,
+    Share,
+    Side,
+    Weight,
+    check,
+    conflict,
+)
 from stad_lite.step.cuboids import CUBOIDS
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "backbone": ("small", "vgg16", "i3d"),
-    "stream": ("rgb", "flow", "early"),
-    "cuboids": tuple(CUBOIDS),
-    "extension": ("extrapolation", "anticipation", "copy"),
-    "extrapolation": ("closed", "recursive"),
-    "head": ("vector", "conv3d", "mixed"),
-    "roi": ("align", "legacy", "max"),
-    "regression": ("class", "agnostic"),
-    "classification": ("softmax", "bce"),
-    "sampling": ("paper", "code", "uniform"),
-    "supervision": ("all", "middle"),
-    "normalise": ("unit", "bgr"),
-    "augment": ("flip", "crop", "colour"),
-}
-"""The words that a setting may be."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,13 @@ class StepConfig:
     stream: ``rgb``; ``flow`` (``flow_depth`` maps stacked); or ``early``, both stacked in channels
     flow_depth: flow maps stacked for one frame
     flow_scale: pixels a frame that count as 1
-    normalise: pixels in [-1, 1] (``unit``) or as published VGG weights expect them (``bgr``)
+    normalise: pixels in [-1, 1] (``unit``, I3D's), or as VGG16's weights expect them: those of its authors
+        (``bgr``) or torchvision's (``imagenet``); flow is scaled along
     augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides both
         (the code's, which erases parts of actors as well)
     pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
     frozen: the backbone is not trained, and its features are computed once and kept as float16
+    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the paper's)
     size: (height, width) of frames, pixels
     clip: K frames of a clip
     cuboids: initial proposals, a name in ``cuboids.CUBOIDS``
@@ -79,74 +79,56 @@ class StepConfig:
     raises: FormatError
     """
 
-    backbone: str = "small"
-    stream: str = "rgb"
-    flow_depth: int = 1
-    flow_scale: float = 4.0
-    normalise: str = "unit"
-    augment: str = "flip"
-    pretrained: str = "lesson"
+    backbone: Literal["small", "vgg16", "i3d"] = "small"
+    stream: Literal["rgb", "flow", "early"] = "rgb"
+    flow_depth: Frames = 1
+    flow_scale: Scale = 4.0
+    normalise: Annotated[str, OneOf(PIXELS)] = "unit"
+    augment: Literal["flip", "crop", "colour"] = "flip"
+    pretrained: Literal["", "smoke", "lesson"] = "lesson"
     frozen: bool = True
-    size: tuple[int, int] = (64, 64)
-    clip: int = 6
-    cuboids: str = "grid11"
-    clips: tuple[int, ...] = (1, 1, 1)
-    extension: str = "anticipation"
-    extrapolation: str = "closed"
-    head: str = "vector"
-    width: int = 96
-    hidden: int = 96
-    roi: str = "align"
-    roi_size: int = 4
+    frozen_norms: bool = True
+    size: tuple[Side, Side] = (64, 64)
+    clip: Frames = 6
+    cuboids: Annotated[str, OneOf(CUBOIDS)] = "grid11"
+    clips: tuple[Frames, ...] = (1, 1, 1)
+    extension: Literal["extrapolation", "anticipation", "copy"] = "anticipation"
+    extrapolation: Literal["closed", "recursive"] = "closed"
+    head: Literal["vector", "conv3d", "mixed"] = "vector"
+    width: Channels = 96
+    hidden: Channels = 96
+    roi: Literal["align", "legacy", "max"] = "align"
+    roi_size: Annotated[int, Between(1, 64)] = 4
     context: bool = True
-    dropout: float = 0.0
-    regression: str = "class"
-    classification: str = "softmax"
-    thresholds: tuple[float, ...] = (0.2, 0.35, 0.5)
-    sampling: str = "paper"
-    positives: int = 5
-    negatives: int = 2
-    supervision: str = "all"
-    box_weight: float = 5.0
-    neighbour_weight: float = 1.0
-    min_score: float = 0.01
-    nms: float = 0.4
-    keep: int = 300
-    stride: int = 6
-    link_overlap: float = 0.2
-    trim_alpha: float = 3.0
+    dropout: Annotated[float, Between(0, 0.95)] = 0.0
+    regression: Literal["class", "agnostic"] = "class"
+    classification: Literal["softmax", "bce"] = "softmax"
+    thresholds: tuple[Annotated[float, Between(0.01, 1)], ...] = (0.2, 0.35, 0.5)
+    sampling: Literal["paper", "code", "uniform"] = "paper"
+    positives: AtLeastOne = 5
+    negatives: AtLeastOne = 2
+    supervision: Literal["all", "middle"] = "all"
+    box_weight: Weight = 5.0
+    neighbour_weight: Weight = 1.0
+    min_score: Share = 0.01
+    nms: Share = 0.4
+    keep: AtLeastOne = 300
+    stride: Frames = 6
+    link_overlap: Share = 0.2
+    trim_alpha: Weight = 3.0
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise FormatError(
-                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
-                )
-        self._check_clips()
-        for name in ("flow_depth", "width", "hidden", "roi_size", "positives", "negatives", "keep", "stride"):
-            if getattr(self, name) < 1:
-                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give 1 or more")
-        if not self.thresholds or any(not 0 < tau <= 1 for tau in self.thresholds):
-            raise FormatError(
-                f"thresholds {self.thresholds}", remedy="give an overlap in (0, 1] for each step"
-            )
-        if self.backbone == "i3d" and self.stream == "early":
-            raise FormatError("I3D with both streams stacked", remedy="join two detectors (fusion.py)")
-
-    def _check_clips(self) -> None:
-        if len(self.clips) != len(self.thresholds):
-            problem = f"{len(self.clips)} numbers of clips for {len(self.thresholds)} steps"
-            raise FormatError(problem, remedy="give clips and thresholds one entry a step")
-        growth = [after - before for before, after in zip(self.clips, self.clips[1:], strict=False)]
-        if any(number < 1 or number % 2 == 0 for number in self.clips) or not set(growth) <= {0, 2}:
-            raise FormatError(
-                f"steps that see {self.clips} clips", remedy="give odd numbers that grow by 2 or not at all"
-            )
+        check(self)
+        if len(self.clips) != len(self.thresholds) or not self.clips:
+            raise conflict(self, "clips", "thresholds", remedy="give both an entry for each step")
+        growth = {after - before for before, after in zip(self.clips, self.clips[1:], strict=False)}
+        if any(number % 2 == 0 for number in self.clips) or not growth <= {0, 2}:
+            raise conflict(self, "clips", remedy="give odd numbers that grow by 2 or not at all")
         if self.clip % self.time_stride or self.clip < 2 * self.time_stride:
-            raise FormatError(
-                f"clips of {self.clip} frames",
-                remedy=f"give a multiple of {self.time_stride}, at least twice",
-            )
+            remedy = f"give a multiple of {self.time_stride}, at least twice"
+            raise conflict(self, "clip", "backbone", remedy=remedy)
+        if self.backbone == "i3d" and self.stream == "early":
+            raise conflict(self, "backbone", "stream", remedy="join two detectors (fusion.py)")
 
     @property
     def steps(self) -> int:
@@ -172,6 +154,10 @@ class StepConfig:
     def channels(self) -> int:
         """Channels of the input."""
         return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
+
+    def thawed(self) -> StepConfig:
+        """Return the same for a start without published weights: batch norms trained, pixels in [-1, 1]."""
+        return replace(self, frozen_norms=False, normalise="unit")
 
     @classmethod
     def smoke(cls) -> StepConfig:

@@ -21,6 +21,7 @@ from stad_lite.step.cuboids import CUBOIDS
 from stad_lite.step.head import Raw
 from stad_lite.step.model import Answer, StepNetwork, centre
 from stad_lite.step.sampling import Samples, assign, draw, tubelet_overlaps
+from stad_lite.training.counts import normaliser
 
 
 def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -116,7 +117,7 @@ def step_losses(
 
     raw: of the n sampled tubelets
     tubelets: (n, t, 4) xyxy pixels
-    returns: means over the samples (class) or over the positives (boxes)
+    returns: means over the samples (class) or over the positives (boxes) of the whole batch
     Source: STEP Eq. 2 and 3; lambda and gamma are weights of the means here.
     """
     positive = samples.truth >= 0
@@ -151,12 +152,12 @@ def class_loss(logits: Tensor, labels: Tensor, config: StepConfig) -> Tensor:
     labels: (n, classes) 0 or 1
     Source: STEP Eq. 2 (softmax); the independent classes are its authors' code's.
     """
-    if not len(logits):
-        return logits.sum()
+    number = normaliser(logits.new_tensor(len(logits)))
     if config.classification == "bce":
-        return F.binary_cross_entropy_with_logits(logits, labels)
+        total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        return total / (number * labels.shape[1])
     target = torch.where(labels.any(1), labels.argmax(1), labels.shape[1])
-    return F.cross_entropy(logits, target)
+    return F.cross_entropy(logits, target, reduction="sum") / number
 
 
 def box_losses(offsets: Tensor, anchors: Tensor, truth: Tensor, present: Tensor, labels: Tensor) -> Tensor:
@@ -177,10 +178,10 @@ def box_losses(offsets: Tensor, anchors: Tensor, truth: Tensor, present: Tensor,
 
 
 def _mean(each: Tensor, counted: Tensor) -> Tensor:
-    """Mean over a tubelet's counted boxes, then over the tubelets that have any; 0 for none."""
+    """Mean over a tubelet's counted boxes, then over the batch's tubelets that have any; 0 for none."""
     count = counted.sum(1)
     mean = (each * counted).sum(1) / count.clamp(min=1)
-    return mean.sum() / (count > 0).sum().clamp(min=1)
+    return mean.sum() / normaliser((count > 0).sum())
 
 
 def check_truth(batch: dict[str, Tensor], config: StepConfig, initial: Tensor) -> None:

@@ -15,10 +15,9 @@ from stad_lite import boxes as box_ops
 from stad_lite.data.clips import FrameRun
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
-from stad_lite.records import Predictions
-from stad_lite.step.features import FrameMaps
 from stad_lite.step.model import Dense
-from stad_lite.step.pipeline import StepSystem, assemble, look
+from stad_lite.step.system import StepSystem, look
+from stad_lite.systems.maps import FrameMaps
 
 RULES = ("union", "mean", "nearest")
 """``union`` offers the detections of all parts to one suppression (ROAD); ``mean`` averages scores and boxes
@@ -94,18 +93,3 @@ def look_together(
             runs,
             [fuse(parts, rule) for parts in zip(*(steps for _, _, steps in together), strict=True)],
         )
-
-
-def detect_together(
-    systems: Sequence[StepSystem],
-    source: VideoSource,
-    maps: Sequence[FrameMaps | None] | None = None,
-    rule: str = "union",
-) -> Predictions:
-    """Return the detections of several systems as one: late or hybrid fusion, or two models of one stream.
-
-    systems: (RGB, flow) for late, (RGB, flow, early) for hybrid fusion, two of RGB for AVA
-    rule: one of ``RULES``
-    """
-    looks = look_together(systems, source, maps, rule)
-    return assemble(systems[0], source, ((video, runs, steps[-1]) for video, runs, steps in looks))

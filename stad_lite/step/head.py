@@ -15,8 +15,8 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
 from stad_lite.align import roi_align, roi_max_pool
-from stad_lite.nets.i3d import MIXED, InceptionBlock
-from stad_lite.nets.layers import Norm, scaled
+from stad_lite.nets.i3d import I3DBlocks
+from stad_lite.nets.layers import Norm
 from stad_lite.step.config import StepConfig
 
 
@@ -119,7 +119,7 @@ class TwoBranchHead(nn.Module):
         """
         regions = pool_regions(maps, tubelets, item, self.stride, self.config)
         logits, local = self.branches(regions, maps, item, self.stride)
-        boxes = self.config.boxes
+        logits, boxes = logits.float(), self.config.boxes
         offsets = _boxes(self.location(local))
         if self.before is None or self.after is None:
             return Raw(logits, offsets, None, None)
@@ -129,7 +129,7 @@ class TwoBranchHead(nn.Module):
 
 
 def _boxes(flat: Tensor) -> Tensor:
-    return rearrange(flat, "n t (regressions side) -> n t regressions side", side=4)
+    return rearrange(flat.float(), "n t (regressions side) -> n t regressions side", side=4)
 
 
 class VectorBranches(nn.Module):
@@ -248,8 +248,10 @@ class MixedBranches(nn.Module):
     def __init__(self, config: StepConfig, channels: int, outputs: int, norm: Norm = "batch") -> None:
         super().__init__()
         self.config = config
-        self.region, top = _mixed(channels, config, norm)
-        self.scene = _mixed(channels, config, norm)[0] if config.context else None
+        names, factor = ("Mixed_5b", "Mixed_5c"), config.width / 1024
+        self.region = I3DBlocks(channels, names, factor, norm)
+        self.scene = I3DBlocks(channels, names, factor, norm) if config.context else None
+        top = self.region.channels
         self.narrow = nn.Conv3d(top, config.hidden, 1)
         self.drop = nn.Dropout(config.dropout)
         features = config.hidden * config.roi_size**2
@@ -268,13 +270,3 @@ class MixedBranches(nn.Module):
             seen = torch.cat([seen, scene[item]], 2)
         logits = reduce(self.classify(self.drop(seen)), "n t c -> n c", "mean")
         return logits, self.local(torch.cat([regions, whole], 2))
-
-
-def _mixed(channels: int, config: StepConfig, norm: Norm) -> tuple[nn.Sequential, int]:
-    """Mixed_5b and Mixed_5c at the width that gives ``config.width`` channels, 1024 as published."""
-    factor, blocks = config.width / 1024, []
-    for name in ("Mixed_5b", "Mixed_5c"):
-        block = InceptionBlock(channels, [scaled(n, factor) for n in MIXED[name]], norm)
-        blocks.append(block)
-        channels = block.channels
-    return nn.Sequential(*blocks), channels

@@ -8,7 +8,6 @@ decoding  ``dense`` and ``decode``: a step's answer -> detections of the centre 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,11 +20,12 @@ from stad_lite.arrays import suppress
 from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import freeze_norms
-from stad_lite.nets.vgg import VGG
+from stad_lite.nets.vgg import VGG, small_vgg
 from stad_lite.step.config import StepConfig
 from stad_lite.step.cuboids import cuboids
 from stad_lite.step.extension import concatenate, extrapolate, replicate
 from stad_lite.step.head import Raw, TwoBranchHead
+from stad_lite.systems.detect import Found
 
 SMALLEST = 2.0
 """Pixels: a proposal that is not wider and higher becomes the whole frame (the authors' code)."""
@@ -52,10 +52,10 @@ class Answer(NamedTuple):
 def make_backbone(config: StepConfig) -> VGG | I3D:
     """Return the backbone with random weights; ``channels`` and ``strides`` tell its last map."""
     if config.backbone == "i3d":
-        return I3D(config.channels, final="Mixed_4f", frozen=True)
+        return I3D(config.channels, final="Mixed_4f", frozen=config.frozen_norms)
     if config.backbone == "vgg16":
         return VGG(config.channels)
-    return VGG(config.channels, depth=(1, 2, 2), channels=(32, 32, 32), norm="group", last_dilation=2)
+    return small_vgg(config.channels)
 
 
 def tidy(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -138,7 +138,7 @@ class StepNetwork(nn.Module):
     def train(self, mode: bool = True) -> StepNetwork:
         """Switch to training, except published batch norms and a frozen backbone."""
         super().train(mode)
-        if self.config.backbone == "i3d":
+        if self.config.backbone == "i3d" and self.config.frozen_norms:
             freeze_norms(self)
         if self.config.frozen:
             self.backbone.eval()
@@ -154,13 +154,13 @@ class StepNetwork(nn.Module):
         for number, head in enumerate(self.heads):
             head.requires_grad_(step in (None, number))
         self.backbone.requires_grad_(step in (None, 0) and not self.config.frozen)
-        if self.config.backbone == "i3d":
+        if self.config.backbone == "i3d" and self.config.frozen_norms:
             freeze_norms(self)
 
     def features(self, frames: Tensor) -> Tensor:
         """Return the backbone's maps of a run of clips.
 
-        frames: (b, t, channels, h, w) as ``pipeline.stream_input`` gives them
+        frames: (b, t, channels, h, w) as ``clips.read_input`` gives them
         returns: (b, t / time stride, c, h / stride, w / stride)
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
@@ -265,23 +265,6 @@ def extend(answer: Answer, config: StepConfig) -> Tensor:
     return concatenate(tidy(before, config.size), updated, tidy(after, config.size))
 
 
-@dataclass(frozen=True)
-class Found:
-    """The detections of one clip, best first.
-
-    boxes: (n, boxes, 4) xyxy pixels
-    labels: (n,) class indices
-    scores: (n,)
-    """
-
-    boxes: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
 class Dense(NamedTuple):
     """Every proposal's boxes and scores on the centre clip, before anything is left out.
 
@@ -320,15 +303,10 @@ def select(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, config: St
     """
     sure = np.flatnonzero(scores > config.min_score)
     kept = [
-        some[np.asarray(suppress(boxes[some], scores[some], config.nms, mean_iou))]
+        some[np.asarray(suppress(boxes[some], scores[some], config.nms, box_ops.tubelet_iou))]
         for label in np.unique(labels[sure])
         for some in [sure[labels[sure] == label]]
     ]
     chosen = np.concatenate([*kept, np.zeros(0, dtype=np.int64)])
     chosen = chosen[np.argsort(-scores[chosen], kind="stable")][: config.keep]
     return Found(boxes[chosen], labels[chosen], scores[chosen])
-
-
-def mean_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the overlap of tubelets (..., t, 4): the mean over their frames."""
-    return np.asarray(box_ops.iou(a, b).mean(-1))

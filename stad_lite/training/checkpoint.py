@@ -110,6 +110,17 @@ def read(path: Path) -> dict[str, Any]:
     return state
 
 
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """Return the tensors and plain numbers of a file in a cache, made now where it is missing or damaged."""
+    try:
+        return torch.load(path, weights_only=True)
+    except Exception:  # torch.load names no common kind
+        pass
+    found = make()
+    atomic_write(path, lambda stream: torch.save(found, stream))
+    return found
+
+
 def read_newest(folder: Path, say: Callable[[str], object] = print) -> dict[str, Any] | None:
     """Return the newest whole checkpoint of a run, None where it has none yet.
 

@@ -1,6 +1,7 @@
 """One run on many processes: started by ``torchrun``, with plain functions where they must agree.
 
-Every process takes its share of each batch; the gradients are averaged, so all take the same step.
+Every process takes its share of each batch; the gradients are averaged, so all take the same step, that of
+one process where losses divide by ``counts.normaliser``.
 Without ``torchrun`` every function is that of one process.
 """
 
@@ -16,12 +17,17 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset, default_collate
 
 from stad_lite.errors import StadError
 
 PATIENCE = timedelta(hours=1)
 """How long a process waits for another, such as for the first to decode a data set."""
+
+START = "spawn"
+"""How workers start: as new interpreters, which is the only way on Windows and macOS's own.
+
+What they get is pickled, so data sets and collate functions hold no lambda and no function of a function.
+"""
 
 Result = TypeVar("Result")
 
@@ -116,11 +122,7 @@ def first_alone(work: Callable[[], Result]) -> Result:
 
 
 def average(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the processes, without gradient.
-
-    A criterion that divides by the number of boxes divides by this mean of it, so that two processes
-    take the step of one.
-    """
+    """Return the mean of a tensor over the processes, without gradient."""
     value = value.detach().clone()
     if world() > 1:
         dist.all_reduce(value)
@@ -163,30 +165,5 @@ def to(batch: Any, device: torch.device) -> Any:
         return {key: to(value, device) for key, value in batch.items()}
     if isinstance(batch, (list, tuple)):
         parts = [to(value, device) for value in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+        return type(batch)(parts) if type(batch) in (list, tuple) else type(batch)(*parts)  # named tuples
     return batch
-
-
-def predict(
-    system: Any,
-    data: Any,
-    batch: int = 1,
-    device: str | None = None,
-    workers: int = 0,
-    collate: Callable[[list[Any]], Any] = default_collate,
-) -> list[Any]:
-    """Return the predictions of all items in the data set's order, made by all processes together.
-
-    system: its ``predict`` returns one prediction an item
-    returns: one prediction an item, the same list in every process
-    """
-    with processes(device) as place, torch.no_grad():
-        system.network.to(place)
-        training = system.network.training
-        system.network.eval()
-        share: Any = Subset(data, range(rank(), len(data), world()))
-        loader = DataLoader(share, batch_size=batch, num_workers=workers, collate_fn=collate)
-        mine = [prediction for part in loader for prediction in system.predict(to(part, place))]
-        system.network.train(training)
-        shares = gather(mine)
-        return [shares[i % world()][i // world()] for i in range(len(data))]

@@ -19,6 +19,7 @@ from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.progress import progress
 from stad_lite.schedule import TrainConfig, config_hash, learning_rate, plain
 from stad_lite.training import checkpoint, distributed, optimisers, run_folder
+from stad_lite.training.counts import losses_of
 
 
 class System(Protocol):
@@ -29,12 +30,35 @@ class System(Protocol):
         """What is trained."""
         ...
 
+    @property
+    def config(self) -> Any:
+        """What it was built from; a run keeps it and goes on with no other."""
+        ...
+
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Return the weighted terms of the loss; their sum is minimised."""
         ...
 
     def predict(self, batch: Any) -> list[Any]:
         """Return one prediction an item, in pixels and seconds."""
+        ...
+
+
+class TrainingData(Protocol):
+    """What is trained on (``systems.items.Items``): an item is given by seed, epoch and index alone.
+
+    seed, epoch: the loop sets the epoch
+    """
+
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+    def name(self, index: int) -> str:
+        """Return what a user calls an item."""
         ...
 
 
@@ -51,12 +75,11 @@ class Run:
 class _Items:
     """A data set that is asked for (epoch, index): a clip's augmentation changes with the epoch."""
 
-    data: Any
+    data: TrainingData
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
         epoch, index = place
-        if hasattr(self.data, "epoch"):
-            self.data.epoch = epoch
+        self.data.epoch = epoch
         return self.data[index]
 
 
@@ -65,7 +88,7 @@ class _Training:
     """One call of ``fit``: what it trains, on what, where, and how far."""
 
     system: System
-    data: Any
+    data: TrainingData
     config: TrainConfig
     run: Path
     place: torch.device
@@ -76,7 +99,7 @@ class _Training:
 
 def fit(
     system: System,
-    data: Any,
+    data: TrainingData,
     config: TrainConfig,
     run_dir: str | PathLike[str],
     *,
@@ -87,12 +110,11 @@ def fit(
 ) -> Run:
     """Train a system; the same call again goes on where it was stopped.
 
-    data: has a length and items; ``epoch`` is set and ``name(index)`` told to the user where it has them.
-        An item's random numbers come from seed, epoch and index (as in ``ClipSet``)
     run_dir: the folder of the run, made where it is missing
     device: "cpu" or "cuda"; without it the GPU where there is one
-    workers: processes that prepare batches ahead; they change nothing in what is learnt
-    collate: makes a batch of a list of items
+    workers: processes that prepare batches ahead; they change nothing in what is learnt. They are new
+        interpreters: a script that asks for them guards its own run with ``if __name__ == "__main__"``
+    collate: makes a batch of a list of items; with workers a module's own function, and no lambda
     say: is told what happens to the run
     raises: FormatError where the folder holds another run, NotFiniteError naming the items of a batch
         whose loss or gradient is not finite, StadError where the disk is full
@@ -121,7 +143,7 @@ def fit(
     return Run(training.run, total, training.first)
 
 
-def _total(config: TrainConfig, data: Any) -> int:
+def _total(config: TrainConfig, data: TrainingData) -> int:
     """The updates of the whole run, after a look at what could not be trained at all."""
     if len(data) == 0:
         raise FormatError("the data set is empty", remedy="choose another subset or folder")
@@ -195,6 +217,7 @@ def _batches(training: _Training, workers: int, collate: Callable[[list[Any]], A
         batch_sampler=_parts(len(data), config, training.first, training.total),
         num_workers=workers,
         collate_fn=collate,
+        multiprocessing_context=distributed.START if workers else None,
         generator=torch.Generator(),  # its own, or making the loader would draw a number of ours
     )
     return iter(loader)
@@ -205,13 +228,16 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
     config, system, place = training.config, training.system, training.place
     training.optimiser.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
-    for _ in range(config.accumulation):
-        batch = distributed.to(next(batches), place)
+
+    def terms_of(part: Any) -> dict[str, Tensor]:
         try:
             with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
-                terms = system.loss(batch)
+                return system.loss(distributed.to(part, place))
         except NotFiniteError as error:
             raise _not_finite("loss", training, step, f" ({error.problem})") from error
+
+    parts = [next(batches) for _ in range(config.accumulation)]
+    for terms in losses_of(parts, terms_of, system.network, place):
         loss = torch.stack([term.float() for term in terms.values()]).sum() / config.accumulation
         if not torch.isfinite(loss):
             raise _not_finite("loss", training, step)
@@ -229,7 +255,7 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
 
 def _not_finite(what: str, training: _Training, step: int, why: str = "") -> NotFiniteError:
     data = training.data
-    names = [run_folder.item_name(data, index) for _, index in places(len(data), training.config, step)]
+    names = [data.name(index) for _, index in places(len(data), training.config, step)]
     return NotFiniteError(
         f"the {what} of step {step + 1} is not finite{why}; its batch is {', '.join(names)}",
         remedy="look at these items, lower the learning rate or set clip_norm; the last checkpoint is whole",

@@ -281,10 +281,10 @@ def peak_memory(work: Work, device: torch.device) -> int | None:
         work()
         torch.cuda.synchronize(device)
         return int(torch.cuda.max_memory_allocated(device))
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)  # what earlier calls freed goes back to the system
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_bytes(b"5")
         before = _status("VmRSS")
     except OSError:
         work()
@@ -295,7 +295,7 @@ def peak_memory(work: Work, device: torch.device) -> int | None:
 
 def _status(name: str) -> int:
     """Return a line of /proc/self/status in bytes. raises: OSError where there is none"""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text("utf-8").splitlines():
         if line.startswith(name + ":"):
             return 1024 * int(line.split()[1])
     raise OSError(f"no {name} in /proc/self/status")
@@ -306,7 +306,7 @@ def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -24,18 +24,9 @@ from stad_lite.schedule import config_hash, plain
 PACKAGES = ("torch", "numpy", "scipy", "einops", "matplotlib")
 
 
-def item_name(data: Any, index: int) -> str:
-    """Return what a user calls an item: ``data.name(index)``, a clip's video and start, or its number."""
-    if hasattr(data, "name"):
-        return str(data.name(index))
-    if hasattr(data, "runs"):
-        return f"{data.runs[index].video} from frame {data.runs[index].start}"
-    return f"item {index}"
-
-
 def manifest(data: Any) -> dict[str, Any]:
     """Return what tells one data set from another: its count and a hash of its items' names."""
-    names = "\n".join(item_name(data, index) for index in range(len(data)))
+    names = "\n".join(data.name(index) for index in range(len(data)))
     return {"items": len(data), "names_sha256": hashlib.sha256(names.encode()).hexdigest()}
 
 
@@ -56,7 +47,7 @@ def open_run(run: Path, config: Any, system: Any, data: Any, place: torch.device
     place: device; count: processes
     raises: FormatError where the folder holds a run with other settings or other data
     """
-    asked = {"train": plain(config), "system": plain(getattr(system, "config", type(system).__name__))}
+    asked = {"train": plain(config), "system": plain(system.config)}
     asked["hash"] = config_hash(asked["train"], asked["system"])
     asked["data"] = manifest(data)
     path = run / "config.json"
@@ -118,7 +109,7 @@ def add_metrics(run: Path, line: dict[str, Any]) -> None:
     """
     path = run / "metrics.jsonl"
     try:
-        with path.open("a", encoding="utf-8") as stream:
+        with path.open("a", encoding="utf-8", newline="\n") as stream:
             stream.write(json.dumps(line) + "\n")
     except OSError as error:
         problem = f"the metrics of step {line['step']} could not be written ({error.strerror or error})"

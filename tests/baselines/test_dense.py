@@ -15,9 +15,7 @@ from stad_lite.baselines.dense import (
     assign,
     cell_centres,
     decode,
-    flow_input,
     losses,
-    rgb_input,
     to_boxes,
     to_distances,
 )
@@ -44,15 +42,6 @@ def actors(boxes, labels=None):
     boxes = torch.tensor(boxes, dtype=torch.float32)[None]
     labels = torch.zeros(1, boxes.shape[1]).long() if labels is None else torch.tensor([labels])
     return Actors(boxes, (boxes > 0).any(-1), labels)
-
-
-def test_inputs_are_scaled_and_channels_come_first():
-    frames = np.zeros((2, 4, 6, 3), np.uint8)
-    frames[..., 1] = 255
-    assert rgb_input(frames)[0, :, 0, 0].tolist() == [-1.0, 1.0, -1.0]
-    flow = np.zeros((2, 4, 6, 2), np.float16)
-    flow[..., 0] = 6
-    assert flow_input(flow, 4.0)[1, :, 2, 3].tolist() == [1.5, 0.0]
 
 
 @pytest.mark.parametrize("modality", ["rgb", "flow", "both"])
@@ -165,7 +154,7 @@ def test_distances_and_boxes_are_inverse():
     generator = torch.Generator().manual_seed(0)
     low, high = (torch.rand(5, 6, 2, generator=generator) * 30 + 0.5 for _ in range(2))
     boxes = torch.cat([cells - low, cells + high], -1)
-    torch.testing.assert_close(to_boxes(to_distances(boxes, 4), 4), boxes)
+    torch.testing.assert_close(to_boxes(to_distances(boxes, 4), 4), boxes, atol=1e-3, rtol=0)
 
 
 def perfect_maps(truth, config, classes, height, width, stride=4):
@@ -291,11 +280,11 @@ def test_decoding_nothing():
 @pytest.mark.parametrize(
     ("changes", "word"),
     [
-        ({"modality": "sound"}, "modality 'sound'"),
-        ({"fusion": "middle"}, "fusion 'middle'"),
-        ({"linking": "magic"}, "linking 'magic'"),
-        ({"trim": "hair"}, "trim 'hair'"),
-        ({"frames": 3, "clip": 2}, "tubelets of 3 frames"),
+        ({"modality": "sound"}, "modality is 'sound'"),
+        ({"fusion": "middle"}, "fusion is 'middle'"),
+        ({"linking": "magic"}, "linking is 'magic'"),
+        ({"trim": "hair"}, "trim is 'hair'"),
+        ({"frames": 3, "clip": 2}, "frames is 3 and clip is 2"),
         ({"shrink": 0.0}, "shrink is 0.0"),
         ({"nms": 1.5}, "nms is 1.5"),
     ],

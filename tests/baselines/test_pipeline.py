@@ -10,14 +10,15 @@ import torch
 
 from stad_lite import boxes as box_ops
 from stad_lite.baselines.config import DenseConfig
-from stad_lite.baselines.dense import Found, flow_input
+from stad_lite.baselines.dense import WindowDetections
 from stad_lite.baselines.detect_and_link import detect, find, frame_boxes, link_found, without_classes
-from stad_lite.baselines.pipeline import TrainingSet, build, collate, read_run, training_set
+from stad_lite.baselines.system import build, collate, read_run, training_set
 from stad_lite.data.clips import tubelets
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, UnknownLabelError
 from stad_lite.metrics import evaluate
+from stad_lite.nets.inputs import flow_input
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.schedule import TrainConfig
 from stad_lite.training.loop import fit
@@ -58,7 +59,7 @@ def test_batches_hold_what_the_config_asks_for(source, modality):
 
 def test_clips_cover_all_frames_and_carry_their_boxes(source):
     config = tiny(flip=0.0)
-    data = TrainingSet(source, config)
+    data = training_set(config, source)
     assert len(data) == 3 * 5  # starts 0 to 4 of 8 frames
     for index in range(len(data)):
         inputs, clip, name = data[index]
@@ -78,7 +79,7 @@ def test_clips_cover_all_frames_and_carry_their_boxes(source):
 
 
 def test_items_depend_on_seed_epoch_and_index_alone(source):
-    data = TrainingSet(source, tiny(), seed=3)
+    data = replace(training_set(tiny(), source), seed=3)
     first = [data[i][0]["flow"] for i in range(len(data))]
     again = [data[i][0]["flow"] for i in reversed(range(len(data)))][::-1]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -125,7 +126,7 @@ def found(start, length, classes=2):
     frame = start[:, None] + np.arange(length)
     boxes = np.stack([frame, 0 * frame, frame + 10, 0 * frame + 10], -1).astype(np.float32)
     scores = np.tile(np.linspace(0.5, 0.25, classes), (len(start), 1))
-    return Found(start, boxes, scores.sum(1), scores)
+    return WindowDetections(start, boxes, scores.sum(1), scores)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 4])
@@ -216,9 +217,9 @@ def test_bad_sources_are_refused(source):
 
 def test_flow_is_stacked_with_the_maps_around_and_the_video_s_ends_repeat(source):
     config = tiny(modality="flow", clip=2, flow_stack=3, flow_gap=2, flip=0.0, context=())
-    data = TrainingSet(source, config)
+    data = training_set(config, source)
     video, last = source.videos[0], source.num_frames(source.videos[0]) - 1
-    run = next(i for i, one in enumerate(data.runs) if one.video == video and one.start == 0)
+    run = next(i for i, one in enumerate(data.places) if one.video == video and one.start == 0)
     streams, clip, _ = data[run]
     assert streams["flow"].shape[:2] == (2, 6) and len(clip.frames) == 2
     flow = flow_input(source.flow(video, range(last + 1)), config.flow_scale)
@@ -230,8 +231,8 @@ def test_a_whole_video_gives_what_its_clips_give(source):
     config = tiny(modality="flow", clip=1, flow_stack=5, context=(), min_score=0.0, keep=3)
     system, video = random_system(config, source.classes), source.videos[0]
     whole = find(system, source, video)
-    data = TrainingSet(source, replace(config, flip=0.0))
-    for index, run in enumerate(data.runs):
+    data = training_set(replace(config, flip=0.0), source)
+    for index, run in enumerate(data.places):
         if run.video == video:
             part = system.predict(collate([data[index]]))[0]
             np.testing.assert_allclose(part.boxes, whole.boxes[whole.start == run.start], atol=1e-3)

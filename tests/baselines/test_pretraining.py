@@ -33,7 +33,7 @@ def weights(network):
     return torch.cat([value.flatten() for value in network.state_dict().values()])
 
 
-@pytest.mark.parametrize(("modality", "channels"), [("rgb", 3), ("flow", 2)])
+@pytest.mark.parametrize(("modality", "channels"), [("rgb", 3), ("flow", 2), ("early", 5)])
 def test_the_backbone_has_the_agreed_form(cache, modality, channels):
     backbone = small(cache, modality)
     assert not backbone.training
@@ -73,9 +73,9 @@ def test_training_leaves_the_random_state_alone(cache, tmp_path):
 
 
 def test_clips_are_of_the_split_for_training(cache):
-    ours = read_clips(SMALL, (3, 1), "flow", cache)
+    ours = read_clips(SMALL, (3, 1), ("flow",), cache)
     wanted = dataset(SMALL, (3, 1), "train", cache)
-    np.testing.assert_array_equal(ours.inputs, np.stack([clip.flow for clip in wanted]))
+    np.testing.assert_array_equal(ours.inputs["flow"], np.stack([clip.flow for clip in wanted]))
     tested = set(split_seeds("val", 100)) | set(split_seeds("test", 100))
     assert not tested & set(range(SEEDS_PER_SPLIT))  # "train" owns the first seeds
     for index, clip in enumerate(wanted):
@@ -87,7 +87,7 @@ def test_clips_are_of_the_split_for_training(cache):
 
 def test_the_loss_falls(cache):
     config = DenseConfig(modality="rgb", channels=(8, 8, 8), hidden=8)
-    frames = read_clips(SMALL, (0, 1, 2, 3), "rgb", cache)
+    frames = read_clips(SMALL, (0, 1, 2, 3), ("rgb",), cache)
     seen = []
 
     def watched(*arguments):
@@ -104,5 +104,5 @@ def test_the_loss_falls(cache):
 
 def test_unknown_names_are_refused(cache):
     for arguments in (("sound", "lesson"), ("both", "smoke"), ("rgb", "paper")):
-        with pytest.raises(StadError, match="choose rgb or flow"):
+        with pytest.raises(StadError, match="choose rgb, flow, early"):
             pretrained(*arguments, cache_dir=cache)

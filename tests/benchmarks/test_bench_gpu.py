@@ -33,13 +33,13 @@ def test_without_a_gpu_it_says_so(
 def test_all_of_it_runs_on_the_cpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_gpu, "SYSTEMS", {"sp_tad": bench_gpu.SYSTEMS["sp_tad"]})
+    monkeypatch.setattr(bench_gpu, "ENTRIES", {"sp_tad": bench_gpu.ENTRIES["sp_tad"]})
     every = bench_gpu.ways
     monkeypatch.setattr(bench_gpu, "ways", lambda *given: dict(list(every(*given).items())[:7]))
     path = tmp_path / "gpu.json"
     words = ["--device", "cpu", "--small", "--json", str(path)]
     assert bench_gpu.main(words) == 0
-    told = json.loads(path.read_text())
+    told = json.loads(path.read_text("utf-8"))
     assert told == json.loads(capsys.readouterr().out)
     assert told["command"] == f"python -m benchmarks.bench_gpu {' '.join(words)}"
     assert told["hardware"] and told["date"].startswith("20") and told["commit"]

@@ -12,7 +12,7 @@ import torch
 from benchmarks import bench_pcsc, bench_step, measure
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig
 from stad_lite.step.model import decode
 
@@ -33,7 +33,7 @@ def figures(told):
 def test_every_part_runs_at_tiny_sizes(tmp_path, capsys):
     rows = {"backbone, ms", "heads, ms", "decoding, ms", "share of the backbone, %", "frames a second"}
     bench_step.main(["--small", "--json", str(tmp_path / "step.json")])
-    told = json.loads((tmp_path / "step.json").read_text())
+    told = json.loads((tmp_path / "step.json").read_text("utf-8"))
     assert told == json.loads(capsys.readouterr().out) and list(told) == list(bench_step.TITLES.values())
     curve, counts, _, ava, seen = figures(told).values()
     assert list(curve) == [f"{n} steps, {kind}" for kind in ("one clip", "extended") for n in (1, 3)]
@@ -43,7 +43,7 @@ def test_every_part_runs_at_tiny_sizes(tmp_path, capsys):
     assert fast["frames a second"] > 0 and fast["GFLOP a frame"] > 0
 
     bench_pcsc.main(["--small", "--json", str(tmp_path / "pcsc.json")])
-    stages, by_message, paper = figures(json.loads((tmp_path / "pcsc.json").read_text())).values()
+    stages, by_message, paper = figures(json.loads((tmp_path / "pcsc.json").read_text("utf-8"))).values()
     assert list(stages) == ["0 stages", "2 stages"]
     assert list(by_message) == ["none", "roi", "image", "both"]
     counts = [row["parameters"] for row in by_message.values()]
@@ -56,7 +56,7 @@ def test_a_part_measured_anew_leaves_the_others(tmp_path, capsys):
     file = tmp_path / "some.json"
     measure.report_parts({"a": {"n": 1}, "b": {"n": 2}}, str(file))
     measure.report_parts({"b": {"n": 3}}, str(file))
-    assert json.loads(file.read_text()) == {"a": {"n": 1}, "b": {"n": 3}}
+    assert json.loads(file.read_text("utf-8")) == {"a": {"n": 1}, "b": {"n": 3}}
 
 
 def test_extension_grows_by_a_clip_on_either_side():

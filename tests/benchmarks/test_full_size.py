@@ -12,10 +12,10 @@ from torch import nn
 from benchmarks import measure
 from benchmarks.full_size import cut, once
 from benchmarks.measure import in_turn
-from stad_lite.pcsc import pipeline as pcsc
+from stad_lite.pcsc import system as pcsc
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.schedule import TrainConfig
-from stad_lite.step import pipeline as step
+from stad_lite.step import system as step
 from stad_lite.step.config import StepConfig
 from stad_lite.training.examples import CLASSES, Noise
 

@@ -18,7 +18,7 @@ def test_without_npm_it_says_what_to_install(tmp_path, monkeypatch, capsys):
 
 
 def test_a_failed_download_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr(build_site.shutil, "which", lambda name: "/bin/false")
+    monkeypatch.setattr(build_site.shutil, "which", lambda name: "npm")
     failed = subprocess.CompletedProcess([], 1, "", "no network")
     monkeypatch.setattr(build_site.subprocess, "run", lambda *a, **k: failed)
     with pytest.raises(ToolError, match=r"npm pack mathjax@3.2.2 failed: no network"):

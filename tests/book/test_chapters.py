@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from notebooks import BOOK, chapters, parameter_types, tags
-from stad_lite.systems import SYSTEMS
+from stad_lite.catalogue import ENTRIES
 
 CHAPTERS = [c for c in chapters() if c.path.is_file()]
 LESSONS = [c for c in CHAPTERS if not c.name.startswith("reproduce/")]
@@ -49,7 +49,7 @@ def test_every_listed_page_is_there():
 
 
 def test_every_system_names_its_chapter():
-    assert {system.chapter for system in SYSTEMS.values()} <= {c.name for c in LESSONS}
+    assert {system.chapter for system in ENTRIES.values()} <= {c.name for c in LESSONS}
 
 
 @every

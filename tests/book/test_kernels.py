@@ -47,9 +47,11 @@ def test_a_limit_is_kept() -> None:
         asyncio.run(Channel(Socket(missed=10**9)).get_msg(timeout=0.05))
 
 
-def test_kernels_get_the_patient_client(tmp_path) -> None:
+@pytest.mark.parametrize(("platform", "transport"), [("linux", "ipc"), ("darwin", "ipc"), ("win32", "tcp")])
+def test_kernels_get_the_patient_client(platform, transport, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kernels.sys, "platform", platform)
     options = kernels.kernel_options(str(tmp_path))
-    manager = options["kernel_manager_class"](config=options["config"])
+    manager = options["kernel_manager_class"](config=options.get("config"))
     client = manager.client_factory()
-    assert isinstance(client, kernels.PatientClient) and manager.transport == "ipc"
+    assert isinstance(client, kernels.PatientClient) and manager.transport == transport
     assert client.shell_channel_class is client.iopub_channel_class is kernels.PatientChannel

@@ -40,16 +40,16 @@ def test_a_failing_chapter_is_named_and_the_others_run(tmp_path, capsys):
     assert "part/silent" in told.err and "no such file" in told.err  # it wrote no results
     assert "failed: part/broken, part/silent" in told.out
     assert "data_scripts/ucf101_24.py download" in told.out
-    document = json.loads((out / "results" / "part" / "good.json").read_text())
+    document = json.loads((out / "results" / "part" / "good.json").read_text("utf-8"))
     assert document["profile"] == "smoke" and document["figures"][0]["value"] == 6
     for name in ("broken", "good", "silent"):
         nbformat.validate(nbformat.read(out / "chapters" / "part" / f"{name}.ipynb", as_version=4))
-    rows = list(csv.DictReader((out / "summary.csv").open()))
+    rows = list(csv.DictReader((out / "summary.csv").open(encoding="utf-8")))
     assert [r["chapter"] for r in rows] == ["part/broken", "part/good", "part/good", "part/silent"]
     assert rows[1]["figure"] == "twice the order" and rows[1]["value"] == "6"
     assert float(rows[1]["seconds"]) > 0
-    assert "| part/good | twice the order | 6 |" in (out / "summary.md").read_text()
-    kept = json.loads((book / "results" / "part" / "good.json").read_text())
+    assert "| part/good | twice the order | 6 |" in (out / "summary.md").read_text("utf-8")
+    kept = json.loads((book / "results" / "part" / "good.json").read_text("utf-8"))
     assert [(f["name"], f["value"]) for f in kept["figures"]] == [("a real one", 0.333333)]
     assert kept["figures"][0]["command"] == 'make results ARGS="--only part/good --profile smoke"'
     assert not (book / "results" / "part" / "silent.json").exists()

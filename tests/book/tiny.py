@@ -53,8 +53,8 @@ def make_book(folder: Path, **chapters: list[tuple[str, list[str]]]) -> Path:
     book = folder / "book"
     (book / "part").mkdir(parents=True)
     entries = "".join(f"  - file: part/{name}\n" for name in chapters)
-    (book / "_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n{entries}")
-    (book / "intro.md").write_text("# A book\n")
+    (book / "_toc.yml").write_text(f"format: jb-book\nroot: intro\nchapters:\n{entries}", "utf-8")
+    (book / "intro.md").write_text("# A book\n", "utf-8")
     for name, cells in chapters.items():
         made = [nbformat.v4.new_markdown_cell("# A chapter")]
         for code, tags in [(PARAMETERS, ["parameters"]), *cells]:

@@ -91,13 +91,13 @@ def lab(tmp_path):
 def wait_for(base: str, server: subprocess.Popen, log: Path) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        assert server.poll() is None, log.read_text()[-2000:]
+        assert server.poll() is None, log.read_text("utf-8")[-2000:]
         try:
             urllib.request.urlopen(f"{base}/api", timeout=2).close()
             return
         except OSError:
             time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start: {log.read_text()[-2000:]}")
+    pytest.fail(f"JupyterLab did not start: {log.read_text('utf-8')[-2000:]}")
 
 
 def wait_until_run(page) -> dict:

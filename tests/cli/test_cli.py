@@ -55,16 +55,16 @@ def test_check_tells_what_a_file_holds(tmp_path: Path, capsys: pytest.CaptureFix
 def test_check_refuses_with_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, told: str
 ) -> None:
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, "utf-8")
     sentence = refusal(capsys, "check", str(tmp_path / name))
     assert told in sentence and name in sentence
 
 
 def test_check_names_tube_and_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = records.write(small(), tmp_path / "own.json")
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text("utf-8"))
     document["videos"]["v"]["tubes"][0]["boxes"][1] = [5, 5, 4, 9]
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), "utf-8")
     sentence = refusal(capsys, "check", str(path))
     assert "own.json, video v, tube 0, frame 2" in sentence and "inverted" in sentence
 
@@ -109,7 +109,7 @@ def test_the_console_script_ends_with_code_2(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "stad_lite.cli", "check", str(tmp_path / "none.json")],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith("stad-lite check: ")
@@ -118,8 +118,9 @@ def test_the_console_script_ends_with_code_2(tmp_path: Path) -> None:
 def test_convert_formats_that_need_to_be_told_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "found.csv").write_text("film,0902,0.1,0.2,0.5,0.9,12,0.75\n")
-    (tmp_path / "list.pbtxt").write_text('label { name: "stand" label_id: 12 label_type: PERSON_MOVEMENT }\n')
+    (tmp_path / "found.csv").write_text("film,0902,0.1,0.2,0.5,0.9,12,0.75\n", "utf-8")
+    label = 'label { name: "stand" label_id: 12 label_type: PERSON_MOVEMENT }\n'
+    (tmp_path / "list.pbtxt").write_text(label, "utf-8")
     words = ["convert", str(tmp_path / "found.csv"), str(tmp_path / "found.json"), "--from", "ava"]
     assert "--kind" in refusal(capsys, *words)
     assert "--actions" in refusal(capsys, *words, "--kind", "predictions")
@@ -131,7 +132,8 @@ def test_convert_formats_that_need_to_be_told_more(
         "duration": 9,
         "annotations": [{"segment": [1, 2], "label": "x"}],
     }
-    (tmp_path / "gt.json").write_text(json.dumps({"database": database, "version": "", "taxonomy": []}))
+    document = {"database": database, "version": "", "taxonomy": []}
+    (tmp_path / "gt.json").write_text(json.dumps(document), "utf-8")
     words = ["convert", str(tmp_path / "gt.json"), str(tmp_path / "out.json"), "--from", "activitynet"]
     assert main([*words, "--kind", "annotations", "--subset", "validation"]) == 0
     assert list(records.read_annotations(tmp_path / "out.json").videos) == ["b"]

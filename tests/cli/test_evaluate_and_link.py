@@ -139,13 +139,13 @@ def test_only_the_listed_videos_count(
     both = str(records.write(Annotations("own", truth.classes, videos), tmp_path / "both.json"))
     two = Predictions(found.classes, {"v": found.videos["v"], "w": VideoPredictions(tubes=())})
     path = str(records.write(two, tmp_path / "two.json"))
-    (tmp_path / "list.txt").write_text("v.avi\n")
+    (tmp_path / "list.txt").write_text("v.avi\n", "utf-8")
     words = ["--metric", "video-map", "--iou", "0.5"]
     assert scored(capsys, (both, path), *words)["iou"]["0.5"] < 50
     told = scored(capsys, (both, path), *words, "--videos", str(tmp_path / "list.txt"))
     assert told["iou"] == {"0.5": 50.0} and told["num_videos"] == 1
     assert told["ignored"]["videos with predictions, but not on the list"] == 1
-    (tmp_path / "list.txt").write_text("x\n")
+    (tmp_path / "list.txt").write_text("x\n", "utf-8")
     command = ["evaluate", "--truth", both, "--predictions", path, *words]
     assert main([*command, "--videos", str(tmp_path / "list.txt")]) == 2
     assert "video x" in capsys.readouterr().err

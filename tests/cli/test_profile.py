@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from stad_lite.catalogue import ENTRIES
 from stad_lite.cli import main
-from stad_lite.systems import SYSTEMS
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_every_system_has_a_profile(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["profile", name, "--profile", "smoke", "--device", "cpu", "--rounds", "1", "--batch", "2"]
     assert main([*words, "--json", "-"]) == 0
@@ -31,7 +31,7 @@ def test_a_table_and_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     path = tmp_path / "costs.json"
     words = ["profile", "pwc-net", "--profile", "smoke", "--device", "cpu", "--rounds", "2", "--amp"]
     assert main([*words, "--json", str(path)]) == 0
-    lines, told = capsys.readouterr().out.splitlines(), json.loads(path.read_text())
+    lines, told = capsys.readouterr().out.splitlines(), json.loads(path.read_text("utf-8"))
     assert lines[0] == "pwc-net, profile smoke: 1 item (1 frame)"
     assert lines[1].endswith("1 thread, bfloat16") and told["amp"]
     assert f"{told['total'] / 1e6:.3f} M parameters" in lines[2]

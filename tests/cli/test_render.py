@@ -26,7 +26,7 @@ def test_boxes_are_drawn_over_the_video(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "clip.mp4").write_text("no video")
+    (tmp_path / "clip.mp4").write_text("no video", "utf-8")
     found = records.write(Predictions(("run",), {"clip": VideoPredictions(tubes=())}), tmp_path / "p.json")
     words = ["render", str(tmp_path / "clip.mp4"), "--predictions", str(found)]
     assert main([*words, "--out", str(tmp_path / "o.mp4")]) == 2

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from stad_lite import records, runs
-from stad_lite.baselines import pipeline
+from stad_lite.baselines import system as pipeline
+from stad_lite.catalogue import ENTRIES, PROFILES, find
 from stad_lite.cli import main
 from stad_lite.data import video
 from stad_lite.data.source import DataConfig
 from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation
-from stad_lite.systems import PROFILES, SYSTEMS, find
 from stad_lite.training import loop, run_folder
 from stad_lite.tubes import Tube
 from tests.training.test_distributed import torchrun
@@ -121,7 +121,7 @@ def test_a_system_with_a_last_stage(own, tmp_path, capsys, monkeypatch):
         with torch.no_grad():
             next(system.network.parameters()).fill_(7)
 
-    monkeypatch.setitem(SYSTEMS, "baseline", replace(SYSTEMS["baseline"], finishes=True))
+    monkeypatch.setitem(ENTRIES, "baseline", replace(ENTRIES["baseline"], finishes=True))
     monkeypatch.setattr(pipeline, "finish", finish, raising=False)
     line = [*words(tmp_path / "run", str(own), train__steps="2"), "--seed", "4"]
     assert main(line) == 130 and not (tmp_path / "run" / "checkpoints" / "finished.pt").exists()
@@ -206,12 +206,13 @@ def test_a_damaged_checkpoint(own, tmp_path, capsys):
     (run / "checkpoints" / "previous.pt").write_bytes(b"")
     assert "no whole checkpoint is left" in refusal(capsys, *line)
     assert main(words(tmp_path / "other", train__steps="2")) == 0
-    (tmp_path / "other" / "system.json").write_text('{"format": "stad-lite/run/1", "system": "baseline"}')
+    text = '{"format": "stad-lite/run/1", "system": "baseline"}'
+    (tmp_path / "other" / "system.json").write_text(text, "utf-8")
     assert "description is damaged" in refusal(capsys, "predict", str(tmp_path / "other"), *line[2:])
 
 
 def test_inputs_that_are_no_videos(trained, tmp_path, capsys):
-    (tmp_path / "text.mp4").write_text("no video at all\n" * 50)
+    (tmp_path / "text.mp4").write_text("no video at all\n" * 50, "utf-8")
     (tmp_path / "empty").mkdir()
     out = ["--out", str(tmp_path / "p.json"), "--device", "cpu"]
     for name, message in (
@@ -220,10 +221,10 @@ def test_inputs_that_are_no_videos(trained, tmp_path, capsys):
         ("nowhere", "no such file, folder or data set"),
     ):
         assert message in refusal(capsys, "predict", str(trained), str(tmp_path / name), *out)
-    assert "no split is called 'dev'" in refusal(
+    assert "subset is 'dev'; choose from train" in refusal(
         capsys, "predict", str(trained), "synthetic", "--subset", "dev", *out
     )
-    assert "synthetic with these settings holds no video; ask for one or more" in refusal(
+    assert "data.clips is 0; give a whole number from 1" in refusal(
         capsys, "predict", str(trained), "synthetic", "--set", "data.clips=0", *out
     )
     assert "there is no run here" in refusal(capsys, "predict", str(tmp_path), "synthetic", *out)
@@ -245,6 +246,7 @@ def test_settings_of_the_detector_at_prediction(trained, own, tmp_path, capsys):
     assert "weights are of another network" in refusal(capsys, *line, "--set", "model.hidden=16")
 
 
+@pytest.mark.processes
 def test_two_processes_train_and_predict(trained, own, tmp_path):
     run, out = tmp_path / "run", tmp_path / "p.json"
     done = torchrun("stad_lite.cli", *words(run))
@@ -262,13 +264,26 @@ def test_two_processes_train_and_predict(trained, own, tmp_path):
 
 
 def test_every_system_says_what_it_needs():
-    for name, system in SYSTEMS.items():
+    for name, system in ENTRIES.items():
         assert system.summary and find(name) is system
-        for profile in PROFILES:
+        assert system.profiles[:3] == PROFILES
+        for profile in system.profiles:
             config, schedule = system.config(profile), system.schedule(profile)
             assert len(config.size) == 2 and schedule.batch > 0 and system.data(profile).clips > 0
             spec = runs.make_spec(name, profile, {"train.seed": "3"}, name="own")
             assert spec.model == config and spec.train.seed == 3 and spec.data.name == "own"
+
+
+def test_each_data_set_of_a_paper_has_its_profile(tmp_path, capsys, monkeypatch):
+    ava = runs.make_spec("step", "paper_ava", {}, name="ava")
+    assert (ava.model.backbone, ava.model.clip, ava.train.epochs) == ("i3d", 12, 10)
+    assert runs.make_spec("sp_tad", "paper_activitynet", {}).model.window == 768
+    monkeypatch.setenv("STAD_DATA", str(tmp_path))
+    line = ["train", "step", "--data", "AVA", "--profile", "paper_ava", "--weights", "none"]
+    line += ["--out", str(tmp_path / "run")]
+    assert "python data_scripts/ava.py download" in refusal(capsys, *line)
+    line = ["train", "pcsc", "--data", "ava", "--profile", "paper_ava", "--out", str(tmp_path / "run")]
+    assert "no profile is called 'paper_ava'; choose from smoke, lesson, paper" in refusal(capsys, *line)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -12,15 +12,16 @@ from stad_lite.errors import FormatError, MissingFileError
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     names = [f"class {i:03d}" for i in range(200)]
-    (tmp_path / "action_name.csv").write_text("action\n" + "\n".join(names) + "\n")
+    (tmp_path / "action_name.csv").write_text("action\n" + "\n".join(names) + "\n", "utf-8")
     entry = {"duration_second": 10.0, "duration_frame": 320, "feature_frame": 304,
              "annotations": [{"segment": [1.0, 2.0], "label": "class 007"}]}  # fmt: skip
     empty = {**entry, "annotations": []}
     table = {"v_aaaaaaaaaaa": entry, "v_bbbbbbbbbbb": entry, "v_ccccccccccc": empty}
-    (tmp_path / "anet_anno_action_19994.json").write_text(json.dumps(table))
+    (tmp_path / "anet_anno_action_19994.json").write_text(json.dumps(table), "utf-8")
     (tmp_path / "video_info.csv").write_text(
         "video,numFrame,seconds,fps,rfps,subset,featureFrame\nv_aaaaaaaaaaa,1,1,1,1,training,1\n"
-        "v_bbbbbbbbbbb,1,1,1,1,validation,1\nv_ccccccccccc,1,1,1,1,testing,1\n"
+        "v_bbbbbbbbbbb,1,1,1,1,validation,1\nv_ccccccccccc,1,1,1,1,testing,1\n",
+        "utf-8",
     )
     return tmp_path
 
@@ -33,7 +34,7 @@ def official(folder: Path, test: str = "testing") -> None:
         "ccccccccccc": {"duration": 10.0, "subset": test, "annotations": []},
     }
     content = json.dumps({"database": database, "version": "VERSION 1.3"}, separators=(",", ":"))
-    (folder / "activity_net.v1-3.min.json").write_text(content)
+    (folder / "activity_net.v1-3.min.json").write_text(content, "utf-8")
 
 
 @pytest.mark.parametrize("subset", list(activitynet13.SUBSETS))
@@ -52,7 +53,7 @@ def test_missing_and_bad(folder: Path, tmp_path: Path) -> None:
     (folder / "video_info.csv").unlink()
     with pytest.raises(MissingFileError, match="no ground truth"):
         activitynet13.load(folder)
-    (folder / "action_name.csv").write_text("action\nSki\n")
+    (folder / "action_name.csv").write_text("action\nSki\n", "utf-8")
     with pytest.raises(FormatError, match="1 class names in 1 lines"):
         activitynet13.load(folder)
 

@@ -179,42 +179,19 @@ def test_any_callable_is_an_estimator() -> None:
     assert maps.dtype == np.float32 and (maps == 1).all()
 
 
-def test_stored_flow_comes_back_in_stated_precision(tmp_path: Path) -> None:
-    field = np.random.default_rng(0).uniform(-20, 20, (3, 5, 6, 2)).astype(np.float32)
-    back, maker = flow.load(flow.save(tmp_path / "a.npz", field, "brox, alpha 150"))
-    assert maker == "brox, alpha 150" and back.dtype == np.float32
-    assert np.abs(back - field).max() < 0.01
-    with np.load(tmp_path / "a.npz") as file:
-        assert file["flow"].dtype == np.float16 and str(file["units"]) == "pixels to the next frame"
-
-
-def test_bad_stored_flow(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="65504"):
-        flow.save(tmp_path / "a.npz", np.full((2, 2, 2), 1e6), "x")
-    with pytest.raises(FormatError, match="shape"):
-        flow.save(tmp_path / "a.npz", np.zeros((2, 2)), "x")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(MissingFileError):
-        flow.load(tmp_path / "a.npz")
-    whole = flow.save(tmp_path / "a.npz", np.zeros((8, 8, 2)), "x").read_bytes()
-    (tmp_path / "a.npz").write_bytes(whole[:-30])
-    with pytest.raises(FormatError, match="not a file of flow"):
-        flow.load(tmp_path / "a.npz")
-    np.savez(tmp_path / "b.npz", flow=np.zeros((2, 2, 2)), units="metres", estimator="x")
-    with pytest.raises(FormatError, match="metres"):
-        flow.load(tmp_path / "b.npz")
+def flo(field: np.ndarray) -> bytes:
+    """The bytes of Middlebury's format, unknown flow as 2e9."""
+    known = np.where(np.isnan(field), 2e9, field).astype("<f4")
+    return struct.pack("<fii", 202021.25, field.shape[1], field.shape[0]) + known.tobytes()
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_flo_round_trip(tmp_path: Path, packed: bool) -> None:
+def test_flo_keeps_every_number(tmp_path: Path, packed: bool) -> None:
     field = np.random.default_rng(0).normal(size=(5, 7, 2)).astype(np.float32)
     field[2, 3] = np.nan
-    path = flow.write_flo(tmp_path / "a.flo", field)
-    data = path.read_bytes()
-    assert data[:4] == b"PIEH" and struct.unpack("<ii", data[4:12]) == (7, 5)
-    if packed:
-        path = tmp_path / "a.flo.gz"
-        path.write_bytes(gzip.compress(data))
+    data = flo(field)
+    path = tmp_path / ("a.flo.gz" if packed else "a.flo")
+    path.write_bytes(gzip.compress(data) if packed else data)
     np.testing.assert_array_equal(flow.read_flo(path), field)
 
 
@@ -229,7 +206,7 @@ def test_bad_flo(tmp_path: Path) -> None:
     path = tmp_path / "a.flo"
     with pytest.raises(MissingFileError):
         flow.read_flo(path)
-    good = flow.write_flo(path, np.zeros((4, 5, 2))).read_bytes()
+    good = flo(np.zeros((4, 5, 2)))
     for data, kind in (
         (b"PNG" + good[3:], FormatError),
         (good[:8], TruncatedFileError),
@@ -241,17 +218,9 @@ def test_bad_flo(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(kind, match=r"a\.flo"):
             flow.read_flo(path)
-    with pytest.raises(FormatError, match="shape"):
-        flow.write_flo(path, np.zeros((4, 5)))
     (tmp_path / "b.flo.gz").write_bytes(gzip.compress(good)[:-9])
     with pytest.raises(TruncatedFileError, match="gzip"):
         flow.read_flo(tmp_path / "b.flo.gz")
-
-
-def test_flow_picture() -> None:
-    assert flow.as_image(np.zeros((2, 2, 2)))[0, 0].tolist() == [128, 128, 0]
-    far = flow.as_image(np.array([[100.0, -100.0]]))
-    assert far.tolist() == [[255, 0, 255]]
 
 
 def test_unknown_choices_and_missing_packages(monkeypatch: pytest.MonkeyPatch) -> None:

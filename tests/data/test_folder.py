@@ -84,8 +84,8 @@ def test_another_size_and_damaged_files_are_named(tmp_path: Path) -> None:
 
 def test_the_first_bad_box_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own(tmp_path)
-    document = json.loads((tmp_path / "annotations.json").read_text())
+    document = json.loads((tmp_path / "annotations.json").read_text("utf-8"))
     document["videos"]["b"]["tubes"][0]["boxes"][3] = [9, 9, 9, 20]
-    (tmp_path / "annotations.json").write_text(json.dumps(document))
+    (tmp_path / "annotations.json").write_text(json.dumps(document), "utf-8")
     assert main(["check", str(tmp_path)]) == 2
     assert "annotations.json, video b, tube 0, frame 5" in capsys.readouterr().err

@@ -103,8 +103,8 @@ def test_bad_pickles(tmp_path: Path) -> None:
 
 def splits_folder(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    (folder / "run_test_split1.txt").write_text("a.avi 1\nb b.avi 2\nc.avi 0\n")
-    (folder / "shoot_ball_test_split1.txt").write_text("d.avi 2\n")
+    (folder / "run_test_split1.txt").write_text("a.avi 1\nb b.avi 2\nc.avi 0\n", "utf-8")
+    (folder / "shoot_ball_test_split1.txt").write_text("d.avi 2\n", "utf-8")
     return folder
 
 
@@ -130,7 +130,7 @@ def test_split_lines_and_counts(tmp_path: Path) -> None:
     assert problems[0] == "1 clips are annotated, the set has 928"
     assert "split 1 has 1 + 2 clips, not 660 + 268" in problems
     assert "split 1 and the annotations differ in run/b b" in problems
-    (folder / "run_test_split1.txt").write_text("a.avi 3\n")
+    (folder / "run_test_split1.txt").write_text("a.avi 3\n", "utf-8")
     with pytest.raises(FormatError, match=r"run_test_split1\.txt: line 1"):
         jhmdb21.read_splits(folder)
     with pytest.raises(MissingFileError, match="no split file"):
@@ -141,10 +141,10 @@ def test_split_lines_and_counts(tmp_path: Path) -> None:
 def test_arrays_and_load(tmp_path: Path) -> None:
     splits_folder(tmp_path / "splits")
     np.savez(tmp_path / "jhmdb21_mask_boxes.npz", boxes_xyxy=BOXES.astype(np.int16), video_offset=[0, 2])
-    (tmp_path / "jhmdb21_index.json").write_text(json.dumps({"videos": ["run/a"]}))
+    (tmp_path / "jhmdb21_index.json").write_text(json.dumps({"videos": ["run/a"]}), "utf-8")
     record, report = jhmdb21.load(tmp_path)
     assert record.videos["run/a"].tubes[0].boxes[0].tolist() == [1, 2, 11, 21] and report == []
-    (tmp_path / "jhmdb21_index.json").write_text(json.dumps({"videos": ["run/a", "run/b"]}))
+    (tmp_path / "jhmdb21_index.json").write_text(json.dumps({"videos": ["run/a", "run/b"]}), "utf-8")
     with pytest.raises(FormatError, match="1 videos in the arrays, 2 in the index"):
         jhmdb21.load(tmp_path)
     (tmp_path / "jhmdb21_mask_boxes.npz").write_bytes(b"PK\x03\x04")

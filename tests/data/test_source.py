@@ -207,7 +207,7 @@ def test_what_cannot_be_opened(tmp_path, monkeypatch, name, subset, options, mes
     monkeypatch.chdir(tmp_path)
     folder_of_clips(tmp_path / "own")
     (tmp_path / "empty").mkdir()
-    (tmp_path / "text.mp4").write_text("not a video " * 100)
+    (tmp_path / "text.mp4").write_text("not a video " * 100, "utf-8")
     with pytest.raises(StadError) as caught:
         open_source(name, subset, cache_dir=tmp_path / "cache", **options)
     assert message in str(caught.value)
@@ -223,8 +223,8 @@ def test_videos_of_a_published_set_without_files(tmp_path):
     tube = {"sf": 0, "ef": 6, "label": 0, "boxes": np.full((6, 4), 20, np.uint8)}
     table = {f"Basketball/{name}": {"numf": 6, "label": 0, "annotations": [tube]} for name in ("a", "b", "c")}
     (tmp_path / "pyannot.pkl").write_bytes(pickle.dumps(table))
-    (tmp_path / "testlist01.txt").write_text("Basketball/c.avi\n")
-    with pytest.raises(MissingFileError, match="none of the 2 videos has a file"):
+    (tmp_path / "testlist01.txt").write_text("Basketball/c.avi\n", "utf-8")
+    with pytest.raises(MissingFileError, match="2 of 2 videos of train, such as Basketball/a; run python"):
         open_source("ucf101-24", "train", data=tmp_path, cache_dir=tmp_path / "cache")
     (tmp_path / "videos" / "Basketball").mkdir(parents=True)
     for name in ("a", "c"):

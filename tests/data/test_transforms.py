@@ -116,11 +116,6 @@ def test_scale_takes_boxes_and_flow_along(size: tuple[int, int]) -> None:
         np.testing.assert_allclose(clip.flow[t, y, x], [3 * sx, sy], rtol=1e-5)
 
 
-def test_scale_short_keeps_the_aspect() -> None:
-    assert transforms.scale_short(marked(), 12).size == (12, 16)
-    assert transforms.scale_short(flip(marked()), 48).size == (48, 64)
-
-
 @pytest.mark.parametrize("size", [(7, 9), (40, 50), (24, 10), (24, 32)])
 def test_resize_equals_torchs_antialiased_bilinear(size: tuple[int, int]) -> None:
     torch = pytest.importorskip("torch")
@@ -213,5 +208,3 @@ def test_overlap_window_keeps_what_it_promises(monkeypatch: pytest.MonkeyPatch) 
 def test_input_conventions() -> None:
     frames = np.array([[[[0, 128, 255]]]], np.uint8)
     np.testing.assert_allclose(transforms.to_unit(frames)[0, 0, 0], [-1, 0.0039, 1], atol=1e-4)
-    np.testing.assert_allclose(transforms.to_bgr_mean(frames)[0, 0, 0], [255 - 104, 128 - 117, 0 - 123])
-    assert transforms.centre_crop(marked(), 10, 12).size == (10, 12)

@@ -127,10 +127,10 @@ def test_split1_is_the_list_and_the_rest(tmp_path: Path) -> None:
     content = published()
     content["Biking/v_Biking_g01_c01"] = content[NAME]
     annotations = ucf101_24.read_pickle(save(tmp_path, content))
-    (tmp_path / "list.txt").write_text(f"{NAME}")  # the published list has no newline at its end
+    (tmp_path / "list.txt").write_text(f"{NAME}", "utf-8")  # the published list has no newline at its end
     train, test = ucf101_24.split1(annotations, tmp_path / "list.txt")
     assert (train, test) == (("Biking/v_Biking_g01_c01",), (NAME,))
-    (tmp_path / "list.txt").write_text("Biking/v_Biking_g99_c01.avi\n")
+    (tmp_path / "list.txt").write_text("Biking/v_Biking_g99_c01.avi\n", "utf-8")
     with pytest.raises(UnknownVideoError, match="v_Biking_g99_c01"):
         ucf101_24.split1(annotations, tmp_path / "list.txt")
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")

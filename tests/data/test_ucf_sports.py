@@ -14,7 +14,7 @@ def sequence(tree: Path, video: str, lines: list[str], first: int = 70133, step:
     folder = tree / video / "gt"
     folder.mkdir(parents=True)
     for i, line in enumerate(lines):
-        (folder / f"2538-5_{first + step * i}.tif.txt").write_text(line)
+        (folder / f"2538-5_{first + step * i}.tif.txt").write_text(line, "utf-8")
 
 
 @pytest.fixture
@@ -74,17 +74,17 @@ def test_bad_trees(tmp_path: Path) -> None:
 def test_split_files(tree: Path) -> None:
     record = ucf_sports.read_text(tree).record
     path = tree / "list.txt"
-    path.write_text("Lifting/001\n")
+    path.write_text("Lifting/001\n", "utf-8")
     assert ucf_sports.read_split(path, record) == (("Diving-Side/001", "Walk-Front/002"), ("Lifting/001",))
-    path.write_text("Lifting/001 test\nWalk-Front/002 train\n")
+    path.write_text("Lifting/001 test\nWalk-Front/002 train\n", "utf-8")
     assert ucf_sports.read_split(path, record) == (("Walk-Front/002",), ("Lifting/001",))
-    path.write_text("Lifting/001 test\nWalk-Front/002\n")
+    path.write_text("Lifting/001 test\nWalk-Front/002\n", "utf-8")
     with pytest.raises(FormatError, match="some lines name"):
         ucf_sports.read_split(path, record)
-    path.write_text("Lifting/009\n")
+    path.write_text("Lifting/009\n", "utf-8")
     with pytest.raises(UnknownVideoError, match="line 1 names a video"):
         ucf_sports.read_split(path, record)
-    path.write_text("Lifting/001 val\n")
+    path.write_text("Lifting/001 val\n", "utf-8")
     with pytest.raises(FormatError, match="line 1"):
         ucf_sports.read_split(path, record)
 

@@ -152,7 +152,7 @@ def test_missing_file(tmp_path: Path, reader) -> None:
 @pytest.mark.parametrize("reader", readers())
 @pytest.mark.parametrize("name", ["notes.mp4", "notes.avi"])
 def test_what_is_no_video(tmp_path: Path, reader, name: str) -> None:
-    (tmp_path / name).write_text("These are notes and no pictures at all.\n" * 100)
+    (tmp_path / name).write_text("These are notes and no pictures at all.\n" * 100, "utf-8")
     with pytest.raises(FormatError, match=rf"{name}: the file is not a video"):
         reader(tmp_path / name)
 
@@ -248,7 +248,7 @@ def test_import_needs_neither_torch_nor_av() -> None:
     code = (
         f"import sys; from stad_lite.data import {names}; print({{'torch', 'av', 'cv2'}} & set(sys.modules))"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "set()"
 
 
@@ -274,7 +274,7 @@ def test_all_jhmdb_clips_decode_to_the_index_counts(stad_data: Path) -> None:
     folder = stad_data / "jhmdb21"
     if not (folder / "videos").is_dir():
         pytest.skip("no JHMDB videos here")
-    names = json.loads((folder / "jhmdb21_index.json").read_text())["videos"]
+    names = json.loads((folder / "jhmdb21_index.json").read_text("utf-8"))["videos"]
     counts = np.diff(np.load(folder / "jhmdb21_mask_boxes.npz")["video_offset"])
     assert len(names) == 928 and counts.sum() == 31838
     wrong = {}

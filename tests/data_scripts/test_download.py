@@ -114,7 +114,8 @@ def test_nothing_there(shelf: Shelf, tmp_path: Path) -> None:
 def registry(shelf: Shelf, folder: Path) -> Path:
     digest = hashlib.sha256(BODY).hexdigest()
     path = folder / "registry.toml"
-    path.write_text(f"""
+    path.write_text(
+        f"""
 [tiny]
 title = "Tiny"
 folder = "tiny"
@@ -136,7 +137,9 @@ files = [
 made = "made from a.bin"
 licence = "as source"
 files = [{{ path = "made.npz", size = 1, sha256 = "{"0" * 64}" }}]
-""")
+""",
+        "utf-8",
+    )
     return path
 
 
@@ -157,7 +160,7 @@ def test_the_verb(shelf: Shelf, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_the_registry_is_complete() -> None:
     table = tomllib.loads(download.REGISTRY.read_text("utf-8"))
-    assert set(table) == {"ucf101_24", "jhmdb21", "ucf_sports", "thumos14", "activitynet13", "ava"}
+    assert set(table) == {"ucf101_24", "jhmdb21", "ucf_sports", "thumos14", "activitynet13", "ava", "weights"}
     for name, part in table.items():
         head, entries = download.read_registry(name)
         assert {"title", "folder", "licence"} <= set(head) and entries
@@ -174,6 +177,6 @@ def test_the_registry_is_complete() -> None:
 def test_damaged_registries(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError):
         download.read_registry("x", tmp_path / "none.toml")
-    (tmp_path / "r.toml").write_text("[x\n")
+    (tmp_path / "r.toml").write_text("[x\n", "utf-8")
     with pytest.raises(FormatError, match="registry is damaged"):
         download.read_registry("x", tmp_path / "r.toml")

@@ -47,7 +47,7 @@ def ucf(tmp_path: Path) -> Path:
     (folder / "deep").mkdir(parents=True)
     table = {name: entry(0 if name[0] == "B" else 19) for name in names}
     (folder / "deep" / "pyannot.pkl").write_bytes(pickle.dumps(table))
-    (folder / "deep" / "testlist01.txt").write_text(f"{names[0]}\n{names[3]}")
+    (folder / "deep" / "testlist01.txt").write_text(f"{names[0]}\n{names[3]}", "utf-8")
     clip(folder / "clips" / "v_Basketball_g01_c01.mp4", width=340, height=256)
     clip(folder / "clips" / "more" / "v_Basketball_g02_c01.mp4")
     clip(folder / "Surfing" / "v_Surfing_g01_c01.mp4", frames=5)
@@ -72,10 +72,22 @@ def test_convert_ucf(ucf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     np.testing.assert_allclose(scaled.tubes[0].boxes[0], np.array([10, 20, 110, 70]) * ratio)
     assert (scaled.width, scaled.height, scaled.num_frames) == (340, 256, 6)
     assert record.videos["Surfing/v_Surfing_g01_c01"].num_frames == 5
-    index = json.loads((out / "clips.json").read_text())["videos"]
+    index = json.loads((out / "clips.json").read_text("utf-8"))["videos"]
     assert set(index) == set(record.videos)
     for entry in index.values():
         assert (out / entry["file"]).is_symlink() and (out / entry["file"]).is_file()
+
+
+def test_where_links_are_refused_it_says_to_copy(
+    ucf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    assert run("ucf101_24", "convert", "--from", ucf, "--out", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert "A required privilege is not held" in told and "--clips copy" in told
 
 
 def test_convert_subsets_classes_and_clips(ucf: Path, tmp_path: Path) -> None:
@@ -91,14 +103,14 @@ def test_convert_subsets_classes_and_clips(ucf: Path, tmp_path: Path) -> None:
     assert held == ["v_Basketball_g01_c01.mp4", "v_Surfing_g01_c01.mp4"]
     assert run("ucf101_24", *where, "test", "--classes", "Surfing", "--clips", "index") == 0
     assert not list((out / "videos").rglob("*.mp4"))
-    (entry,) = json.loads((out / "clips.json").read_text())["videos"].values()
+    (entry,) = json.loads((out / "clips.json").read_text("utf-8"))["videos"].values()
     assert Path(entry["file"]).is_absolute() and Path(entry["file"]).is_file()
 
 
 def test_out_below_from_is_not_its_own_source(ucf: Path) -> None:
     for _ in range(2):
         assert run("ucf101_24", "convert", "--from", ucf, "--out", ucf / "out") == 0
-    index = json.loads((ucf / "out" / "clips.json").read_text())["videos"]
+    index = json.loads((ucf / "out" / "clips.json").read_text("utf-8"))["videos"]
     targets = [(ucf / "out" / entry["file"]).resolve() for entry in index.values()]
     assert all(
         target.is_file() and "out" not in target.relative_to(ucf.resolve()).parts for target in targets
@@ -118,7 +130,7 @@ def test_converted_folders_are_verified(
     assert "Surfing/v_Surfing_g01_c01: the clip is another file" in capsys.readouterr().err
     victim.unlink()
     assert run("ucf101_24", "verify", "--from", out) == 1
-    (out / "clips.json").write_text('{"videos": 3}')
+    (out / "clips.json").write_text('{"videos": 3}', "utf-8")
     assert run("ucf101_24", "verify", "--from", out) == 1
     assert "index is damaged" in capsys.readouterr().err
 
@@ -158,7 +170,7 @@ def test_verify_of_an_empty_folder_fails(
 @pytest.mark.parametrize("name", NAMES)
 def test_scripts_run_alone(name: str) -> None:
     command = [sys.executable, str(SCRIPTS / f"{name}.py"), "convert", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     for flag in ("--from", "--out", "--split", "--subset", "--classes"):
         assert flag in told
 

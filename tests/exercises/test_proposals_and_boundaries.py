@@ -6,9 +6,10 @@ import torch
 
 from stad_lite.exercises import proposals_and_boundaries as exercises
 from stad_lite.linking import MedianFilter, trim_tubes
+from stad_lite.nets.proposals import Proposals, join
 from stad_lite.pcsc import cooperation, recall
-from stad_lite.pcsc.cooperation import Detections, Proposals
-from stad_lite.pcsc.detector import Truth
+from stad_lite.pcsc.cooperation import Detections
+from stad_lite.systems.truth import TrueBoxes
 from stad_lite.tubes import Tube
 from tests.exercises.references import right_and_silent
 
@@ -79,7 +80,7 @@ def test_joined_is_the_cooperation_of_proposals(seed: int) -> None:
     for one, chance, nms in zip(boxes, scores, (0.5, 0.3), strict=True):
         found = Detections(one[None, :, None], chance[None, :, None], torch.ones(1, 9, dtype=torch.bool))
         parts.append(cooperation.confident(found, 0.0, nms, 9))
-    both = cooperation.join(*parts)
+    both = join(*parts)
     arrays = (boxes[0].numpy(), scores[0].numpy(), boxes[1].numpy(), scores[1].numpy())
     np.testing.assert_array_equal(exercises.joined(*arrays, 0.5, 0.3), both.boxes[both.valid].numpy())
 
@@ -99,7 +100,7 @@ def test_union_recall_is_the_library_s() -> None:
     corner = torch.rand(3, 1, 8, 2) * 12
     truth, *streams = torch.cat([corner, corner + 8 + 6 * torch.rand(3, 1, 8, 2)], -1)
     rgb, flow = (Proposals(b, torch.arange(8.0).flip(0)[None], torch.ones(1, 8) > 0) for b in streams)
-    true = Truth(truth, torch.zeros(1, 8, dtype=torch.long))
+    true = TrueBoxes(truth, torch.zeros(1, 8, dtype=torch.long))
     tables = [recall.box_ops.pairwise_iou(truth, one.boxes)[0].tolist() for one in (rgb, flow)]
     for count in (2, 4, 8):
         found = recall.found(recall.united(rgb, flow, count), true, count)

@@ -11,9 +11,8 @@ from stad_lite.segments import expand
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
 from stad_lite.sp_tad.interaction import GlobalAttention, Levels, SparseInteraction, refine
 from stad_lite.sp_tad.model import Outputs
-from stad_lite.sp_tad.pipeline import decode
 from stad_lite.sp_tad.pyramid import pyramid_level
-from stad_lite.sp_tad.windows import Window
+from stad_lite.sp_tad.windows import Window, decode
 from stad_lite.training.profile import operations
 from tests.exercises.references import right_and_silent
 

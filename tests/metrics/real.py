@@ -68,7 +68,7 @@ def annotator_frames(root: Path) -> tuple[Annotations, Predictions]:
 @cache
 def thumos(root: Path) -> tuple[Annotations, dict[int, str]]:
     """THUMOS14 test: 213 videos, 3,358 instances of 20 classes, the ambiguous ones as ignored spans."""
-    with (root / "thumos14/test_Annotation.csv").open() as file:
+    with (root / "thumos14/test_Annotation.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     videos: dict[str, tuple[list[Segment], list[tuple[float, float]]]] = {}
     names = {int(row["type_idx"]): row["type"] for row in rows if row["type"] != "Ambiguous"}
@@ -96,7 +96,7 @@ def turn(root: Path, threshold: float, untied: bool = False) -> Predictions:
     """
     names = thumos(root)[1]
     path = root / f"thumos14/predictions/TURN-FLOW-16_SCNN_thumos14_iou{threshold}.txt.gz"
-    with gzip.open(path, "rt") as file:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
         rows = [line.split() for line in file]
     scores = np.array([float(row[4]) for row in rows])
     if untied:
@@ -118,8 +118,8 @@ def _spans(rows: list[dict[str, Any]]) -> tuple[Segment, ...]:
 def activitynet_fixture(root: Path) -> tuple[Annotations, Predictions]:
     """The small fixture with known values."""
     folder = root / "activitynet/eval_localization"
-    truth = json.loads((folder / "gt.json").read_text())
-    theirs = json.loads((folder / "result.json").read_text())["results"]
+    truth = json.loads((folder / "gt.json").read_text("utf-8"))
+    theirs = json.loads((folder / "result.json").read_text("utf-8"))["results"]
     classes = tuple(sorted({row["label"] for video in truth.values() for row in video["annotations"]}))
     videos = {
         name.removeprefix("v_"): VideoAnnotation(segments=_spans(video["annotations"]))
@@ -154,7 +154,7 @@ def ava(root: Path) -> tuple[Annotations, Predictions, tuple[str, ...]]:
     Key timestamps in seconds stand for frames; boxes are in units of the frame. Scores, of three
     decimals in the file, are set apart by 1e-7 in its order.
     """
-    lines = (root / "ava/ava_action_list_v2.1_for_activitynet_2018.pbtxt").read_text().splitlines()
+    lines = (root / "ava/ava_action_list_v2.1_for_activitynet_2018.pbtxt").read_text("utf-8").splitlines()
     evaluated = tuple(line.split()[-1] for line in lines if line.strip().startswith(("id:", "label_id:")))
     classes = tuple(str(code) for code in range(1, 81))
 

@@ -13,7 +13,8 @@ from stad_lite.metrics import CONVENTIONS, evaluate
 from stad_lite.records import Annotations, Predictions
 from tests.metrics import peers, real
 
-GOLDENS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "goldens").iterdir()}
+FOLDER = Path(__file__).parent / "goldens"
+GOLDENS = {path.stem: json.loads(path.read_text("utf-8")) for path in FOLDER.iterdir()}
 CASES = [
     (name, file, metric)
     for name, golden in sorted(GOLDENS.items())

@@ -185,7 +185,7 @@ def test_a_clip_s_features_do_not_depend_on_the_batch():
     net = I3D(width=0.125, blocks=("Mixed_3c",), final="Mixed_3c", norm="group").train()
     clips = torch.randn(3, 3, 4, 16, 16)
     together = net(clips)["Mixed_3c"]
-    torch.testing.assert_close(together[1:2], net(clips[1:2])["Mixed_3c"], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(together[1:2], net(clips[1:2])["Mixed_3c"], atol=1e-3, rtol=1e-3)
 
 
 def test_frozen_norms_stay_frozen():

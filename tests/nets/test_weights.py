@@ -68,7 +68,7 @@ def test_step_s_numbered_backbone(published):
 
 def test_every_key_that_is_not_used_is_named(published):
     state = {**published[0], "optimiser.step": torch.zeros(1)}
-    report = weights.compare(on_meta(I3D, final="Mixed_3b"), state)
+    report = weights.load(on_meta(I3D, final="Mixed_3b"), state)
     kept = {key for key in state if key.startswith(("Conv3d", "Mixed_3b"))}
     assert set(report.unused) == set(state) - kept and len(report.loaded) == len(kept)
     assert "optimiser.step" in str(report) and f"unused: {len(report.unused)}" in str(report)
@@ -81,19 +81,34 @@ def test_tensorflow_s_other_variables_are_unused(published):
         "RGB/inception_i3d/Conv3d_1a_7x7/conv_3d/w/Momentum": torch.zeros(1),
         **published[2],
     }
-    report = weights.compare(on_meta(I3D, num_classes=7), tensorflow)
+    report = weights.load(on_meta(I3D, num_classes=7), tensorflow)
     assert report.layout == "tensorflow" and set(report.unused) == set(list(tensorflow)[:3])
 
 
 def test_flow_i3d_and_wider_inputs(published):
     flow = layouts.i3d(inputs=2, classes=1)[0]
-    assert not weights.compare(on_meta(I3D, 2), flow).widened
+    assert not weights.load(on_meta(I3D, 2), flow).widened
     net = I3D(5, final="Conv3d_1a_7x7")  # RGB and flow side by side (CFAD's early fusion)
-    report = weights.load(net, published[0])
+    report = weights.load(net, published[0], behind=True)
     assert report.widened == ("Conv3d_1a_7x7.conv3d.weight: 3 inputs to 5",)
     kernel, wide = published[0]["Conv3d_1a_7x7.conv3d.weight"], net.Conv3d_1a_7x7.conv3d.weight.detach()
-    torch.testing.assert_close(wide[:, :3], kernel * 3 / 5)
-    torch.testing.assert_close(wide.sum(1), kernel.sum(1))
+    torch.testing.assert_close(wide[:, :3], kernel / 2**0.5)
+    torch.testing.assert_close(wide[:, 3:].sum(1), wide[:, :3].sum(1))
+
+
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_flow_behind_rgb_has_half_of_a_response_that_keeps_its_size(depth):
+    """RGB alike in its channels, flow alike in all of its, both of the same size and independent."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(4, 3, 1, 1, generator=generator)
+    rgb, flow = torch.randn(2, 1, 1, 400, 400, generator=generator)
+    wide = weights.widen_input(weight, 3 + 2 * depth, behind=True)
+    own, other = rgb.expand(1, 3, 400, 400), flow.expand(1, 2 * depth, 400, 400)
+    before = torch.nn.functional.conv2d(own, weight).var((0, 2, 3))
+    both = torch.nn.functional.conv2d(torch.cat([own, other], 1), wide).var((0, 2, 3))
+    torch.testing.assert_close(both, before, rtol=0.02, atol=0)
+    alone = torch.nn.functional.conv2d(other, wide[:, 3:]).var((0, 2, 3))
+    torch.testing.assert_close(alone, before / 2, rtol=0.02, atol=0)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5, 9, 15])
@@ -138,7 +153,7 @@ def test_reduced_fc_weights():
     report = weights.load(net, state)
     assert report.layout == "reduced-fc" and not (report.unused or report.missing)
     assert torch.equal(net[33].weight, state["33.weight"])
-    report = weights.compare(on_meta(RFBBackbone), state)
+    report = weights.load(on_meta(RFBBackbone), state, strict=False)
     assert report.layout == "reduced-fc" and len(report.loaded) == 30 and not report.unused
     assert all(not name.startswith("base.") for name in report.missing)
 

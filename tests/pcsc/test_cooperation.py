@@ -1,4 +1,4 @@
-"""Who helps whom, suppression in many groups at once against the plain loop, unions."""
+"""Who helps whom, with which boxes, and what the stages find together."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
-from stad_lite.nets.rpn import propose
+from stad_lite.nets.proposals import Proposals, join
 from stad_lite.pcsc import cooperation
-from stad_lite.pcsc.cooperation import Detections, Proposals
+from stad_lite.pcsc.cooperation import Detections
 
 
 def some_boxes(*shape: int, size: float = 40.0) -> torch.Tensor:
@@ -48,44 +48,6 @@ def test_no_turn_before_stage_one():
         cooperation.turn(0)
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.9])
-@pytest.mark.parametrize("seed", range(3))
-def test_suppression_is_the_greedy_loop(threshold, seed):
-    torch.manual_seed(seed)
-    boxes, scores, valid = some_boxes(4, 30), torch.rand(4, 30), torch.rand(4, 30) < 0.8
-    kept = cooperation.suppress(Proposals(boxes, scores, valid), threshold, 30)
-    for item in range(4):
-        there = valid[item].nonzero()[:, 0]
-        expected = there[box_ops.nms(boxes[item, there], scores[item, there], threshold)]
-        assert torch.equal(kept.boxes[item, kept.valid[item]], boxes[item, expected])
-        assert torch.equal(kept.scores[item, kept.valid[item]], scores[item, expected])
-        assert kept.valid[item].tolist() == sorted(kept.valid[item].tolist(), reverse=True)
-
-
-def test_a_chain_of_suppression():
-    """Of four boxes in a row each covers the next: the first and the third stay."""
-    left = torch.arange(4.0) * 3
-    boxes = torch.stack([left, torch.zeros(4), left + 10, torch.full((4,), 10.0)], -1)
-    stays = cooperation.survivors(boxes, torch.ones(4, dtype=torch.bool), 0.5)
-    assert stays.tolist() == [True, False, True, False]
-
-
-def test_region_proposals_are_those_of_the_rpn():
-    torch.manual_seed(1)
-    anchors = some_boxes(60)
-    scores, offsets = torch.randn(3, 60), torch.randn(3, 60, 4) / 5
-    levels = [40, 20]
-    found = cooperation.region_proposals(scores, offsets, anchors, levels, (50, 60), 15, 12, 0.4)
-    for item in range(3):
-        boxes, logits = propose(
-            scores[item], offsets[item], anchors, 60, 50,
-            levels=levels, before=15, after=12, threshold=0.4,
-        )  # fmt: skip
-        assert 0 < len(boxes) <= 12
-        torch.testing.assert_close(found.boxes[item, found.valid[item]], boxes)
-        torch.testing.assert_close(found.scores[item, found.valid[item]], logits)
-
-
 def detections(boxes: list[list[float]], scores: list[list[float]]) -> Detections:
     """Return one frame's detections in which all classes have the same boxes."""
     table = torch.tensor(boxes).reshape(1, -1, 1, 4)
@@ -103,7 +65,7 @@ def test_the_other_streams_boxes_are_thinned_more():
     own = cooperation.confident(found, 0.05, 0.5, 8)
     other = cooperation.confident(found, 0.05, 0.3, 8)
     assert (int(own.valid.sum()), int(other.valid.sum())) == (2, 1)
-    joined = cooperation.join(own, other)
+    joined = join(own, other)
     assert joined.boxes.shape == (1, 4, 4) and int(joined.valid.sum()) == 3
 
 
@@ -119,7 +81,7 @@ def test_a_stream_without_detections_gives_no_proposals():
     empty = cooperation.confident(found, 0.05, 0.5, 8)
     assert empty.boxes.shape == (2, 0, 4)
     one = cooperation.confident(detections(FAR, [[0.9]]), 0.05, 0.5, 8)
-    assert cooperation.join(one, Proposals(*(x[:1] for x in empty))).valid.sum() == 1
+    assert join(one, Proposals(*(x[:1] for x in empty))).valid.sum() == 1
 
 
 def test_the_output_of_a_stage_holds_what_earlier_stages_found():
@@ -173,6 +135,6 @@ def test_bad_input():
     with pytest.raises(FormatError, match="no stages"):
         cooperation.union([], 0.05, 0.5, 5)
     with pytest.raises(FormatError, match="different batches"):
-        cooperation.join(
+        join(
             *(Proposals(torch.zeros(b, 1, 4), torch.zeros(b, 1), torch.ones(b, 1) > 0) for b in (1, 2))
         )

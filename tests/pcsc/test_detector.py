@@ -9,9 +9,10 @@ import torch
 
 from stad_lite.align import roi_align
 from stad_lite.errors import FormatError
+from stad_lite.nets.proposals import Proposals
 from stad_lite.pcsc import detector
-from stad_lite.pcsc.cooperation import Proposals
-from stad_lite.pcsc.detector import CODER, RegionHead, Targets, Truth
+from stad_lite.pcsc.detector import CODER, RegionHead, Targets
+from stad_lite.systems.truth import TrueBoxes
 
 
 def proposals(boxes: list, valid: list | None = None) -> Proposals:
@@ -44,7 +45,7 @@ def test_pooling_takes_each_box_from_its_level_and_frame():
 
 def test_the_half_rule():
     """IoU .5 and above is positive, all else negative; a proposal that is not there does not count."""
-    truth = Truth(torch.tensor([[[0.0, 0, 10, 10], [20.0, 0, 30, 10]]]), torch.tensor([[3, 1]]))
+    truth = TrueBoxes(torch.tensor([[[0.0, 0, 10, 10], [20.0, 0, 30, 10]]]), torch.tensor([[3, 1]]))
     some = proposals(
         [[[0, 0, 10, 5], [0, 0, 10, 4.9], [20, 0, 30, 11], [50, 50, 60, 60], [0, 0, 10, 10]]],
         [[True, True, True, True, False]],
@@ -56,9 +57,9 @@ def test_the_half_rule():
 
 
 def test_padding_of_the_truth_is_no_truth():
-    truth = Truth(torch.tensor([[[0.0, 0, 10, 10], [0.0, 0, 10, 10]]]), torch.tensor([[-1, -1]]))
+    truth = TrueBoxes(torch.tensor([[[0.0, 0, 10, 10], [0.0, 0, 10, 10]]]), torch.tensor([[-1, -1]]))
     assert detector.label(proposals([[[0, 0, 10, 10]]]), truth).labels.tolist() == [[0]]
-    empty = Truth(torch.zeros(1, 0, 4), torch.zeros(1, 0, dtype=torch.long))
+    empty = TrueBoxes(torch.zeros(1, 0, 4), torch.zeros(1, 0, dtype=torch.long))
     assert detector.label(proposals([[[0, 0, 10, 10]]]), empty).labels.tolist() == [[0]]
 
 
@@ -84,7 +85,7 @@ def test_sampling_of_frames_with_nothing():
 
 
 def test_true_boxes_stand_beside_the_proposals():
-    truth = Truth(torch.tensor([[[0.0, 0, 10, 10], [0.0, 0, 0, 0]]]), torch.tensor([[3, -1]]))
+    truth = TrueBoxes(torch.tensor([[[0.0, 0, 10, 10], [0.0, 0, 0, 0]]]), torch.tensor([[3, -1]]))
     found = detector.with_truth(proposals([[[5, 5, 9, 9]]]), truth)
     assert found.valid.tolist() == [[True, True, False]]
     assert found.boxes[0, 1].tolist() == [0, 0, 10, 10]
@@ -144,7 +145,7 @@ def test_head_learns():
 
 def test_padded_tables():
     valid = torch.tensor([[True, False], [True, True]])
-    table = detector.padded(torch.tensor([[1.0], [2.0], [3.0]]), valid)
+    table = detector.in_table(torch.tensor([[1.0], [2.0], [3.0]]), valid)
     assert table[..., 0].tolist() == [[1, 0], [2, 3]]
     with pytest.raises(FormatError, match="2 values for 3 places"):
-        detector.padded(torch.zeros(2, 1), valid)
+        detector.in_table(torch.zeros(2, 1), valid)

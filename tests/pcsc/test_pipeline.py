@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 import torch
 
+from stad_lite import boxes as box_ops
 from stad_lite.data.source import VideoSource, open_source, synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, StadError
 from stad_lite.metrics import evaluate
-from stad_lite.pcsc import features, pipeline
+from stad_lite.pcsc import stages
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig, schedule
 from stad_lite.pcsc.cooperation import STREAMS
-from stad_lite.pcsc.model import PCSCSystem
+from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
+from stad_lite.systems import maps as kept
+from stad_lite.systems.items import mirrored
+from stad_lite.systems.maps import frame_maps, kept_maps
+from stad_lite.systems.truth import boxes_on, is_trimmed, key_frames
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 
@@ -36,15 +42,15 @@ def system(source):
 
 @pytest.fixture(scope="module")
 def maps(system, source):
-    return features.frame_maps(system.network, source)
+    return frame_maps(system, source)
 
 
 def test_key_frames_are_the_frames_that_hold_an_action(source):
-    places = pipeline.key_frames(source)
+    places = key_frames(source)
     for video, known in source.annotations.videos.items():
         held = {frame for tube in known.tubes for frame in range(tube.start, tube.end)}
         assert [frame for name, frame in places if name == video] == sorted(held)
-    tenth = pipeline.key_frames(source, every=10)
+    tenth = key_frames(source, every=10)
     assert set(tenth) == {(video, frame) for video, frame in places if frame % 10 == 0}
 
 
@@ -72,18 +78,18 @@ def test_maps_are_those_of_the_small_network(system, source, maps):
 
 
 def test_kept_maps_are_read_again_and_made_anew_when_damaged(system, source, maps, tmp_path, monkeypatch):
-    first = features.kept_maps(system.network, source, "clips", tmp_path)
+    first = kept_maps(system, source, tmp_path, "clips")
     files = sorted(tmp_path.iterdir())
     assert [path.name.split("-")[0] for path in files] == ["flow", "rgb"]
-    original = features._video_maps
-    monkeypatch.setattr(features, "_video_maps", None)
-    again = features.kept_maps(system.network, source, "clips", tmp_path)
-    monkeypatch.setattr(features, "_video_maps", original)
-    assert features.kept_maps(system.network, source, "clips", tmp_path, mirror=True).mirrored
+    original = kept.video_maps
+    monkeypatch.setattr(kept, "video_maps", None)
+    again = kept_maps(system, source, tmp_path, "clips")
+    monkeypatch.setattr(kept, "video_maps", original)
+    assert kept_maps(system, source, tmp_path, "clips", mirror=True).mirrored
     assert len(list(tmp_path.iterdir())) == 4
     files[0].unlink()  # what was read is still mapped
     files[0].write_bytes(b"damaged")
-    anew = features.kept_maps(system.network, source, "clips", tmp_path)
+    anew = kept_maps(system, source, tmp_path, "clips")
     for stream in STREAMS:
         for video in source.videos:
             for one in (first, again, anew):
@@ -91,7 +97,7 @@ def test_kept_maps_are_read_again_and_made_anew_when_damaged(system, source, map
                 assert one.maps[stream][video].flags.c_contiguous  # a first run adds up as later ones do
     other = replace(SMOKE, stages=0)
     torch.manual_seed(1)
-    features.kept_maps(pipeline.build(other, source.classes).network, source, "clips", tmp_path)
+    kept_maps(pipeline.build(other, source.classes), source, tmp_path, "clips")
     assert len(list(tmp_path.iterdir())) == 6  # other weights, other files
 
 
@@ -107,19 +113,19 @@ def test_collate_pads_the_truth():
 def test_a_mirror_turns_clips_flow_and_boxes(system, source):
     """The maps of a mirrored clip are those of the clip seen in a mirror, and so are its boxes."""
     rgb, flow = torch.rand(3, 6, 8), torch.rand(2, 6, 8)
-    assert torch.equal(features.turned("rgb", rgb)[..., 0], rgb[..., 7])
-    assert torch.equal(features.turned("flow", flow)[0, :, 0], -flow[0, :, 7])
-    assert torch.equal(features.turned("flow", flow)[1, :, 0], flow[1, :, 7])
-    both = features.frame_maps(system.network, source, source.videos[:1], mirror=True)
+    assert torch.equal(mirrored(rgb, "rgb")[..., 0], rgb[..., 7])
+    assert torch.equal(mirrored(flow, "flow")[0, :, 0], -flow[0, :, 7])
+    assert torch.equal(mirrored(flow, "flow")[1, :, 0], flow[1, :, 7])
+    both = frame_maps(system, source, source.videos[:1], mirror=True)
     data = pipeline.training_set(system, source.subset(source.videos[:1]), both)
     kinds = set()
     for index in range(8):
         item, (video, frame) = data[index], data.places[index]
-        boxes, _ = pipeline.boxes_on(source.annotations.videos[video], frame, source.classes)
+        boxes, _ = boxes_on(source.annotations.videos[video], frame, source.classes)
         mirror = not np.allclose(item["boxes"], boxes, atol=1e-3)
         kinds.add(mirror)
         if mirror:
-            np.testing.assert_allclose(item["boxes"], pipeline.mirrored(boxes, 48), atol=1e-3)
+            np.testing.assert_allclose(item["boxes"], box_ops.mirrored(boxes, 48), atol=1e-3)
         table = both.mirrored if mirror else both.maps
         np.testing.assert_array_equal(item["rgb"][SMOKE.frames // 2], table["rgb"][video][frame])
     assert kinds == {True, False}
@@ -147,23 +153,23 @@ def test_training_detecting_and_finishing(source, tmp_path):
 
 
 def test_detections_after_each_stage(system, source, maps):
-    (video, seen), *_ = pipeline.look(system, source.subset(source.videos[:1]), maps)
+    (video, seen), *_ = stages.look(system, source.subset(source.videos[:1]), maps)
     assert video == source.videos[0] and len(seen.stages) == SMOKE.stages + 1
     assert seen.features.shape == (len(seen.stages[-1]), 2 * SMOKE.hidden)
     assert all((np.diff(rows.frame) >= 0).all() for rows in seen.stages)
-    ((_, only),) = pipeline.look(system, source.subset(source.videos[:1]), maps, last=True)
+    ((_, only),) = stages.look(system, source.subset(source.videos[:1]), maps, last=True)
     assert only.stages == seen.stages[-1:]
     np.testing.assert_array_equal(only.features, seen.features)
 
 
 def test_detections_under_another_way_to_combine(system, source, maps):
     some = source.subset(source.videos[:1])
-    ((_, seen),) = pipeline.look(system, some, maps, also=("boost",))
-    ((_, plain),) = pipeline.look(system, some, maps)
+    ((_, seen),) = stages.look(system, some, maps, also=("boost",))
+    ((_, plain),) = stages.look(system, some, maps)
     assert seen.stages == plain.stages and not plain.also
     other = PCSCSystem(replace(SMOKE, combine="boost"), system.classes)
     other.network.load_state_dict(system.network.state_dict())
-    ((_, boosted),) = pipeline.look(other, some, maps)
+    ((_, boosted),) = stages.look(other, some, maps)
     assert seen.also["boost"] == boosted.stages != plain.stages
 
 
@@ -179,15 +185,15 @@ def toy(tubes: tuple[Tube, ...] | None, frames: FrameBoxes | None = None, flow: 
 
 def test_boxes_of_a_record_with_single_frames():
     rows = FrameBoxes(np.array([4, 4]), np.array([0, 0]), np.array([[1.0, 1, 5, 5], [7, 7, 9, 9]]))
-    boxes, labels = pipeline.boxes_on(toy(None, rows).annotations.videos["a"], 4, ("run",))
+    boxes, labels = boxes_on(toy(None, rows).annotations.videos["a"], 4, ("run",))
     assert boxes.tolist() == rows.box.tolist() and labels.tolist() == [0, 0]
-    assert pipeline.key_frames(toy(None, rows)) == (("a", 4),)
+    assert key_frames(toy(None, rows)) == (("a", 4),)
 
 
 def test_trimmed_videos_get_no_actionness():
     box = np.array([[4.0, 4, 20, 40]])
     whole, part = toy((Tube(0, box.repeat(6, 0), "run"),)), toy((Tube(0, box.repeat(5, 0), "run"),))
-    assert pipeline.is_trimmed(whole) and not pipeline.is_trimmed(part)
+    assert is_trimmed(whole) and not is_trimmed(part)
     torch.manual_seed(0)
     system = pipeline.build(SMOKE, ("run",))
     assert pipeline.finish(system, whole) == (0,)
@@ -228,7 +234,7 @@ def test_jhmdb21_end_to_end_in_two_streams(stad_data, tmp_path):
     torch.manual_seed(0)
     system = pipeline.build(config, train.classes)
     data = pipeline.training_set(system, train)
-    assert data.maps.maps["flow"][train.videos[0]].any()
+    assert data[0]["flow"].any()
     one = replace(schedule("smoke"), steps=1)
     fit(system, data, one, tmp_path / "run", device="cpu", collate=pipeline.collate)
     assert pipeline.finish(system, train) == (0,) * 21

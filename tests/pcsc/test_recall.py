@@ -10,11 +10,12 @@ from stad_lite import boxes as box_ops
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
-from stad_lite.pcsc import pipeline, recall
+from stad_lite.nets.proposals import Proposals
+from stad_lite.pcsc import recall
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig
-from stad_lite.pcsc.cooperation import Proposals
-from stad_lite.pcsc.detector import Truth
-from stad_lite.pcsc.features import frame_maps
+from stad_lite.systems.maps import frame_maps
+from stad_lite.systems.truth import TrueBoxes
 
 
 def some(seed: int, count: int = 10) -> Proposals:
@@ -27,7 +28,7 @@ def some(seed: int, count: int = 10) -> Proposals:
 
 @pytest.mark.parametrize("count", [2, 6, 10])
 def test_found_is_the_plain_loop(count):
-    proposals, truth = some(0), Truth(some(1, 5).boxes, torch.tensor([[0, 1, 2, 0, -1]] * 3))
+    proposals, truth = some(0), TrueBoxes(some(1, 5).boxes, torch.tensor([[0, 1, 2, 0, -1]] * 3))
     table = recall.found(proposals, truth, count)
     for b in range(3):
         for m in range(5):
@@ -67,7 +68,7 @@ def test_on_a_source(tmp_path):
     source = synthetic_source(Settings.smoke(), 2, "val", tmp_path)
     torch.manual_seed(0)
     system = pipeline.build(PCSCConfig.smoke(), source.classes)
-    found = recall.proposal_recall(system, source, (2, 16), frame_maps(system.network, source))
+    found = recall.proposal_recall(system, source, (2, 16), frame_maps(system, source))
     true = sum(len(tube) for video in source.annotations.videos.values() for tube in video.tubes)
     assert len(found[2].labels) == len(found[16].found["union"]) == true
     for which in ("rgb", "flow"):

@@ -77,5 +77,5 @@ def test_bare_figure_keeps_axes_in_place_when_saved_twice() -> None:
 def test_import_is_light() -> None:
     heavy = ("torch", "matplotlib.pyplot", "scipy")
     code = f"import sys, stad_lite.plots; print([m for m in {heavy} if m in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"

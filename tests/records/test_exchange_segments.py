@@ -17,7 +17,7 @@ from stad_lite.records.exchange import activitynet, thumos14
 
 
 def dump(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), "utf-8")
     return path
 
 
@@ -89,10 +89,10 @@ def test_activitynet_bad_files(tmp_path: Path, content: object, words: str) -> N
 
 def test_activitynet_broken_json(tmp_path: Path) -> None:
     path = tmp_path / "gt.json"
-    path.write_text('{"database": {"a"')
+    path.write_text('{"database": {"a"', "utf-8")
     with pytest.raises(TruncatedFileError):
         activitynet.read_ground_truth(path)
-    path.write_text('{"database": nope}')
+    path.write_text('{"database": nope}', "utf-8")
     with pytest.raises(FormatError, match="not JSON"):
         activitynet.read_ground_truth(path)
     with pytest.raises(MissingFileError):
@@ -132,7 +132,7 @@ def test_thumos_text_round_trip(tmp_path: Path) -> None:
          "video_test_2": VideoAnnotation(segments=(), ignore=((1.0, 2.5),))},
     )  # fmt: skip
     thumos14.write_ground_truth(truth, tmp_path)
-    (tmp_path / "readme.txt").write_text("words of the release")
+    (tmp_path / "readme.txt").write_text("words of the release", "utf-8")
     record, report = thumos14.read_ground_truth(tmp_path)
     assert record == truth and report == ["zero-length segments, kept: 1 (video_test_1)"]
 
@@ -140,10 +140,10 @@ def test_thumos_text_round_trip(tmp_path: Path) -> None:
 def test_thumos_text_bad_lines(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match="no class has a text file"):
         thumos14.read_ground_truth(tmp_path)
-    (tmp_path / "Diving_test.txt").write_text("v  1.0 2.0\nv  1.0\n")
+    (tmp_path / "Diving_test.txt").write_text("v  1.0 2.0\nv  1.0\n", "utf-8")
     with pytest.raises(FormatError, match=r"Diving_test\.txt: line 2 has 2 fields"):
         thumos14.read_ground_truth(tmp_path)
-    (tmp_path / "Diving_test.txt").write_text("v  4.0 2.0\n")
+    (tmp_path / "Diving_test.txt").write_text("v  4.0 2.0\n", "utf-8")
     record, report = thumos14.read_ground_truth(tmp_path)
     assert record.videos["v"].segments == (Segment("Diving", 2.0, 4.0),)
     assert report[0] == ("classes without a file: 20 (BaseballPitch, BasketballDunk, Billiards and 17 more)")
@@ -152,16 +152,16 @@ def test_thumos_text_bad_lines(tmp_path: Path) -> None:
 
 def test_thumos_detections(tmp_path: Path) -> None:
     path = tmp_path / "d.txt"
-    path.write_text("video_test_1 62.3 64.7 9 0.0865\nvideo_test_1 5 4 9 0.1\n\n")
+    path.write_text("video_test_1 62.3 64.7 9 0.0865\nvideo_test_1 5 4 9 0.1\n\n", "utf-8")
     record, report = thumos14.read_detections(path)
     assert record.videos["video_test_1"].segments == (Segment("BasketballDunk", 62.3, 64.7, 0.0865),)
     assert report == ["detections with start after end, dropped: 1 (video_test_1)"]
     again = thumos14.write_detections(record, tmp_path / "again.txt.gz")
     assert thumos14.read_detections(again).record == record
-    path.write_text("video_test_1 62.3 64.7 8 0.0865\n")
+    path.write_text("video_test_1 62.3 64.7 8 0.0865\n", "utf-8")
     with pytest.raises(UnknownLabelError, match="line 1 has class 8"):
         thumos14.read_detections(path)
-    path.write_text("video_test_1 62.3 64.7 9 inf\n")
+    path.write_text("video_test_1 62.3 64.7 9 inf\n", "utf-8")
     with pytest.raises(NotFiniteError, match="line 1"):
         thumos14.read_detections(path)
 
@@ -175,8 +175,8 @@ def test_real_segment_files(stad_data: Path) -> None:
     fixture, _ = activitynet.read_ground_truth(data / "eval_localization/gt.json")
     small, _ = activitynet.read_results(data / "eval_localization/result.json", fixture.classes)
     assert set(small.videos) == set(fixture.videos)
-    ids = thumos14.read_class_ids(stad_data / "thumos14/Class_Index_Detection.txt")
-    assert ids == thumos14.CLASS_IDS
+    rows = (stad_data / "thumos14/Class_Index_Detection.txt").read_text("utf-8").splitlines()
+    assert {int(number): name for number, name in map(str.split, rows)} == thumos14.CLASS_IDS
     json_truth, report = activitynet.read_ground_truth(stad_data / "thumos14/thumos_gt.json", "test")
     assert len(json_truth.videos) == 210 and report[0].startswith("times written as strings")
     name = "thumos14/predictions/TURN-FLOW-16_SCNN_thumos14_iou0.5.txt.gz"

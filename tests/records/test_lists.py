@@ -10,7 +10,7 @@ from stad_lite.records import read_list
 
 def test_endings_and_further_words_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    path.write_text("run/a.avi 1\n\n  b.mp4\nc.x  3 4")
+    path.write_text("run/a.avi 1\n\n  b.mp4\nc.x  3 4", "utf-8")
     assert read_list(path) == ("run/a", "b", "c.x")
 
 

@@ -267,6 +267,6 @@ def test_files_have_the_permissions_that_open_would_give(tmp_path: Path, mask: i
 def test_a_name_that_says_no_format(tmp_path: Path, name: str) -> None:
     with pytest.raises(FormatError, match=rf"{name}: .*end it in \.json, \.json\.gz or \.npz"):
         records.write(record(), tmp_path / name)
-    (tmp_path / name).write_text("{}")
+    (tmp_path / name).write_text("{}", "utf-8")
     with pytest.raises(StadError, match=rf"{name}: .*end it in \.json, \.json\.gz or \.npz"):
         records.read(tmp_path / name)

@@ -10,8 +10,8 @@ from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, Segment, VideoAnnotation, VideoPredictions
 from stad_lite.reproduce.experiments import matching as experiment
-from stad_lite.sp_tad import pipeline
-from stad_lite.sp_tad.criterion import Truth, make_truth
+from stad_lite.sp_tad import system as pipeline
+from stad_lite.sp_tad.criterion import Instances, make_truth
 from stad_lite.sp_tad.model import Outputs
 
 TRUTH = make_truth([torch.tensor([[0.0, 0.4], [0.6, 1.0]]), torch.zeros(0, 2)],
@@ -43,7 +43,7 @@ def test_labels_meet_the_definition_on_random_segments() -> None:
     for _ in range(20):
         spans = torch.from_numpy(np.sort(random.random((12, 2)))).float()
         true = torch.from_numpy(np.sort(random.random((1, 3, 2)))).float()
-        truth = Truth(true, torch.zeros(1, 3).long(), (3,))
+        truth = Instances(true, torch.zeros(1, 3).long(), (3,))
         some = Outputs(torch.zeros(1, 1, 12, 1), spans[None, None], None)
         found = experiment.match_by_overlap(some, truth)[0]
         (start, end), (first, last) = spans.T[:, :, None], true[0].T
@@ -97,7 +97,7 @@ def batch(profile: str = "smoke") -> tuple[experiment.Labelled, pipeline.Batch]:
 def test_every_video_is_one_window() -> None:
     for split in ("train", "test"):
         config, source = experiment.one_window("smoke", split)
-        windows = pipeline.test_windows(pipeline.build(config, ["x"]), source).windows
+        windows = pipeline.test_windows(pipeline.build(config, ["x"]), source).places
         assert [window.video for window in windows] == list(source.videos)
         assert config.sigma == 0
 

@@ -23,7 +23,7 @@ def test_oracles_of_a_small_folder(tmp_path: Path) -> None:
         x, y = xywh[:, 0] - 1.0, xywh[:, 1] - 1.0
         tubes.append(np.stack([x, y, x + 60, y + 60], -1))
     (tmp_path / "pyannot.pkl").write_bytes(pickle.dumps(videos, protocol=3))
-    (tmp_path / "testlist01.txt").write_text("Basketball/v_1\n")
+    (tmp_path / "testlist01.txt").write_text("Basketball/v_1\n", "utf-8")
     figures = ucf101_24_oracles(tmp_path)
     assert (figures["videos"], figures["tubes"], figures["boxes"]) == (3, 3, 135)
     assert figures["split1"] == {"train_videos": 2, "test_videos": 1}

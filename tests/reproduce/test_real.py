@@ -11,11 +11,11 @@ import torch
 
 from stad_lite import records
 from stad_lite.data import synthetic, video
-from stad_lite.data.source import synthetic_source
-from stad_lite.errors import FormatError, MissingFileError
+from stad_lite.data.source import DataConfig, synthetic_source
+from stad_lite.errors import FormatError
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.config import schedule as pcsc_schedule
-from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
+from stad_lite.records import Annotations, FrameBoxes
 from stad_lite.reproduce import real
 from stad_lite.reproduce.experiments import step as experiment
 from stad_lite.step.config import StepConfig, schedule
@@ -41,15 +41,15 @@ def place(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(place) -> real.Videos:
+def own(place) -> DataConfig:
     for part, clips in (("train", 3), ("test", 2)):
         write_part(place / "own", part, clips, place / "cache")
-    return real.Videos(str(place / "own"), flow="farneback")
+    return DataConfig(str(place / "own"), flow="farneback")
 
 
 @pytest.fixture(scope="module")
 def sources(own, place):
-    return real.open_videos(own, SIZE, place / "cache")
+    return real.open_parts(real.train_and_test(own), SIZE, place / "cache")
 
 
 def tiny_step(**changes) -> StepConfig:
@@ -61,72 +61,37 @@ def tiny_plan(**changes):
 
 
 def test_a_folder_of_ones_own_has_two_parts(own, sources, place):
-    assert real.missing(own) == ""
+    assert real.missing(real.train_and_test(own)) == ""
     train, test = sources
     assert (len(train.videos), len(test.videos)) == (3, 2) and train.size == SIZE
     assert train.classes == test.classes == synthetic.CLASSES
-    few = replace(own, limit=2, test_limit=1)
-    train, test = real.open_videos(few, SIZE, place / "cache")
+    few = real.train_and_test(replace(own, limit=2), test_limit=1)
+    train, test = real.open_parts(few, SIZE, place / "cache")
     assert (len(train.videos), len(test.videos)) == (2, 1)
-    assert "lacks train and test" in real.missing(real.Videos(str(place / "nowhere")))
+    nowhere = real.train_and_test(DataConfig(str(place / "nowhere")))
+    assert "nowhere lacks train and test: give synthetic" in real.missing(nowhere)
+
+
+@pytest.mark.parametrize(
+    ("name", "lists"),
+    [
+        ("jhmdb21", ("train", "test")),
+        ("ava", ("train", "val")),
+        ("activitynet-1.3", ("train", "val")),
+        ("synthetic", ("train", "test")),
+    ],
+)
+def test_the_parts_of_a_set_are_its_own_lists(name, lists):
+    train, test = real.train_and_test(DataConfig(name, split=2, limit=5, files="there"), test_limit=3)
+    assert (train.subset, test.subset) == lists and (train.limit, test.limit) == (5, 3)
+    assert train == replace(test, subset=lists[0], limit=5) and train.files == "there" and train.split == 2
 
 
 def test_what_a_published_set_lacks_is_one_line_with_its_script(tmp_path, monkeypatch):
     monkeypatch.setenv("STAD_DATA", str(tmp_path))
     for name, script in (("jhmdb21", "jhmdb21"), ("ucf101-24", "ucf101_24"), ("ava", "ava")):
-        told = real.missing(real.Videos(name))
-        assert f"python data_scripts/{script}.py download" in told and "\n" not in told
-
-
-def test_videos_without_a_file_are_counted(tmp_path, monkeypatch):
-    names = {part: [f"{part}/{i}" for i in range(4)] for part in ("train", "test")}
-    found = tmp_path / "files"
-    for part in names:
-        (found / part).mkdir(parents=True)
-        for name in names[part][::2]:
-            (found / f"{name}.mp4").touch()
-
-    def annotated(videos, part):
-        return Annotations("x", ("run",), {name: VideoAnnotation(9, 64, 48) for name in names[part]})
-
-    monkeypatch.setattr(real, "annotated", annotated)
-    monkeypatch.setattr(real, "have_data", lambda name: True)
-    videos = real.Videos("jhmdb21", str(found))
-    told = real.missing(videos)
-    assert "2 of 4 videos of train, such as train/1" in told and "jhmdb21.py download" in told
-    assert real.missing(replace(videos, limit=2, test_limit=2)) == ""
-    assert "of train" not in real.missing(replace(videos, limit=1, test_limit=3))
-    assert list(real.find_files(videos, names["test"])) == ["test/0", "test/2"]
-    with pytest.raises(MissingFileError, match="4 of 4"):
-        real.open_videos(replace(videos, files=str(tmp_path / "empty")), SIZE)
-
-
-def test_the_published_lists(stad_data):
-    sizes = {part: len(real.annotated(real.Videos("jhmdb21", split=2), part).videos) for part in real.OWN}
-    assert sizes == {"train": 658, "test": 270}
-    sizes = {part: len(real.annotated(real.Videos("ucf101-24"), part).videos) for part in real.OWN}
-    assert sizes == {"train": 2284, "test": 910}
-
-
-def test_truth_of_films_is_told_in_frames_of_their_files():
-    boxes = FrameBoxes(
-        np.array([901, 902, 902, 910]),
-        np.array([0, 1, 0, 1]),
-        np.tile([0.25, 0.5, 0.75, 1.0], (4, 1)),
-        person=np.array([1, 1, 1, 2]),
-    )
-    film = VideoAnnotation(None, 1, 1, 1.0, frames=boxes, evaluated_frames=np.array([901, 902, 910]))
-    truth = Annotations("ava", ("sit", "stand"), {"film": film, "other": film})
-    about = {"film": {"num_frames": 60, "fps": 12.5, "width": 40, "height": 20}}
-    found = real.on_files(truth, about, 900.0)
-    (name, one), *rest = found.videos.items()
-    assert name == "film" and not rest
-    assert one.frames is not None and one.evaluated_frames is not None
-    assert one.frames.frame.tolist() == [12, 25, 25]  # 910 lies beyond the file
-    assert one.evaluated_frames.tolist() == [12, 25]
-    assert one.frames.person.tolist() == [1, 1, 1] and one.frames.label.tolist() == [0, 1, 0]
-    assert one.frames.box[0].tolist() == [10, 10, 30, 20]
-    assert (one.num_frames, one.width, one.height, one.fps) == (60, 40, 20, 12.5)
+        told = real.missing(real.train_and_test(DataConfig(name)))
+        assert told.count(f"python data_scripts/{script}.py download") == 1 and "\n" not in told
 
 
 def test_words_change_settings():
@@ -134,7 +99,7 @@ def test_words_change_settings():
     config, plan = real.with_words(StepConfig.lesson(), schedule("lesson"), words)
     assert (config.size, config.head, plan.epochs, plan.steps) == ((32, 40), "conv3d", 2, 0)
     assert real.with_words(config, plan, "train.steps=7")[1].epochs == 0
-    for wrong in ("size=32", "model.size", "data.limit=3", "model.bigness=3"):
+    for wrong in ("size=32", "model.size", "data.limit=3", "model.bigness=3", "=3"):
         with pytest.raises(FormatError):
             real.with_words(config, plan, wrong)
 

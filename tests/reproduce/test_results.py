@@ -27,7 +27,7 @@ def test_the_file_holds_what_was_added(results, tmp_path):
     results.write(path)
     again = read_results(path)
     assert again.as_document() == results.as_document()
-    assert json.loads(path.read_text())["format"] == "stad-lite/results/1"
+    assert json.loads(path.read_text("utf-8"))["format"] == "stad-lite/results/1"
     assert set(again.versions) == {"python", "torch", "stad_lite"} and "+" not in again.versions["torch"]
     first = path.read_bytes()
     results.write(path)
@@ -117,7 +117,7 @@ def test_nothing_committed_is_an_empty_table(tmp_path):
 )
 def test_bad_files_are_named(tmp_path, text, told):
     path = tmp_path / "bad.json"
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     with pytest.raises(FormatError, match=told) as caught:
         read_results(path)
     assert str(path) in str(caught.value)

@@ -21,7 +21,8 @@ def toy(monkeypatch):
     """An experiment that counts its runs."""
     module = ModuleType("stad_lite.reproduce.experiments.toy")
     module.VARIANTS = {"base": {}, "wide": {"width": 2}}
-    module.runs = []
+    module.runs, module.shared = [], lambda variant: module.common
+    module.common = ("backbone",)
 
     def run(variant, seed, profile):
         module.runs.append((variant, seed))
@@ -54,6 +55,25 @@ def test_changed_settings_are_run_anew_and_the_rest_is_kept(toy, tmp_path):
     assert {row.variant: row.settings for row in done.rows} == {"base": {}, "wide": {"width": 3}}
 
 
+def test_what_seeds_share_is_kept_and_a_run_that_shares_more_is_made_anew(toy, tmp_path):
+    done = sweep("toy", [], [0, 1], "smoke", folder=tmp_path, say=str)
+    assert {row.shared for row in read_sweep("toy", "smoke", tmp_path).rows} == {("backbone",)}
+    assert done.shared("base", "wide") == "backbone" and done.shared() == "nothing"
+    toy.common = ()
+    toy.runs.clear()
+    done = sweep("toy", ["base"], [0], "smoke", folder=tmp_path, say=str)
+    assert toy.runs == [("base", 0)] and done.shared("base") == "backbone"  # seed 1 is the earlier run
+    path = tmp_path / "toy-smoke.json"
+    path.write_text(path.read_text("utf-8").replace(', "shared": ["backbone"]', ""), "utf-8")
+    assert read_sweep("toy", "smoke", tmp_path).shared("wide") == "not recorded"
+
+
+@pytest.mark.parametrize("path", sorted(sweeps.SWEEPS.glob("*.json")), ids=lambda path: path.stem)
+def test_kept_runs_say_what_they_shared(path):
+    kept = read_sweep(*path.stem.rsplit("-", 1))
+    assert kept.rows and all("not recorded" not in row.shared for row in kept.rows)
+
+
 def test_a_run_that_breaks_loses_nothing(toy, tmp_path):
     with pytest.raises(RuntimeError, match="killed"):
         sweep("toy", ["base"], [0, 7], "smoke", folder=tmp_path, say=str)
@@ -74,8 +94,8 @@ def test_unknown_names_are_refused(toy, tmp_path):
 
 def test_damaged_files_are_named(tmp_path):
     path = write_sweep(Sweep("toy", "smoke", (Row("base", 0, {}, {"map": 1.0}),)), tmp_path)
-    assert json.loads(path.read_text())["runs"][0]["figures"] == {"map": 1.0}
-    path.write_text(path.read_text()[:-20])
+    assert json.loads(path.read_text("utf-8"))["runs"][0]["figures"] == {"map": 1.0}
+    path.write_text(path.read_text("utf-8")[:-20], "utf-8")
     with pytest.raises(FormatError, match=r"toy-smoke\.json"):
         read_sweep("toy", "smoke", tmp_path)
     with pytest.raises(ValueError):

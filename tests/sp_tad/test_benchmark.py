@@ -12,7 +12,7 @@ from benchmarks.bench_sp_tad import SMALL, WAYS, EndToEnd, interaction, line, ma
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
-from stad_lite.sp_tad.pipeline import detect
+from stad_lite.sp_tad.system import detect
 from stad_lite.sp_tad.windows import timeline
 
 RGB = replace(

@@ -8,7 +8,7 @@ import torch
 
 from stad_lite.errors import FormatError
 from stad_lite.sp_tad.extraction import extract_features, on_features
-from stad_lite.sp_tad.pipeline import build, detect, test_windows, training_set
+from stad_lite.sp_tad.system import build, detect, test_windows, training_set
 from tests.sp_tad.small import SMOKE, clips, frames_config
 
 test_windows.__test__ = False
@@ -26,7 +26,7 @@ def test_a_detector_on_cached_features_reads_what_its_backbone_gave(tmp_path):
     rest = {k: v for k, v in system.network.state_dict().items() if not k.startswith("backbone")}
     second.network.load_state_dict(rest)
     direct, kept = test_windows(system, source), test_windows(second, cached)
-    direct.windows = kept.windows = [direct.windows[0]._replace(start=64)]
+    direct.places = kept.places = [direct.places[0]._replace(start=64)]
     system.network.eval(), second.network.eval()
     with torch.no_grad():
         ours = system.network({k: v[None] for k, v in direct[0].inputs.items()})

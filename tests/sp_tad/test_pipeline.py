@@ -16,17 +16,15 @@ from stad_lite.metrics import evaluate
 from stad_lite.records import Segment, exchange
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.model import Outputs
-from stad_lite.sp_tad.pipeline import (
+from stad_lite.sp_tad.system import (
     build,
     collate,
-    decode,
     detect,
-    merged,
-    segment_truth,
     test_windows,
     training_set,
 )
-from stad_lite.sp_tad.windows import Found, Window
+from stad_lite.sp_tad.windows import FoundSegments, Window, decode, merged
+from stad_lite.systems.truth import segment_truth
 from stad_lite.training.loop import fit
 from tests.sp_tad.small import CLASSES, SMOKE, clips, frames_config, sequences, stored
 
@@ -41,7 +39,7 @@ def system(config=SMOKE, classes=CLASSES, seed=0):
 def test_features_of_a_window_are_slices_of_the_video():
     source = stored(200, [Segment("run", 1, 3), Segment("jump", 17, 19)])
     data = training_set(system(classes=("run", "jump")), source)
-    assert [w.start for w in data.windows] == [0, 128, 136]
+    assert [w.start for w in data.places] == [0, 128, 136]
     for item in (data[0], data[1]):
         for number, stride in enumerate((2, 4, 8)):
             first = item.window.start // stride
@@ -73,7 +71,7 @@ def test_a_whole_video_is_squeezed_into_one_window():
 def test_frames_are_cropped_scaled_and_read_at_the_rate():
     source = clips(frames=200, fps=30.0)
     data = test_windows(system(frames_config(), ("run", "jump")), source)
-    assert [w.start for w in data.windows] == [0, 2]  # 66 frames at 10 a second
+    assert [w.start for w in data.places] == [0, 2]  # 66 frames at 10 a second
     item = data[0]
     expected = source.frames("a", np.arange(64) * 3)[:, :, 2:26] / 127.5 - 1
     np.testing.assert_allclose(
@@ -182,9 +180,9 @@ def test_a_perfect_detector_scores_hundred():
     ours = system()
     data = training_set(ours, source)
     found = {name: [] for name in source.videos}
-    for window in data.windows:
+    for window in data.places:
         spans, labels = data.truth(window)
-        found[window.video].append(Found(window, spans, np.full(len(spans), 0.9), labels))
+        found[window.video].append(FoundSegments(window, spans, np.full(len(spans), 0.9), labels))
     predictions = merged(found, data.lines, ours)
     result = evaluate(source.annotations, predictions, "temporal-map", convention="thumos14")
     assert result.iou[0.3] > 95 and result.iou[0.7] > 90  # cut instances rank behind whole ones
@@ -207,7 +205,7 @@ def test_training_lowers_the_loss_and_detection_is_written_as_activitynet_json(t
         assert video.segments and len(video.segments) <= ours.config.most
         assert all(0 <= s.start < s.end <= duration[name] for s in video.segments)
     exchange.write(predictions, tmp_path / "result.json", "activitynet")
-    assert set(json.loads((tmp_path / "result.json").read_text())["results"]) == set(source.videos)
+    assert set(json.loads((tmp_path / "result.json").read_text("utf-8"))["results"]) == set(source.videos)
     back = exchange.read(tmp_path / "result.json", "activitynet", "predictions", source.annotations).record
     scores = [
         evaluate(source.annotations, each, "temporal-map", convention="activitynet").iou

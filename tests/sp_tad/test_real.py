@@ -12,7 +12,8 @@ from stad_lite.metrics import evaluate
 from stad_lite.plots.matching import lanes
 from stad_lite.records import exchange
 from stad_lite.sp_tad.config import SpTadConfig
-from stad_lite.sp_tad.windows import Window, segments_of, slide, timeline, to_seconds, window_truth
+from stad_lite.sp_tad.windows import Window, slide, timeline, to_seconds, window_truth
+from stad_lite.systems.truth import segments_of
 
 PAPER = SpTadConfig.paper()
 

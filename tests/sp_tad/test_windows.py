@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from stad_lite.errors import FormatError, FrameRangeError, UnknownLabelError
 from stad_lite.records import Segment, VideoAnnotation
 from stad_lite.sp_tad.windows import (
-    Found,
+    FoundSegments,
     Window,
     merge,
-    segments_of,
     slide,
     timeline,
     to_seconds,
     unseen,
     window_truth,
 )
+from stad_lite.systems.truth import segments_of
 from stad_lite.tubes import Tube
 from tests.oracles import geometry
 
@@ -29,7 +29,8 @@ LINE = timeline("a", num_frames=400, fps=10)
 
 def found(window, spans, scores, labels=None):
     labels = [0] * len(scores) if labels is None else labels
-    return Found(window, np.array(spans).reshape(-1, 2), np.array(scores, dtype=float), np.array(labels, int))
+    spans = np.array(spans).reshape(-1, 2)
+    return FoundSegments(window, spans, np.array(scores, dtype=float), np.array(labels, int))
 
 
 @few

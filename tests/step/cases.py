@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from stad_lite.step.config import StepConfig
-from stad_lite.step.pipeline import StepSystem
+from stad_lite.step.system import StepSystem
 
 CLASSES = ("a", "b", "c")
 

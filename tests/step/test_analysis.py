@@ -6,7 +6,7 @@ import torch
 from stad_lite import boxes as box_ops
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.analysis import overlaps_by_step
 from tests.step.cases import tiny
 

@@ -6,9 +6,9 @@ import torch
 
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.augment import colours, cropped
-from stad_lite.step.truth import Truth
+from stad_lite.systems.truth import Truth
 from tests.step.cases import tiny
 
 

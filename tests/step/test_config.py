@@ -57,16 +57,16 @@ def test_every_profile_has_a_schedule():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"extension": "guess"}, "extension 'guess'"),
+        ({"extension": "guess"}, "extension is 'guess'; choose from"),
         ({"sampling": "hard"}, "sampling"),
-        ({"clips": (1, 3)}, "2 numbers of clips for 3 steps"),
+        ({"clips": (1, 3)}, r"clips is \(1, 3\) and thresholds"),
         ({"clips": (1, 2, 3)}, "odd"),
         ({"clips": (1, 5, 5)}, "grow by 2"),
         ({"clips": (3, 1, 1)}, "grow by 2"),
         ({"thresholds": (0.2, 0.3, 1.5)}, "thresholds"),
-        ({"clip": 1}, "clips of 1"),
+        ({"clip": 1}, "clip is 1 and"),
         ({"backbone": "i3d", "clip": 10}, "multiple of 4"),
-        ({"backbone": "i3d", "clip": 12, "stream": "early"}, "stacked"),
+        ({"backbone": "i3d", "clip": 12, "stream": "early"}, "stream is 'early'"),
         ({"positives": 0}, "positives"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError
-from stad_lite.step import pipeline
-from stad_lite.step.fusion import RULES, detect_together, fuse, look_together
+from stad_lite.step import system as pipeline
+from stad_lite.step.fusion import RULES, fuse, look_together
 from stad_lite.step.model import Dense
 from tests.step.cases import tiny
 
@@ -71,7 +71,7 @@ def test_streams_together(tmp_path):
         for stream in ("rgb", "flow", "early")
     ]
     for rule in RULES:
-        assert tuple(detect_together(systems, source, rule=rule).videos) == source.videos
+        assert tuple(video for video, _, _ in look_together(systems, source, rule=rule)) == source.videos
     alone = [list(pipeline.look(one, source)) for one in systems]
     for number, (_, runs, steps) in enumerate(look_together(systems, source)):
         assert len(steps) == 2

@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import StepNetwork
 from stad_lite.training import optimisers

@@ -1,21 +1,27 @@
 """From a source to predictions: data set, mirror, borders, frames, tubes, and what cannot be read."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.clips import FrameRun, tubelets
 from stad_lite.data.source import VideoSource, open_source, synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError, StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation
-from stad_lite.step import pipeline
+from stad_lite.step import clips, tubes
+from stad_lite.step import system as pipeline
+from stad_lite.step.analysis import detect_steps
+from stad_lite.step.clips import read_input
 from stad_lite.step.config import StepConfig, schedule
-from stad_lite.step.features import FrameMaps, frame_maps, kept_maps, read_input
-from stad_lite.step.model import Dense, Found
+from stad_lite.step.model import Dense
+from stad_lite.systems.detect import Found
+from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 from tests.step.cases import tiny
@@ -38,10 +44,10 @@ def test_training_clips_hold_an_action(source):
     for index in range(len(data)):
         item = data[index]
         assert item["valid"].any()
-        assert item["maps"].shape == (18, 32, 12, 12) and item["maps"].dtype == torch.float16
-    everything = pipeline.training_set(one, source, data.maps, empty=True)
+        assert item["maps"].shape == (18, 32, 12, 12)
+    everything = pipeline.training_set(one, source, empty=True)
     assert len(everything) == 3 * 11
-    assert data.name(0) == f"{data.runs[0].video} from frame {data.runs[0].start}"
+    assert data.name(0) == f"{data.places[0].video} from frame {data.places[0].start}"
 
 
 def test_collate_fills_up_truths(source):
@@ -57,23 +63,24 @@ def test_collate_fills_up_truths(source):
 
 def test_maps_on_disk_equal_maps_and_frames(source, tmp_path):
     one = make()
-    made = frame_maps(one.network, source, mirror=True)
-    kept = kept_maps(one.network, source, tmp_path, "smoke", mirror=True)
-    again = kept_maps(one.network, source, tmp_path, "smoke", mirror=True)
-    assert all(maps.flags.c_contiguous for maps in [*kept.maps.values(), *kept.mirrored.values()])
+    made = frame_maps(one, source, mirror=True)
+    kept = kept_maps(one, source, tmp_path, "smoke", mirror=True)
+    again = kept_maps(one, source, tmp_path, "smoke", mirror=True)
+    tables = [*kept.maps["rgb"].values(), *kept.mirrored["rgb"].values()]
+    assert all(maps.flags.c_contiguous for maps in tables)
     video = source.videos[1]
     for other in (kept, again):
-        np.testing.assert_array_equal(made.maps[video], other.maps[video])
-        np.testing.assert_array_equal(made.mirrored[video], other.mirrored[video])
+        np.testing.assert_array_equal(made.maps["rgb"][video], other.maps["rgb"][video])
+        np.testing.assert_array_equal(made.mirrored["rgb"][video], other.mirrored["rgb"][video])
     assert len(list(tmp_path.iterdir())) == 2
     files = sorted(tmp_path.iterdir())
     files[0].write_bytes(files[0].read_bytes()[:100])
     np.testing.assert_array_equal(
-        kept_maps(one.network, source, tmp_path, "smoke", mirror=True).maps[video], made.maps[video]
+        kept_maps(one, source, tmp_path, "smoke", mirror=True).maps["rgb"][video], made.maps["rgb"][video]
     )
     torch.manual_seed(5)
     other = pipeline.StepSystem(tiny(), CLASSES)
-    kept_maps(other.network, source, tmp_path, "smoke")
+    kept_maps(other, source, tmp_path, "smoke")
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -81,10 +88,10 @@ def test_items_from_maps_are_items_from_frames(source):
     """Up to float16."""
     one = make()
     run = tubelets(source.videos[0], 16, 6)[0]
-    maps = frame_maps(one.network, source, mirror=True)
+    maps = frame_maps(one, source, mirror=True)
     for mirror in (False, True):
-        kept = pipeline.item_of(one.config, source, run, maps, mirror)
-        seen = pipeline.item_of(one.config, source, run, None, mirror)
+        kept = clips.item_of(one.config, source, run, maps, mirror)
+        seen = clips.item_of(one.config, source, run, None, mirror)
         features = one.network.features(seen["frames"][None])[0]
         torch.testing.assert_close(kept["maps"].float(), features, atol=2e-3, rtol=2e-3)
         torch.testing.assert_close(kept["truth"], seen["truth"])
@@ -125,11 +132,11 @@ def test_detect_gives_boxes_and_tubes_inside_the_videos(source):
         assert video.frames.box.min() >= 0 and video.frames.box.max() <= 48
         assert set(video.frames.frame.tolist()) <= set(range(16))
         assert all(0 <= tube.start < tube.end <= 16 for tube in video.tubes)
-    steps = pipeline.detect_steps(one, source)
+    steps = detect_steps(one, source)
     assert len(steps) == 2
     for video in source.videos:
         assert steps[-1].videos[video].frames == found.videos[video].frames
-    again = pipeline.detect(one, source, frame_maps(one.network, source))
+    again = pipeline.detect(one, source, frame_maps(one, source))
     assert again == found
 
 
@@ -139,7 +146,7 @@ def test_a_backbone_that_is_trained_sees_each_frame_once_too(source):
     video = source.videos[0]
     ((_, runs, steps),) = pipeline.look(one, source.subset([video]))
     assert sum(seen) == source.num_frames(video) == 16 and len(runs) == 6
-    batch = pipeline.collate([pipeline.item_of(one.config, source, run, None) for run in runs])
+    batch = pipeline.collate([clips.item_of(one.config, source, run, None) for run in runs])
     for found, answer in zip(steps, one.answers(batch), strict=True):
         np.testing.assert_allclose(found.scores, answer.scores.numpy(), atol=1e-3)  # up to float16
 
@@ -151,7 +158,7 @@ def test_a_frame_takes_its_boxes_from_the_nearest_clip():
     found = [
         Found(np.full((1, 6, 4), 10.0 * i) + np.arange(4), np.array([i]), np.array([0.5])) for i in range(3)
     ]
-    boxes = pipeline.on_frames(runs, found, 14, config)
+    boxes = tubes.on_frames(runs, found, 14, config)
     assert boxes.frame.tolist() == list(range(14))
     assert boxes.label.tolist() == [0] * 5 + [1] * 4 + [2] * 5
 
@@ -196,8 +203,8 @@ def test_beyond_a_border_the_outermost_frame_is_seen_again():
     tube = Tube(0, np.tile([4.0, 4, 30, 30], (count, 1)), CLASSES[0])
     truth = Annotations("a", CLASSES, {"v": VideoAnnotation(count, 48, 48, fps=10, tubes=(tube,))})
     source = VideoSource(truth, (48, 48), lambda _, n: np.zeros((len(n), 48, 48, 3), np.uint8))
-    runs = pipeline.video_runs(source, "v", one.config, 8)
-    seen = [pipeline.item_of(one.config, source, run, FrameMaps({"v": maps})) for run in runs]
+    runs = clips.video_runs(source, "v", one.config, 8)
+    seen = [clips.item_of(one.config, source, run, FrameMaps({"rgb": {"v": maps}})) for run in runs]
     assert [item["maps"][:, 0, 0, 0].tolist() for item in seen] == [
         [0] * 6 + list(range(12)),
         list(range(2, 14)) + [13] * 6,
@@ -217,13 +224,13 @@ def test_tubes_follow_their_class_alone():
         Found(np.stack([walk[run.start : run.start + 6]] * 2), np.array([0, 1]), np.array([0.9, 0.8]))
         for run in runs
     ]
-    tubes = pipeline.link_clips(runs, found, 12, one)
-    assert [(tube.label, tube.start, tube.end) for tube in tubes] == [
+    linked = tubes.link_clips(runs, found, 12, one.config, one.classes)
+    assert [(tube.label, tube.start, tube.end) for tube in linked] == [
         (CLASSES[0], 0, 12),
         (CLASSES[1], 0, 12),
     ]
-    np.testing.assert_allclose(tubes[0].boxes, walk)
-    assert tubes[0].score == pytest.approx(0.9)
+    np.testing.assert_allclose(linked[0].boxes, walk)
+    assert linked[0].score == pytest.approx(0.9)
 
 
 def test_clips_that_do_not_share_frames_are_linked_too():
@@ -231,8 +238,8 @@ def test_clips_that_do_not_share_frames_are_linked_too():
     runs = tubelets("v", 12, 6, 6)
     box = np.tile([0.0, 0, 12, 12], (6, 1))
     found = [Found(box[None], np.array([2]), np.array([0.9])) for _ in runs]
-    tubes = pipeline.link_clips(runs, found, 12, one)
-    assert [(tube.start, tube.end) for tube in tubes] == [(0, 12)]
+    linked = tubes.link_clips(runs, found, 12, one.config, one.classes)
+    assert [(tube.start, tube.end) for tube in linked] == [(0, 12)]
 
 
 def test_trimming_cuts_what_is_unsure():
@@ -242,14 +249,14 @@ def test_trimming_cuts_what_is_unsure():
     box = np.tile([0.0, 0, 12, 12], (6, 1))
     scores = [0.9, 0.9, 0.05, 0.9, 0.9]
     found = [Found(box[None], np.array([0]), np.array([score])) for score in scores]
-    tubes = pipeline.link_clips(runs, found, 30, one)
-    assert sorted((tube.start, tube.end) for tube in tubes) == [(0, 12), (18, 30)]
+    linked = tubes.link_clips(runs, found, 30, one.config, one.classes)
+    assert sorted((tube.start, tube.end) for tube in linked) == [(0, 12), (18, 30)]
 
 
 def test_boxes_of_i3d_are_interpolated():
     config = tiny(backbone="i3d", clip=12, clips=(1, 1))
     boxes = np.array([2.0, 6, 10])[None, :, None] * np.ones(4)
-    found = pipeline.every_frame(boxes, config)[0, :, 0]
+    found = tubes.every_frame(boxes, config)[0, :, 0]
     np.testing.assert_allclose(found, [2, 2, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10])
 
 
@@ -258,7 +265,7 @@ def test_key_frames_have_boxes_of_their_own_and_no_tubes():
     video = VideoAnnotation(40, 48, 48, fps=10, evaluated_frames=[0, 20])
     source = VideoSource(Annotations("keys", CLASSES, {"v": video}), (48, 48), lambda v, n: frames[n])
     one = make(min_score=0.001)
-    runs = pipeline.video_runs(source, "v", one.config, 6)
+    runs = clips.video_runs(source, "v", one.config, 6)
     assert [(run.start, run.frames[3]) for run in runs] == [(-3, 0), (17, 20)]
     found = pipeline.detect(one, source).videos["v"]
     assert found.tubes is None and set(found.frames.frame.tolist()) == {0, 20}
@@ -268,7 +275,7 @@ def test_key_frame_boxes_are_those_of_the_key_frame():
     runs = [FrameRun("v", np.arange(6), np.ones(6, bool), 0)]
     boxes = np.arange(6)[:, None] + np.array([0.0, 0, 5, 5])
     found = [Found(boxes[None], np.array([0]), np.array([0.9]))]
-    assert pipeline._on_keys(np.array([3]), found, tiny()).box.tolist() == [[3, 3, 8, 8]]
+    assert tubes.on_keys(np.array([3]), found, tiny()).box.tolist() == [[3, 3, 8, 8]]
     assert len(runs) == 1
 
 
@@ -300,14 +307,11 @@ def test_sources_that_cannot_be_read_are_refused(source):
     with pytest.raises(FormatError, match="no clip"):
         pipeline.training_set(make(), none)
     with pytest.raises(StadError, match="I3D"):
-        frame_maps(make(backbone="i3d", clip=12, clips=(1, 1)).network, source)
+        frame_maps(make(backbone="i3d", clip=12, clips=(1, 1)), source)
 
 
 def test_build_takes_the_pretrained_backbone(tmp_path, monkeypatch):
     monkeypatch.setenv("STAD_CACHE", str(tmp_path))
-    from stad_lite.baselines.pretraining import pretrained
-    from stad_lite.baselines.stacked import stacked_backbone
-
     config = StepConfig.smoke()
     one = pipeline.build(config, CLASSES)
     for ours, theirs in zip(
@@ -315,15 +319,15 @@ def test_build_takes_the_pretrained_backbone(tmp_path, monkeypatch):
     ):
         torch.testing.assert_close(ours, theirs)
     early = pipeline.build(replace(config, stream="early"), CLASSES)
-    again = stacked_backbone("smoke")
+    again = pretrained("early", "smoke")
     torch.testing.assert_close(early.network.backbone.features[0].weight, again.features[0].weight)
     with pytest.raises(StadError, match="paper"):
-        stacked_backbone("paper")
+        pretrained("early", "paper")
 
 
 def test_empty_looks_have_their_shapes(source):
     one = make()
-    for video, runs, steps in pipeline.look(one, source, frame_maps(one.network, source)):
+    for video, runs, steps in pipeline.look(one, source, frame_maps(one, source)):
         assert video in source.videos
         for seen in steps:
             assert isinstance(seen, Dense)
@@ -332,12 +336,11 @@ def test_empty_looks_have_their_shapes(source):
 
 def test_maps_without_mirror_are_never_turned(source):
     one = make()
-    maps = frame_maps(one.network, source)
+    maps = frame_maps(one, source)
     data = pipeline.training_set(one, source, FrameMaps(maps.maps))
-    data.flip = 1.0
-    torch.testing.assert_close(
-        data[0]["maps"], pipeline.item_of(one.config, source, data.runs[0], maps)["maps"]
-    )
+    data.make = partial(data.make, flip=1.0)
+    plain = clips.item_of(one.config, source, data.places[0], maps)["maps"]
+    torch.testing.assert_close(data[0]["maps"], plain)
 
 
 def test_real_video_end_to_end(stad_data, tmp_path):
@@ -345,14 +348,14 @@ def test_real_video_end_to_end(stad_data, tmp_path):
     pytest.importorskip("av")
     if not (stad_data / "jhmdb21" / "videos").is_dir():
         pytest.skip("no JHMDB-21 videos here")
-    clips = open_source("jhmdb21", "test", (48, 48), clips=2, data=stad_data / "jhmdb21", cache_dir=tmp_path)
+    shown = open_source("jhmdb21", "test", (48, 48), clips=2, data=stad_data / "jhmdb21", cache_dir=tmp_path)
     torch.manual_seed(0)
-    one = pipeline.StepSystem(tiny(min_score=0.001), clips.classes)
-    data = pipeline.training_set(one, clips)
+    one = pipeline.StepSystem(tiny(min_score=0.001), shown.classes)
+    data = pipeline.training_set(one, shown)
     fit(one, data, schedule("smoke"), tmp_path / "run", collate=pipeline.collate, say=lambda text: None)
-    found = pipeline.detect(one, clips)
-    score = evaluate(clips.annotations, found, "frame-map", iou=0.5)
+    found = pipeline.detect(one, shown)
+    score = evaluate(shown.annotations, found, "frame-map", iou=0.5)
     assert 0 <= score.iou[0.5] <= 100
-    for video in clips.videos:
+    for video in shown.videos:
         assert found.videos[video].tubes
-        assert all(tube.end <= clips.num_frames(video) for tube in found.videos[video].tubes)
+        assert all(tube.end <= shown.num_frames(video) for tube in found.videos[video].tubes)

@@ -7,8 +7,8 @@ import pytest
 
 from stad_lite.data.clips import neighbours, tubelets
 from stad_lite.records import FrameBoxes, VideoAnnotation
+from stad_lite.step.clips import clip_truth
 from stad_lite.step.config import StepConfig
-from stad_lite.step.truth import truth_of
 from stad_lite.tubes import Tube
 from tests.step.cases import CLASSES, tiny
 
@@ -25,7 +25,7 @@ def run_truth(tubes, start: int, num_frames: int = 30, config: StepConfig | None
     around = neighbours(run, num_frames, config.reach)
     numbers, inside = (np.concatenate([getattr(r, name) for r in around]) for name in ("frames", "valid"))
     video = VideoAnnotation(num_frames, 48, 48, tubes=tuple(tubes))
-    return truth_of(video, CLASSES, numbers, inside, config)
+    return clip_truth(video, CLASSES, numbers, inside, config)
 
 
 def test_boxes_stand_on_their_own_frames():
@@ -74,7 +74,7 @@ def test_key_frames_and_several_labels():
     box = np.array([[1.0, 2, 20, 30], [1, 2, 20, 30], [5, 5, 9, 9], [0, 0, 4, 4]])
     video = VideoAnnotation(60, 48, 48, frames=FrameBoxes(frame, label, box), evaluated_frames=[18, 40])
     numbers = np.arange(36)
-    found = truth_of(video, CLASSES, numbers, np.ones(36, bool), config)
+    found = clip_truth(video, CLASSES, numbers, np.ones(36, bool), config)
     assert found.labels.tolist() == [[1, 0, 1], [0, 1, 0]]
     assert found.valid.all() and found.present.sum(1).tolist() == [1, 1]
     np.testing.assert_array_equal(found.present.argmax(1), [4, 4])
@@ -98,5 +98,5 @@ def test_the_mirror_turns_boxes_only_where_there_are_any():
 
 def test_a_video_without_annotations_and_classes_has_no_rows():
     """As in prediction on a plain video file."""
-    found = truth_of(VideoAnnotation(30, 48, 48), (), np.arange(18), np.ones(18, bool), tiny(clips=(1, 3)))
+    found = clip_truth(VideoAnnotation(30, 48, 48), (), np.arange(18), np.ones(18, bool), tiny(clips=(1, 3)))
     assert found.boxes.shape == (0, 18, 4) and found.labels.shape == (0, 0) and found.valid.shape == (0,)

@@ -1,4 +1,4 @@
-"""Two processes take the steps of one, and predict in the order of one."""
+"""Two processes take the steps of one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from stad_lite.training.distributed import first_alone, from_first, predict
+from stad_lite.training.distributed import first_alone, from_first
 from stad_lite.training.loop import fit
 from tests.training.tiny import CONFIG, Points, Tiny
 
@@ -28,13 +28,13 @@ def torchrun(module: str, *words: str, processes: int = 2) -> subprocess.Complet
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"
     return subprocess.run(
-        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300
+        command, cwd=REPOSITORY, env=environment, capture_output=True, encoding="utf-8", timeout=300
     )
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes left that trained together and predicted twice."""
+    """What two processes left that trained together."""
     folder = tmp_path_factory.mktemp("together")
     done = torchrun("tests.training.tiny", "together", str(folder))
     assert done.returncode == 0, done.stderr
@@ -55,23 +55,16 @@ def test_two_gloo_processes(together, alone):
     assert len(pair["random"]) == 2 and pair["step"] == CONFIG.steps
     for name, value in alone.network.state_dict().items():
         torch.testing.assert_close(pair["network"][name], value, rtol=0, atol=1e-5)
-    about = json.loads((together / "run" / "run.json").read_text())
+    about = json.loads((together / "run" / "run.json").read_text("utf-8"))
     assert about["processes"] == 2
 
 
-def test_predictions_of_two_processes_come_in_order(together, alone):
-    found = json.loads((together / "found.json").read_text())
-    assert found["ranks"] == [0, 1]
-    expected = predict(alone, Points(count=7), device="cpu")
-    assert found["predictions"] == pytest.approx(expected, abs=1e-4)
-    assert len(set(expected)) == 7  # another order would be seen
-    assert [number for number, _ in found["numbers"]] == [0, 1, 0, 1, 0, 1, 0]  # the work was shared
-    first = [float(Points()[index][0][0]) for index in range(7)]
-    assert [value for _, value in found["numbers"]] == pytest.approx(first)
+def test_every_process_holds_what_all_gave(together):
+    assert json.loads((together / "found.json").read_text("utf-8"))["ranks"] == [0, 1]
 
 
 def test_all_processes_hear_why_the_first_failed(together):
-    found = json.loads((together / "found.json").read_text())  # what the second process heard
+    found = json.loads((together / "found.json").read_text("utf-8"))  # what the second process heard
     assert found["refusals"] == ["a.txt: the disk is gone; find it"] * 2
 
 

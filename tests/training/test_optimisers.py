@@ -77,7 +77,6 @@ def test_a_resumed_run_keeps_its_groups(tmp_path):
                 raise KeyboardInterrupt
             return super().loss(batch)
 
-    Stopping.__name__ = "Tiny"
     with pytest.raises(KeyboardInterrupt):
         fit(Stopping(), Points(), config, tmp_path / "run", device="cpu", say=lambda _: None)
     assert fit(Tiny(seed=5), Points(), config, tmp_path / "run", device="cpu", say=print).resumed_at == 5

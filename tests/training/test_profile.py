@@ -123,7 +123,8 @@ for _ in range(2):  # what was freed is asked for again
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory needs Linux's /proc")
 def test_memory_is_the_peak_of_the_call():
     # in a process of its own: among the holes that other tests leave in the heap, malloc keeps what is freed
-    lines = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", MEASURE]
+    lines = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
     found = [int(line) / 2**20 for line in lines.split()]
     assert len(found) == 2 and all(44 < mib < 60 for mib in found)
 

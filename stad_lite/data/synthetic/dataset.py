@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -124,7 +125,7 @@ def cache_folder() -> Path:
         return Path(os.environ["STAD_CACHE"]).expanduser()
     if os.name == "nt":
         base = os.environ.get("LOCALAPPDATA", "~/AppData/Local")
-    elif os.uname().sysname == "Darwin":
+    elif sys.platform == "darwin":
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

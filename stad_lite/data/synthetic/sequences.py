@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Annotated
 
 import numpy as np
 
 from stad_lite.data.synthetic.dataset import split_seeds, video_id
 from stad_lite.data.synthetic.numerics import uniform, whole
-from stad_lite.errors import StadError, UnknownVideoError
+from stad_lite.errors import UnknownVideoError
 from stad_lite.records import Annotations, Segment, VideoAnnotation
+from stad_lite.settings import AtLeastOne, Between, Channels, Frames, Share, Weight, check, conflict
 
 STRIDES = (2, 4, 8)
 """Frames for one step of each stage (SP-TAD Sec. 3.1.1)."""
@@ -48,21 +50,21 @@ class SequenceSettings:
     channels: of each stage
     """
 
-    frames: tuple[int, int] = (192, 320)
-    fps: float = 10.0
-    classes: int = 6
-    classes_per_video: tuple[int, int] = (1, 2)
-    span: tuple[int, int] = (5, 96)
-    span_spread: float = 1.0
-    gap: tuple[int, int] = (3, 48)
-    distractors: float = 0.4
-    likeness: float = 0.4
-    semantics: tuple[float, float, float] = (0.5, 0.8, 1.2)
-    blur: tuple[int, int, int] = (2, 8, 20)
-    noise: tuple[float, float, float] = (0.6, 0.5, 0.35)
-    drift: float = 0.3
-    dip: float = 0.4
-    channels: tuple[int, int, int] = (24, 32, 48)
+    frames: tuple[Frames, Frames] = (192, 320)
+    fps: Annotated[float, Between(0.1, 1000)] = 10.0
+    classes: AtLeastOne = 6
+    classes_per_video: tuple[AtLeastOne, AtLeastOne] = (1, 2)
+    span: tuple[Frames, Frames] = (5, 96)
+    span_spread: Share = 1.0
+    gap: tuple[Frames, Frames] = (3, 48)
+    distractors: Share = 0.4
+    likeness: Share = 0.4
+    semantics: tuple[Weight, Weight, Weight] = (0.5, 0.8, 1.2)
+    blur: tuple[Frames, Frames, Frames] = (2, 8, 20)
+    noise: tuple[Weight, Weight, Weight] = (0.6, 0.5, 0.35)
+    drift: Weight = 0.3
+    dip: Share = 0.4
+    channels: tuple[Channels, Channels, Channels] = (24, 32, 48)
 
     @classmethod
     def smoke(cls) -> SequenceSettings:
@@ -75,23 +77,16 @@ class SequenceSettings:
         return cls()
 
     def __post_init__(self) -> None:
+        check(self)
         for name in ("frames", "classes_per_video", "span", "gap"):
             low, high = getattr(self, name)
-            if not 1 <= low <= high:
-                raise _refusal(name, (low, high), "give the smaller one first, at least 1")
+            if low > high:
+                raise conflict(self, name, remedy="give the smaller one first")
         if self.span[1] > self.frames[0]:
-            raise _refusal("span", self.span, "the shortest video must hold the longest action")
-        if self.classes < 2 or self.classes % 2 or self.classes_per_video[1] > self.classes:
-            raise _refusal("classes", self.classes, "give an even number, no less than occur in a video")
-        for name in ("likeness", "distractors", "dip", "span_spread"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise _refusal(name, getattr(self, name), "choose from 0 to 1")
-        for field_ in fields(self):
-            value = getattr(self, field_.name)
-            if isinstance(field_.default, tuple) and len(value) != len(field_.default):
-                raise _refusal(field_.name, value, f"give {len(field_.default)} numbers")
-            if not np.isfinite(np.asarray(value, dtype=np.float64)).all() or np.min(value) < 0:
-                raise _refusal(field_.name, value, "give finite numbers, none below 0")
+            raise conflict(self, "span", "frames", remedy="the shortest video must hold the longest action")
+        if self.classes % 2 or self.classes_per_video[1] > self.classes:
+            remedy = "give an even number, no less than occur in a video"
+            raise conflict(self, "classes", "classes_per_video", remedy=remedy)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -317,7 +312,3 @@ def sequence_source(
     return SequenceSource(
         settings, Annotations("synthetic-sequences", settings.class_names, annotated), seeds
     )
-
-
-def _refusal(name: str, value: object, remedy: str) -> StadError:
-    return StadError(f"the setting {name} is {value!r}", remedy=remedy)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-import numbers
-from dataclasses import asdict, dataclass, fields
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Annotated, NamedTuple
 
-from stad_lite.errors import StadError
+from stad_lite.settings import Between, Share, check, conflict
 
 RENDER_VERSION = 2
 """Part of the cache key; to be raised by whoever changes a pixel, a box or a flow vector."""
@@ -50,6 +48,12 @@ SPLITS = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 """First seed of every split; a split owns ``SEEDS_PER_SPLIT`` seeds, so none is in two splits."""
 SEEDS_PER_SPLIT = 1_000_000
 
+_Side = Annotated[int, Between(24, 1024)]
+_Actors = Annotated[int, Between(0, 8)]
+_Height = Annotated[float, Between(0.02, 0.9)]
+_Actions = Annotated[int, Between(1, 8)]
+_Span = Annotated[int, Between(2, 4094)]
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -79,31 +83,32 @@ class Settings:
     pause: probability that an actor stops on its way for a while
     camouflage: probability that an actor's clothes take on the background's colour
     occluder: probability of a post between camera and actors
+    raises: FormatError
     """
 
-    frames: int = 32
-    height: int = 64
-    width: int = 64
+    frames: Annotated[int, Between(4, 4096)] = 32
+    height: _Side = 64
+    width: _Side = 64
     flow: bool = True
-    actors: tuple[int, int] = (1, 3)
-    actor_height: tuple[float, float] = (0.28, 0.47)
-    target_scale: float = 1.0
-    displacement: float = 1.0
-    acceleration: float = 0.3
-    smoothness: float = 0.5
-    actions: tuple[int, int] = (1, 1)
-    span: tuple[int, int] = (10, 28)
-    span_spread: float = 1.0
-    corrupt_rgb: float = 0.0
-    corrupt_flow: float = 0.0
-    corrupt_share: float = 1.0
-    texture: float = 0.12
-    noise: float = 2.0
-    shake: float = 2.0
-    scale_drift: float = 0.28
-    pause: float = 0.25
-    camouflage: float = 0.25
-    occluder: float = 0.4
+    actors: tuple[_Actors, _Actors] = (1, 3)
+    actor_height: tuple[_Height, _Height] = (0.28, 0.47)
+    target_scale: Annotated[float, Between(0.1, 3.0)] = 1.0
+    displacement: Annotated[float, Between(0.0, 4.0)] = 1.0
+    acceleration: Share = 0.3
+    smoothness: Share = 0.5
+    actions: tuple[_Actions, _Actions] = (1, 1)
+    span: tuple[_Span, _Span] = (10, 28)
+    span_spread: Share = 1.0
+    corrupt_rgb: Annotated[float, Between(0.0, 255.0)] = 0.0
+    corrupt_flow: Annotated[float, Between(0.0, 64.0)] = 0.0
+    corrupt_share: Share = 1.0
+    texture: Annotated[float, Between(0.0, 0.5)] = 0.12
+    noise: Annotated[float, Between(0.0, 64.0)] = 2.0
+    shake: Annotated[float, Between(0.0, 8.0)] = 2.0
+    scale_drift: Annotated[float, Between(0.0, 0.7)] = 0.28
+    pause: Share = 0.25
+    camouflage: Share = 0.25
+    occluder: Share = 0.4
 
     @classmethod
     def smoke(cls) -> Settings:
@@ -121,36 +126,18 @@ class Settings:
         return cls(frames=64, height=112, width=112, span=(10, 56))
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            self._check_type(field.name, getattr(self, field.name))
-        for name, (low, high) in _RANGES.items():
-            self._check_range(name, low, high)
+        check(self)
         for name in ("actors", "actor_height", "actions", "span"):
             low, high = getattr(self, name)
             if low > high:
-                raise _refusal(name, (low, high), "give the smaller one first")
+                raise conflict(self, name, remedy="give the smaller one first")
         if self.span[1] > self.frames - 2:
-            remedy = f"at most {self.frames - 2}, so that the actor is there before and after"
-            raise _refusal("span", self.span, remedy)
+            remedy = "give at most frames - 2, so that the actor is there before and after"
+            raise conflict(self, "span", "frames", remedy=remedy)
         tallest = self.actor_height[1] * self.target_scale
         if tallest > 0.9 or self.actor_height[0] * self.target_scale * self.height < 5.0:
             remedy = "actor_height * target_scale must lie between 5 pixels and .9 of the frame"
-            raise _refusal("actor_height", self.actor_height, remedy)
-
-    def _check_type(self, name: str, value: object) -> None:
-        default = type(self).__dataclass_fields__[name].default
-        if isinstance(default, tuple):
-            if not isinstance(value, tuple | list) or len(value) != 2:
-                raise _refusal(name, value, "give a pair, smallest and largest")
-            object.__setattr__(self, name, tuple(_number(name, v, default[0]) for v in value))
-        else:
-            object.__setattr__(self, name, _number(name, value, default))
-
-    def _check_range(self, name: str, low: float, high: float) -> None:
-        value = getattr(self, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if not low <= number <= high:
-                raise _refusal(name, value, f"choose from {low} to {high}")
+            raise conflict(self, "actor_height", "target_scale", "height", remedy=remedy)
 
     @property
     def unit(self) -> float:
@@ -162,47 +149,3 @@ class Settings:
         """The settings as a short hash: the name of their folder in the cache."""
         text = json.dumps({"version": RENDER_VERSION, **asdict(self)}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-_RANGES: dict[str, tuple[float, float]] = {
-    "frames": (4, 4096),
-    "height": (24, 1024),
-    "width": (24, 1024),
-    "actors": (0, 8),
-    "actor_height": (0.02, 0.9),
-    "target_scale": (0.1, 3.0),
-    "displacement": (0.0, 4.0),
-    "acceleration": (0.0, 1.0),
-    "smoothness": (0.0, 1.0),
-    "actions": (1, 8),
-    "span": (2, 4094),
-    "span_spread": (0.0, 1.0),
-    "corrupt_rgb": (0.0, 255.0),
-    "corrupt_flow": (0.0, 64.0),
-    "corrupt_share": (0.0, 1.0),
-    "texture": (0.0, 0.5),
-    "noise": (0.0, 64.0),
-    "shake": (0.0, 8.0),
-    "scale_drift": (0.0, 0.7),
-    "pause": (0.0, 1.0),
-    "camouflage": (0.0, 1.0),
-    "occluder": (0.0, 1.0),
-}
-
-
-def _refusal(name: str, value: object, remedy: str) -> StadError:
-    return StadError(f"the setting {name} is {value!r}", remedy=remedy)
-
-
-def _number(name: str, value: object, like: object) -> int | float | bool:
-    """Return the value as the type of the default, so that equal settings have equal keys."""
-    if isinstance(like, bool) or isinstance(value, bool):
-        if isinstance(like, bool) and isinstance(value, bool):
-            return value
-        raise _refusal(name, value, "True or False stands for flow and nothing else")
-    if not isinstance(value, numbers.Integral if isinstance(like, int) else numbers.Real):
-        raise _refusal(name, value, f"give a number of type {type(like).__name__}")
-    number = float(value)
-    if not math.isfinite(number):
-        raise _refusal(name, value, "give a finite number")
-    return int(number) if isinstance(like, int) else number

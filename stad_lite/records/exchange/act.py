@@ -64,16 +64,6 @@ def read_ground_truth(
     return Reading(_checked(Annotations, path, dataset, classes, videos), tally.sentences())
 
 
-def read_splits(path: str | PathLike[str]) -> tuple[tuple[tuple[str, ...], ...], tuple[tuple[str, ...], ...]]:
-    """Return (train lists, test lists) of a ``*-GT.pkl``, one list a split."""
-    table = _table(path)
-    train, test = (
-        tuple(tuple(str(name) for name in names) for names in table[key])
-        for key in ("train_videos", "test_videos")
-    )
-    return train, test
-
-
 def write_ground_truth(
     annotations: Annotations,
     path: str | PathLike[str],

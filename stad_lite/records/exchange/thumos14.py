@@ -12,6 +12,7 @@ from pathlib import Path
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLabelError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import numbers, rows, write_text
+from stad_lite.records.files import safe_name
 from stad_lite.records.types import Annotations, Predictions, Segment, VideoAnnotation, VideoPredictions
 
 CLASS_IDS = {
@@ -43,16 +44,6 @@ CLASSES = tuple(CLASS_IDS.values())
 
 AMBIGUOUS = "Ambiguous"
 """Spans that count neither for nor against."""
-
-
-def read_class_ids(path: str | PathLike[str]) -> dict[int, str]:
-    """Return the table number -> name of a ``Class Index_Detection.txt``; FormatError on a bad line."""
-    table = {}
-    for line, fields in rows(path, comma=False):
-        if len(fields) != 2 or not fields[0].isdigit():
-            raise FormatError(f"line {line} is {' '.join(fields)!r}, not a number and a name", file=path)
-        table[int(fields[0])] = fields[1]
-    return table
 
 
 def read_ground_truth(folder: str | PathLike[str], dataset: str = "thumos14") -> Reading[Annotations]:
@@ -98,7 +89,8 @@ def write_ground_truth(
         for start, end in video.ignore:
             lines[AMBIGUOUS].append(f"{name}  {start!r} {end!r}\n")
     return [
-        write_text(Path(folder) / f"{label}_{subset}.txt", "".join(text)) for label, text in lines.items()
+        write_text(Path(folder) / safe_name(f"{label}_{subset}.txt"), "".join(text))
+        for label, text in lines.items()
     ]
 
 

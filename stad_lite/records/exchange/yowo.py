@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLabelError, UnknownVideoError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import numbers, rows, write_text
+from stad_lite.records.files import safe_name
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
 
@@ -125,7 +127,7 @@ def _columns(kept: list[list[float]], scored: bool) -> FrameBoxes:
 
 def _place(file: Path, classes: Sequence[str]) -> tuple[str, int]:
     """The video id and 0-based frame that a file's name tells; class names may hold underscores."""
-    head, _, frame = file.stem.rpartition("_")
+    head, _, frame = unquote(file.stem).rpartition("_")
     fits = [name for name in classes if head.startswith(f"{name}_")]
     if not fits or not frame.isdigit() or int(frame) < 1:
         raise UnknownVideoError("the name is not <Class>_<clip>_<frame>.txt with a known class", file=file)
@@ -141,7 +143,7 @@ def _line(label: int, score: float | None, box: Iterable[float]) -> str:
 def _write(folder: str | PathLike[str], video: str, lines: Mapping[int, list[str]]) -> list[Path]:
     if video.count("/") != 1:
         raise StadError("the id is not Class/clip", video=video, remedy="this format needs the class")
-    stem = video.replace("/", "_")
+    stem = safe_name(video.replace("/", "_"))
     return [
         write_text(Path(folder) / f"{stem}_{frame + 1:05d}.txt", "".join(text))
         for frame, text in sorted(lines.items())

@@ -15,7 +15,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from stad_lite.baselines import detect_and_link, pipeline
+from stad_lite.baselines import detect_and_link
+from stad_lite.baselines import system as pipeline
 from stad_lite.baselines.config import DenseConfig, schedule
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
@@ -24,6 +25,7 @@ from stad_lite.data.synthetic.scene import build_scene
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.loop import fit
 
@@ -47,7 +49,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     split: ``val`` for tuning
     raises: FormatError for an unknown profile
     """
-    train, test = sources(profile, split)
+    train, test = sources(profile, split, seed)
     began = time.process_time()
     config = pick(profile, smoke=DenseConfig.smoke, lesson=DenseConfig.lesson, paper=DenseConfig.lesson)
     plan = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
@@ -55,10 +57,12 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
         plan = replace(plan, batch=plan.batch // VARIANTS[variant]["clip"])
     seed_all(seed)
     system = pipeline.build(replace(config(**VARIANTS[variant]), size=train.size), train.classes)
+    data = pipeline.training_set(system, train)
+    data.seed = seed
     with tempfile.TemporaryDirectory() as folder:
         fit(
             system,
-            pipeline.training_set(system, train),
+            data,
             replace(plan, checkpoint_every=10**6, log_every=100),
             folder,
             device="cpu",
@@ -69,10 +73,16 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     return {**figures, "cpu_seconds": time.process_time() - began}
 
 
-def sources(profile: str, split: str) -> tuple[VideoSource, VideoSource]:
-    """Return what is trained on and what judges; clips that are not in the cache are rendered now."""
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random: nothing."""
+    return ()
+
+
+def sources(profile: str, split: str, seed: int = 0) -> tuple[VideoSource, VideoSource]:
+    """Return what a seed trains on and what judges; clips that are not in the cache are rendered now."""
     settings, (train, test) = _settings(profile), CLIPS[profile]
-    return synthetic_source(settings, train, "train"), synthetic_source(settings, test, split)
+    numbers = clips_of_seed(seed, train)
+    return synthetic_source(settings, numbers, "train"), synthetic_source(settings, test, split)
 
 
 def everyone(profile: str, split: str) -> Annotations:

@@ -26,10 +26,12 @@ from stad_lite.matching import POSITIVE, Matching, by_threshold
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, Segment, VideoPredictions
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig
-from stad_lite.sp_tad import pipeline
+from stad_lite.sp_tad import system as pipeline
+from stad_lite.sp_tad import windows
 from stad_lite.sp_tad.config import SpTadConfig, schedule
-from stad_lite.sp_tad.criterion import Truth, match, set_loss
+from stad_lite.sp_tad.criterion import Instances, match, set_loss
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.training.loop import fit
 
@@ -48,7 +50,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 """``silent``: proposals do not see each other; ``long``: three times the updates."""
 
 
-def match_by_overlap(outputs: Outputs, truth: Truth, threshold: float = 0.5) -> list[Matching]:
+def match_by_overlap(outputs: Outputs, truth: Instances, threshold: float = 0.5) -> list[Matching]:
     """Return, for every head, all proposals that overlap a truth enough, any number for one truth.
 
     Each truth also has the proposal that overlaps it most.
@@ -56,7 +58,7 @@ def match_by_overlap(outputs: Outputs, truth: Truth, threshold: float = 0.5) -> 
     threshold: tIoU from which a proposal is positive; below it all are negative, none is ignored
 
     >>> half = torch.tensor([[[[0.0, 0.5], [0.1, 0.5], [0.8, 1.0]]]])
-    >>> truth = Truth(torch.tensor([[[0.0, 0.5]]]), torch.tensor([[0]]), (1,))
+    >>> truth = Instances(torch.tensor([[[0.0, 0.5]]]), torch.tensor([[0]]), (1,))
     >>> match_by_overlap(Outputs(half, half, None), truth)[0].proposal.tolist()
     [0, 1]
     """
@@ -91,7 +93,7 @@ class Labelled:
     raises: FormatError for other labels
     """
 
-    system: pipeline.System
+    system: pipeline.SpTadSystem
     labels: str = LABELS[0]
 
     def __post_init__(self) -> None:
@@ -116,9 +118,15 @@ class Labelled:
         return list(self.system.predict(batch))
 
 
-def one_window(profile: str, split: str) -> tuple[SpTadConfig, SequenceSource]:
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random: nothing."""
+    return ()
+
+
+def one_window(profile: str, split: str, seed: int = 0) -> tuple[SpTadConfig, SequenceSource]:
     """Return settings of two heads without NMS and clip head, and videos that are exactly one window long.
 
+    seed: whose videos
     raises: FormatError for an unknown profile
     """
     lesson = SequenceSettings(
@@ -133,7 +141,7 @@ def one_window(profile: str, split: str) -> tuple[SpTadConfig, SequenceSource]:
         SpTadConfig.smoke(), window=window, test_stride=window, initial="grid", clip_head=False, sigma=0.0,
         **({} if profile == "smoke" else larger),
     )  # fmt: skip
-    return config, sequence_source(settings, count, split)
+    return config, sequence_source(settings, clips_of_seed(seed, count), split)
 
 
 def build(config: SpTadConfig, classes: Sequence[str], settings: Mapping[str, Any]) -> Labelled:
@@ -191,9 +199,9 @@ def answers(system: Labelled, source: SequenceSource, head: int = -1, batch: int
     found: dict[str, list[Any]] = {name: [] for name in source.videos}
     for first in range(0, len(data), batch):
         some = pipeline.collate([data[i] for i in range(first, min(first + batch, len(data)))])
-        for one in pipeline.decode(network(some.inputs), some.windows, system.config, head):
+        for one in windows.decode(network(some.inputs), some.windows, system.config, head):
             found[one.window.video].append(one)
-    return pipeline.merged(found, data.lines, system.system)
+    return windows.merged(found, data.lines, system.system)
 
 
 def figures(truth: Annotations, predictions: Predictions) -> dict[str, float]:
@@ -212,7 +220,7 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     raises: FormatError for an unknown profile
     """
     began = time.process_time()
-    config, source = one_window(profile, "train")
+    config, source = one_window(profile, "train", seed)
     torch.manual_seed(seed)
     system = build(config, source.annotations.classes, VARIANTS[variant])
     steps = pick(profile, smoke=4, lesson=600, paper=600) * VARIANTS[variant].get("length", 1)
@@ -223,7 +231,7 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, settings, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
     unseen = one_window(profile, "test")[1]
-    seen = sequence_source(source.settings, range(min(SEEN, len(source.videos))), "train")
+    seen = sequence_source(source.settings, clips_of_seed(seed, min(SEEN, len(source.videos))), "train")
     found = figures(unseen.annotations, answers(system, unseen))
     found["gain_first_head"] = figures(unseen.annotations, answers(system, unseen, 0))["gain"]
     found["gain_seen"] = figures(seen.annotations, answers(system, seen))["gain"]

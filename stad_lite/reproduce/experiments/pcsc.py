@@ -27,14 +27,16 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings, cache_folder
 from stad_lite.linking import LabelSmoothing, trim_tubes
 from stad_lite.metrics import evaluate
-from stad_lite.pcsc import actionness, pipeline
+from stad_lite.pcsc import actionness, stages
+from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import PCSCConfig, schedule
-from stad_lite.pcsc.features import FrameMaps, kept_maps
-from stad_lite.pcsc.model import PCSCSystem
-from stad_lite.pcsc.pipeline import Seen
 from stad_lite.pcsc.recall import PROPOSERS, proposal_recall
+from stad_lite.pcsc.stages import Seen
+from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
+from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 
@@ -96,9 +98,15 @@ def settings(profile: str, change: dict[str, Any]) -> Settings:
     return replace(base, **dials, corrupt_share=0.5) if dials else base
 
 
-def open_clips(chosen: Settings, clips: int, split: str, flow: str = "exact") -> VideoSource:
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random."""
+    return ("pretraining clips",)
+
+
+def open_clips(chosen: Settings, clips: int | Sequence[int], split: str, flow: str = "exact") -> VideoSource:
     """Return synthetic clips with their exact flow, or with estimated flow.
 
+    clips: how many of the split, or their numbers
     flow: ``exact``, or the name of an estimator in ``data.flow.ESTIMATORS``
     """
     source = synthetic_source(chosen, clips, split)
@@ -129,13 +137,14 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     config, clips = config_of(profile, change), settings(profile, change)
     flow = change.get("flow", "exact")
     began = time.process_time()
-    train, test = open_clips(clips, chosen.train, "train", flow), open_clips(clips, chosen.test, split, flow)
+    train = open_clips(clips, clips_of_seed(seed, chosen.train), "train", flow)
+    test = open_clips(clips, chosen.test, split, flow)
     torch.manual_seed(seed)
-    system = pipeline.build(config, train.classes)
+    system = pipeline.build(config, train.classes, seed)
     folder = cache_folder() / "pcsc"
     names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
     maps = [
-        kept_maps(system.network, source, name, folder, mirror=source is train)
+        kept_maps(system, source, folder, name, mirror=source is train)
         for source, name in zip((train, test), names, strict=True)
     ]
     started = time.process_time()
@@ -143,7 +152,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     tubes = not any(name.startswith("corrupt_") for name in change)
     if tubes:
         learned = train.subset(train.videos[: chosen.actionness])
-        pipeline.finish(system, learned, maps[0], seed)
+        stages.finish(system, learned, maps[0], seed)
     figures = judge_system(system, test, maps[1], chosen.count, tubes)
     return {
         **figures,
@@ -157,6 +166,7 @@ def train_system(system: Any, source: VideoSource, maps: FrameMaps, profile: str
     wanted = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
     wanted = replace(wanted, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
+    data.seed = seed
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, wanted, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
 
@@ -169,7 +179,7 @@ def judge_system(
     count: region proposals a frame at which recall is told
     tubes: whether tubes are linked and trimmed too
     """
-    seen = dict(pipeline.look(system, source, maps, also=("boost",)))
+    seen = dict(stages.look(system, source, maps, also=("boost",)))
     truth, classes = source.annotations, system.classes
     figures = {}
     for name in ("stage", "boost"):
@@ -190,8 +200,8 @@ def trimmed_tubes(system: PCSCSystem, seen: dict[str, Seen]) -> dict[str, dict[s
     """Return every video's tubes: as linked, trimmed by actionness, trimmed by label smoothness."""
     found: dict[str, dict[str, Sequence[Tube]]] = {"tubes": {}, "tubes_actionness": {}, "tubes_labels": {}}
     for video, one in seen.items():
-        linked = pipeline.tubes_of(one.stages[-1], system.config, system.classes)
-        along = pipeline.along(system, one, linked)
+        linked = stages.tubes_of(one.stages[-1], system.config, system.classes)
+        along = stages.along(system, one, linked)
         found["tubes"][video] = linked.tubes
         found["tubes_actionness"][video] = actionness.refine(linked.tubes, along, system.config.trim).tubes
         found["tubes_labels"][video] = trim_tubes(linked.tubes, SMOOTHING).tubes

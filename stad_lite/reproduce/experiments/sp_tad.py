@@ -2,7 +2,7 @@
 
 Figures, in percent: ``map`` mean temporal mAP at 0.3:0.1:0.7 and ``map_30`` to ``map_70`` on the split test.
 ``cpu_seconds`` is what training and test take. Variants that begin with ``backbone_`` read rendered video;
-their one backbone, a classifier of clips of other classes and seeds, is trained once and kept in the cache.
+their backbone, a classifier of clips of other classes, is trained once a seed and kept in the cache.
 
     python -m stad_lite.reproduce.sweep sp_tad --variants base heads1 heads2 --seeds 5 --profile lesson
 """
@@ -17,17 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings, annotate, cache_folder
 from stad_lite.data.synthetic.sequences import SequenceSettings, sequence_source
+from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
-from stad_lite.records import Annotations, Predictions, atomic_write
+from stad_lite.nets.losses import binary_cross_entropy
+from stad_lite.records import Annotations, Predictions
 from stad_lite.reproduce.parameters import pick
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
-from stad_lite.sp_tad import pipeline
+from stad_lite.sp_tad import system as pipeline
+from stad_lite.sp_tad.backbone import ClipHead, Source, make_backbone
 from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
-from stad_lite.sp_tad.pretraining import ClipClassifier, transfer
+from stad_lite.sp_tad.criterion import clip_targets
+from stad_lite.systems.truth import segment_truth
+from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -81,12 +88,17 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     amounts = pick(profile, **SEQUENCES)
     settings = SequenceSettings.smoke() if profile == "smoke" else SequenceSettings.lesson()
     base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
-    train = sequence_source(settings, _numbers(seed, amounts.train), "train")
+    train = sequence_source(settings, clips_of_seed(seed, amounts.train), "train")
     test = sequence_source(settings, amounts.test, split)
     system = _build(replace(base, **change), settings.class_names, seed)
     _train(system, train, _schedule(profile, seed))
     found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
     return {**found, "cpu_seconds": time.process_time() - began}
+
+
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random."""
+    return ("pretraining clips",) if variant.startswith("backbone_") else ()
 
 
 def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict[str, float]:
@@ -95,7 +107,7 @@ def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict
     rate: of the backbone, where ``PAPER_RATE`` is that of all else
     """
     amounts, settings, config = pick(profile, **VIDEOS), video_settings(profile), video_config(profile)
-    state = trained_backbone(profile)
+    state = trained_backbone(profile, seed)
     train = clips_of(LOOKS["after"], settings, amounts.train, "train", first=20_000 * seed)
     test = clips_of(LOOKS["after"], settings, amounts.test, split)
     classes = [name for name in CLASSES if name.startswith(LOOKS["after"])]
@@ -104,7 +116,7 @@ def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict
     system.network.backbone.load_state_dict(state)
     factors = (("backbone", rate / PAPER_RATE),)
     _train(system, train, replace(_schedule(profile, seed, video=True), lr_factors=factors))
-    found = figures(pipeline.segment_truth(test), pipeline.detect(system, test), classes)
+    found = figures(segment_truth(test), pipeline.detect(system, test), classes)
     return {**found, "cpu_seconds": time.process_time() - began}
 
 
@@ -148,8 +160,50 @@ def clips_of(look: str, settings: Settings, count: int, split: str, first: int =
     return synthetic_source(settings, numbers[:count], split)
 
 
+class ClipClassifier:
+    """A backbone with nothing but the clip head: which classes occur in a window.
+
+    It is trained like a detector, on the same kind of data set.
+
+    config: of the detector that the backbone is for
+    classes: names; they need not be the detector's
+    raises: FormatError for cached features, which have no backbone
+    """
+
+    def __init__(self, config: SpTadConfig, classes: Sequence[str]) -> None:
+        if not config.backbone.reads_frames:
+            raise FormatError("cached features have no backbone to train", remedy="choose i3d or light")
+        self.config, self.classes = config, tuple(classes)
+        backbone = make_backbone(config.backbone)
+        head = ClipHead(sum(backbone.channels), len(self.classes))
+        self.network = nn.ModuleDict({"backbone": backbone, "clip_head": head})
+
+    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return (b, classes) of the inputs of a detector with this backbone."""
+        return self.network["clip_head"](self.network["backbone"](inputs))
+
+    def loss(self, batch: pipeline.Batch) -> dict[str, Tensor]:
+        """Return the binary cross entropy of the classes that occur."""
+        logits = self.logits(batch.inputs)
+        return {"clip": binary_cross_entropy(logits, clip_targets(batch.truth, len(self.classes)))}
+
+    @torch.no_grad()
+    def predict(self, batch: pipeline.Batch) -> list[Tensor]:
+        """Return each window's probabilities (classes,)."""
+        return list(self.logits(batch.inputs).sigmoid())
+
+
+def transfer(classifier: ClipClassifier, system: pipeline.SpTadSystem) -> None:
+    """Give a detector the classifier's backbone. raises: FormatError where the two do not fit"""
+    if classifier.config.backbone != system.config.backbone:
+        raise FormatError(
+            "the classifier's backbone is not the detector's", remedy="build both with one Backbone"
+        )
+    system.network.backbone.load_state_dict(classifier.network["backbone"].state_dict())
+
+
 def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
-    """Return the weights of the one backbone, trained now if they are not in the cache.
+    """Return the weights of a seed's backbone, trained now if they are not in the cache.
 
     It classifies clips in which one action of the other appearance lasts almost from end to end: it never
     sees where an action begins, nor the detector's classes, nor a clip of the detector's.
@@ -161,20 +215,20 @@ def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
     planned = replace(planned, steps=2 * planned.steps, checkpoint_every=2 * planned.steps)
     key = config_hash({"version": 2, "clips": amounts.before}, config.backbone, planned, settings.key)
     path = Path(cache_folder()) / "backbones" / f"sp_tad-{key}.pt"
-    if path.is_file():
-        return dict(torch.load(path, weights_only=True))
-    source = clips_of(LOOKS["before"], settings, amounts.before, "train", first=PRETRAINING_CLIPS)
-    classes = [name for name in CLASSES if name.startswith(LOOKS["before"])]
-    torch.manual_seed(seed)
-    classifier = ClipClassifier(config, classes)
-    system = pipeline.build(config, classes)
-    data = pipeline.training_set(system, source, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(classifier, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
-    transfer(classifier, system)
-    state = system.network.backbone.state_dict()
-    atomic_write(path, lambda stream: torch.save(state, stream))
-    return state
+
+    def train_now() -> dict[str, Tensor]:
+        source = clips_of(LOOKS["before"], settings, amounts.before, "train", first=PRETRAINING_CLIPS)
+        classes = [name for name in CLASSES if name.startswith(LOOKS["before"])]
+        torch.manual_seed(seed)
+        classifier = ClipClassifier(config, classes)
+        system = pipeline.build(config, classes)
+        data = pipeline.training_set(system, source, seed)
+        with tempfile.TemporaryDirectory() as folder:
+            fit(classifier, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
+        transfer(classifier, system)
+        return system.network.backbone.state_dict()
+
+    return dict(checkpoint.kept(path, train_now))
 
 
 def _schedule(profile: str, seed: int, video: bool = False) -> TrainConfig:
@@ -184,20 +238,15 @@ def _schedule(profile: str, seed: int, video: bool = False) -> TrainConfig:
     return replace(found, steps=300, batch=8) if video and profile == "lesson" else found
 
 
-def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.System:
+def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.SpTadSystem:
     torch.manual_seed(seed)
     return pipeline.build(config, classes)
 
 
-def _train(system: pipeline.System, source: pipeline.Source, planned: TrainConfig) -> None:
+def _train(system: pipeline.SpTadSystem, source: Source, planned: TrainConfig) -> None:
     data = pipeline.training_set(system, source, planned.seed)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
-
-
-def _numbers(seed: int, count: int) -> range:
-    """Every seed trains on videos of its own."""
-    return range(10_000 * seed, 10_000 * seed + count)
 
 
 def _nothing(line: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,14 +23,18 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import cache_folder
 from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
-from stad_lite.records import Predictions, VideoPredictions, atomic_write
+from stad_lite.records import Predictions, VideoPredictions
+from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
-from stad_lite.step import pipeline
+from stad_lite.step import system as pipeline
 from stad_lite.step.analysis import overlaps_by_step
 from stad_lite.step.config import StepConfig, clip_settings, schedule
-from stad_lite.step.features import FrameMaps, kept_maps
 from stad_lite.step.fusion import look_together
 from stad_lite.step.model import decode
+from stad_lite.step.tubes import on_frames
+from stad_lite.systems.items import Items
+from stad_lite.systems.maps import FrameMaps, kept_maps
+from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
 EXTENDED = {"clips": (1, 3, 5)}
@@ -65,7 +69,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 CLIPS = {"lesson": (400, 100), "smoke": (4, 2)}
 """Profile -> clips of ``train`` and ``test``."""
-VERSION = 1
+VERSION = 2
 """Part of the key of kept heads; to be raised with every change in how they are trained."""
 
 
@@ -86,25 +90,31 @@ def base(profile: str) -> StepConfig:
     return replace(StepConfig.smoke(), clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5), stream="early")
 
 
+def shared(variant: str) -> tuple[str, ...]:
+    """Return what the seeds of a variant have in common of all that is random."""
+    return ("pretraining clips",)
+
+
 @lru_cache(maxsize=4)
-def source(profile: str, split: str) -> VideoSource:
-    """Return the clips of a split."""
+def source(profile: str, split: str, seed: int = 0) -> VideoSource:
+    """Return the clips of a split, of ``train`` those of a seed."""
     count = CLIPS[profile][split != "train"]
-    return synthetic_source(clip_settings(profile), count, split)
+    numbers = clips_of_seed(seed if split == "train" else 0, count)
+    return synthetic_source(clip_settings(profile), numbers, split)
 
 
 @lru_cache(maxsize=8)
-def maps(config: StepConfig, profile: str, split: str) -> FrameMaps:
-    """Return the kept features of a split; only the settings of the backbone and its input count."""
-    clips = source(profile, split)
-    network = pipeline.build(config, clips.classes).network
+def maps(config: StepConfig, profile: str, split: str, seed: int = 0) -> FrameMaps:
+    """Return a seed's kept features of a split; only the settings of the backbone and its input count."""
+    clips = source(profile, split, seed)
+    system = pipeline.build(config, clips.classes, seed)
     name = clip_settings(profile).key
-    return kept_maps(network, clips, cache_folder() / "step", name, mirror=split == "train")
+    return kept_maps(system, clips, cache_folder() / "step", name, mirror=split == "train")
 
 
-def features(config: StepConfig, profile: str, split: str) -> FrameMaps:
-    """Return the features that a configuration's heads see."""
-    return maps(replace(base(profile), stream=config.stream), profile, split)
+def features(config: StepConfig, profile: str, split: str, seed: int = 0) -> FrameMaps:
+    """Return the features that the heads of a configuration and a seed see."""
+    return maps(replace(base(profile), stream=config.stream), profile, split, seed)
 
 
 def train(config: StepConfig, seed: int, profile: str, stepwise: bool = False) -> Trained:
@@ -115,25 +125,24 @@ def train(config: StepConfig, seed: int, profile: str, stepwise: bool = False) -
     """
     plan = replace(schedule(profile), seed=seed)
     torch.manual_seed(seed)
-    clips = source(profile, "train")
-    system = pipeline.build(config, clips.classes)
+    clips = source(profile, "train", seed)
+    system = pipeline.build(config, clips.classes, seed)
     key = config_hash(VERSION, config, plan, CLIPS[profile], stepwise)
     path = cache_folder() / "step" / "heads" / f"{profile}-{key}.pt"
-    try:
-        kept = torch.load(path, weights_only=True)
-        system.network.heads.load_state_dict(kept["heads"])
-        return Trained(system, float(kept["seconds"]))
-    except Exception:  # none there, or damaged: torch.load names no common kind
-        pass
-    data = pipeline.training_set(system, clips, features(config, profile, "train"))
-    seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
-    state = {"heads": system.network.heads.state_dict(), "seconds": seconds}
-    atomic_write(path, lambda stream: torch.save(state, stream))
-    return Trained(system, seconds)
+
+    def train_now() -> dict[str, Any]:
+        data = pipeline.training_set(system, clips, features(config, profile, "train", seed))
+        data.seed = seed
+        seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
+        return {"heads": system.network.heads.state_dict(), "seconds": seconds}
+
+    kept = checkpoint.kept(path, train_now)
+    system.network.heads.load_state_dict(kept["heads"])
+    return Trained(system, float(kept["seconds"]))
 
 
 def fit_steps(
-    system: pipeline.StepSystem, data: pipeline.Clips, plan: TrainConfig, steps: Any = (None,)
+    system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,)
 ) -> float:
     """Train the steps one after another (None: all together) and return the CPU seconds."""
     began = time.process_time()
@@ -145,16 +154,18 @@ def fit_steps(
     return time.process_time() - began
 
 
-def detect(systems: list[pipeline.StepSystem], profile: str, rule: str) -> tuple[list[Predictions], float]:
+def detect(
+    systems: list[pipeline.StepSystem], profile: str, rule: str, seed: int = 0
+) -> tuple[list[Predictions], float]:
     """Return what each step finds in the test clips, and the CPU seconds it took."""
     clips = source(profile, "test")
-    known = [features(system.config, profile, "test") for system in systems]
+    known = [features(system.config, profile, "test", seed) for system in systems]
     config = systems[0].config
     began = time.process_time()
     videos: list[dict[str, VideoPredictions]] = [{} for _ in range(config.steps)]
     for video, runs, steps in look_together(systems, clips, known, rule):
         for place, seen in zip(videos, steps, strict=True):
-            boxes = pipeline.on_frames(runs, decode(seen, config), clips.num_frames(video), config)
+            boxes = on_frames(runs, decode(seen, config), clips.num_frames(video), config)
             place[video] = VideoPredictions(frames=boxes)
     return [Predictions(clips.classes, place) for place in videos], time.process_time() - began
 
@@ -173,29 +184,27 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
     configs = [replace(config, stream=stream) for stream in streams] or [config]
     parts = [train(one, seed, profile, stepwise) for one in configs]
     clips = source(profile, "test")
-    found, seconds = detect([part.system for part in parts], profile, rule)
+    found, seconds = detect([part.system for part in parts], profile, rule, seed)
     figures = {}
     for step, predictions in enumerate(found, start=1):
         result = evaluate(clips.annotations, predictions, "frame-map", iou=0.5)
         figures[f"step{step}"] = figures["frame_map"] = float(result.iou[0.5])
     if len(parts) == 1:
-        figures |= input_figures(parts[0].system, clips, profile)
+        figures |= input_figures(parts[0].system, clips, profile, seed)
     frames = sum(clips.num_frames(video) for video in clips.videos)
     figures["detect_ms"] = 1000 * seconds / frames
     figures["cpu_seconds"] = seconds + sum(part.seconds for part in parts)
     return figures
 
 
-def input_figures(system: pipeline.StepSystem, clips: VideoSource, profile: str) -> dict[str, float]:
+def input_figures(
+    system: pipeline.StepSystem, clips: VideoSource, profile: str, seed: int = 0
+) -> dict[str, float]:
     """Return the mean input overlaps of every step in percent."""
-    found = overlaps_by_step(system, clips, features(system.config, profile, "test"))
+    found = overlaps_by_step(system, clips, features(system.config, profile, "test", seed))
     figures = {}
     for step, overlaps in enumerate(found, start=1):
         name = str(step) if step <= system.config.steps else "out"
         figures[f"input_{name}"] = 100 * float(overlaps.proposals.mean())
         figures[f"best_{name}"] = 100 * float(overlaps.truths.mean())
     return figures
-
-
-SETTINGS = {field.name for field in fields(StepConfig)} | {"training", "fusion", "rule"}
-"""What a variant may set."""

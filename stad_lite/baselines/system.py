@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +15,19 @@ from stad_lite.baselines.config import DenseConfig
 from stad_lite.baselines.dense import (
     Actors,
     DenseDetector,
-    Found,
+    Maps,
+    WindowDetections,
     decode,
-    flow_input,
     losses,
-    rgb_input,
-    stacked,
 )
 from stad_lite.data.clips import FrameRun, tubelets
 from stad_lite.data.source import VideoSource
 from stad_lite.data.transforms import Augment, Sample, sample
 from stad_lite.errors import FormatError, UnknownLabelError
+from stad_lite.nets.inputs import stacked
+from stad_lite.nets.published import Trunk
+from stad_lite.systems.detect import evaluated
+from stad_lite.systems.items import Items, padded, run_title, stream_input
 
 
 class Batch(NamedTuple):
@@ -59,16 +62,16 @@ class DenseSystem:
         return losses(maps, batch.actors, self.network.stride, self.config)
 
     @torch.no_grad()
-    def predict(self, batch: Batch) -> list[Found]:
-        """Return the detections of each clip, in pixels; the network is used in evaluation mode."""
-        mode, place = self.network.training, next(self.network.parameters()).device
-        self.network.eval()
-        try:
-            maps = self.network({name: stream.to(place) for name, stream in batch.inputs.items()})
-        finally:
-            self.network.train(mode)
+    def maps(self, batch: Batch) -> Maps:
+        """Return the raw outputs for each clip; the network is used in evaluation mode."""
+        with evaluated(self.network) as (network, place):
+            found: Maps = network({name: stream.to(place) for name, stream in batch.inputs.items()})
+        return found
+
+    def predict(self, batch: Batch) -> list[WindowDetections]:
+        """Return the detections of each clip, in pixels."""
         size = next(iter(batch.inputs.values())).shape[-2:]
-        return decode(maps, self.network.stride, (size[0], size[1]), self.config)
+        return decode(self.maps(batch), self.network.stride, (size[0], size[1]), self.config)
 
 
 def build(config: DenseConfig, classes: Sequence[str]) -> DenseSystem:
@@ -85,65 +88,42 @@ def build(config: DenseConfig, classes: Sequence[str]) -> DenseSystem:
     return DenseSystem(DenseDetector(config, len(classes)), config, tuple(classes))
 
 
-@dataclass
-class TrainingSet:
-    """Clips of a source as a torch-style data set; the same (seed, epoch, index) gives the same item.
-
-    source: at the config's size
-    config: streams, length and augmentation of the clips
-    seed, epoch: of the augmentation
-    raises: FormatError where the source has another size or no class
-    """
-
-    source: VideoSource
-    config: DenseConfig
-    seed: int = 0
-    epoch: int = 0
-    runs: list[FrameRun] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.source.check(self.config.size)
-        if not self.source.classes:
-            raise FormatError("the source has no truth to train on", remedy="give one with annotations")
-        stride = max(1, self.config.clip // 4)
-        self.runs = [
-            run
-            for video in self.source.videos
-            for run in tubelets(video, self.source.num_frames(video), self.config.clip, stride)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.runs)
-
-    def name(self, index: int) -> str:
-        """Return video and first frame of a clip."""
-        return f"{self.runs[index].video} from frame {self.runs[index].start}"
-
-    def __getitem__(self, index: int) -> tuple[dict[str, Tensor], Sample, str]:
-        """Return the network's input, the clip with its boxes, and its name."""
-        if not 0 <= index < len(self.runs):
-            raise IndexError(f"clip {index} of {len(self.runs)}")
-        config, run = self.config, self.runs[index]
-        clip = read_run(self.source, widened(run, config.margin, self.source.num_frames(run.video)), config)
-        generator = np.random.default_rng([self.seed, self.epoch, index])
-        change = Augment(config.size, config.flip, config.crop, photometric=config.photometric)
-        clip = change(clip, generator)
-        middle = cut(clip, config.margin, len(run))
-        return stream_inputs(middle.frames, clip.flow, config), middle, self.name(index)
+def trunks(system: DenseSystem) -> dict[str, Trunk]:
+    """Return the networks that published weights fill, by stream; flow begins with those of RGB images."""
+    backbones = system.network.backbones
+    return {name: Trunk((net,), fed=system.config.normalise) for name, net in backbones.items()}
 
 
-def training_set(system: DenseSystem | DenseConfig, source: VideoSource) -> TrainingSet:
+def training_item(
+    run: FrameRun, rng: np.random.Generator, source: VideoSource, config: DenseConfig
+) -> tuple[dict[str, Tensor], Sample, str]:
+    """Return the network's input, the clip with its boxes, and its name, as training sees them."""
+    clip = read_run(source, widened(run, config.margin, source.num_frames(run.video)), config)
+    change = Augment(config.size, config.flip, config.crop, photometric=config.photometric)
+    clip = change(clip, rng)
+    middle = cut(clip, config.margin, len(run))
+    return stream_inputs(middle.frames, clip.flow, config), middle, run_title(run)
+
+
+def training_set(system: DenseSystem | DenseConfig, source: VideoSource) -> Items:
     """Return the clips that a system (or a config) trains on.
 
-    raises: FormatError, UnknownLabelError where the source has classes that the system does not know
+    raises: FormatError where the source has another size or no class, UnknownLabelError where it has classes
+        that the system does not know
     """
-    if isinstance(system, DenseConfig):
-        return TrainingSet(source, system)
-    if tuple(source.classes) != system.classes:
+    config = system if isinstance(system, DenseConfig) else system.config
+    source.check(config.size)
+    if not source.classes:
+        raise FormatError("the source has no truth to train on", remedy="give one with annotations")
+    if isinstance(system, DenseSystem) and tuple(source.classes) != system.classes:
         raise UnknownLabelError(
             f"the source's classes {', '.join(source.classes)} are not the system's", remedy="build it anew"
         )
-    return TrainingSet(source, system.config)
+    stride = max(1, config.clip // 4)
+    runs = [
+        run for name in source.videos for run in tubelets(name, source.num_frames(name), config.clip, stride)
+    ]
+    return Items(runs, partial(training_item, source=source, config=config), run_title)
 
 
 def widened(run: FrameRun, margin: int, num_frames: int) -> FrameRun:
@@ -188,9 +168,9 @@ def stream_inputs(
     """
     inputs = {}
     if "rgb" in config.streams and frames is not None:
-        inputs["rgb"] = rgb_input(frames)
+        inputs["rgb"] = stream_input("rgb", frames, normalise=config.normalise)
     if "flow" in config.streams and flow is not None:
-        maps = flow_input(flow, config.flow_scale)
+        maps = stream_input("flow", flow, config.flow_scale, config.normalise)
         inputs["flow"] = stacked(maps, config.flow_stack, config.flow_gap)
     return inputs
 
@@ -203,14 +183,10 @@ def no_actors(clips: int = 1) -> Actors:
 def collate(items: Sequence[tuple[dict[str, Tensor], Sample, str]]) -> Batch:
     """Return a batch of items of a ``TrainingSet``, padded to the clip with the most actors."""
     clips = [clip for _, clip, _ in items]
-    length, most = len(clips[0].frames), max(len(clip.labels) for clip in clips)
-    boxes = torch.zeros(len(clips), most, length, 4)
-    present = torch.zeros(len(clips), most, length, dtype=torch.bool)
-    labels = torch.zeros(len(clips), most, dtype=torch.long)
-    for i, clip in enumerate(clips):
-        count = len(clip.labels)
-        boxes[i, :count] = torch.as_tensor(clip.boxes, dtype=torch.float32)
-        present[i, :count] = torch.as_tensor(clip.present)
-        labels[i, :count] = torch.as_tensor(clip.labels)
+    actors = Actors(
+        padded([torch.as_tensor(clip.boxes, dtype=torch.float32) for clip in clips]),
+        padded([torch.as_tensor(clip.present) for clip in clips]),
+        padded([torch.as_tensor(clip.labels) for clip in clips]),
+    )
     inputs = {name: torch.stack([streams[name] for streams, _, _ in items]) for name in items[0][0]}
-    return Batch(inputs, Actors(boxes, present, labels), tuple(name for _, _, name in items))
+    return Batch(inputs, actors, tuple(name for _, _, name in items))

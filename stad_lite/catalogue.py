@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Predictions
 from stad_lite.schedule import TrainConfig
+
+if TYPE_CHECKING:  # it needs torch, and ``stad-lite --help`` does not
+    from stad_lite.nets.published import Trunk
 
 PROFILES = ("smoke", "lesson", "paper")
 """Seconds, minutes, and the paper's own sizes."""
@@ -27,48 +30,59 @@ DATA = {
 """Profile -> what is trained on where nothing else is said."""
 
 
+def _unchanged(profile: str) -> Mapping[str, Any]:  # no lambda: workers are sent ``collate`` with its system
+    return {}
+
+
 @dataclass(frozen=True)
-class System:
+class Entry:
     """Where the parts of one system are.
 
     summary: one line
     chapter: the notebook below ``book`` that builds it
     configs: module and class of its settings, with the classmethods of ``PROFILES``
-    pipeline: module of ``build``, ``training_set``, ``collate`` and ``detect``
+    system: module of ``build``, ``training_set``, ``collate`` and ``detect``
     detector: module of ``detect``, where it is another one
     config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
-    finishes: whether ``pipeline.finish`` is called when the network is trained
+    finishes: whether ``finish`` of that module is called when the network is trained
+    more: profiles beside ``PROFILES``
     """
 
     summary: str
     chapter: str
     configs: str
-    pipeline: str
+    system: str
     detector: str = ""
-    config_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
-    data_changes: Callable[[str], Mapping[str, Any]] = lambda profile: {}
+    config_changes: Callable[[str], Mapping[str, Any]] = _unchanged
+    data_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     finishes: bool = False
+    more: tuple[str, ...] = ()
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """The names of all its profiles."""
+        return (*PROFILES, *self.more)
 
     def config(self, profile: str) -> Any:
         """Return the settings of a profile. raises: FormatError for an unknown one"""
-        _check_profile(profile)
+        self._check_profile(profile)
         module, name = self.configs.split(":")
         return replace(getattr(getattr(_module(module), name), profile)(), **self.config_changes(profile))
 
     def schedule(self, profile: str) -> TrainConfig:
         """Return how a profile is trained. raises: FormatError for an unknown one"""
-        _check_profile(profile)
+        self._check_profile(profile)
         found: TrainConfig = _module(self.configs.split(":")[0]).schedule(profile)
         return found
 
     def data(self, profile: str) -> DataConfig:
         """Return what a profile is trained on where nothing else is said. raises: FormatError"""
-        _check_profile(profile)
-        return replace(DATA[profile], **self.data_changes(profile))
+        self._check_profile(profile)
+        return replace(DATA.get(profile, DATA["paper"]), **self.data_changes(profile))
 
     def build(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``."""
-        return _module(self.pipeline).build(config, classes)
+        return _module(self.system).build(config, classes)
 
     def rebuild(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system whose weights will be loaded, so that none are pretrained for it."""
@@ -76,35 +90,47 @@ class System:
             config = replace(config, pretrained="")
         return self.build(config, classes)
 
+    def trunks(self, system: Any) -> dict[str, Trunk]:
+        """Return a system's networks that published weights fill, by stream."""
+        found: dict[str, Trunk] = _module(self.system).trunks(system)
+        return found
+
     def training_set(self, system: Any, source: VideoSource) -> Any:
         """Return what ``training.fit`` trains on."""
-        return _module(self.pipeline).training_set(system, source)
+        return _module(self.system).training_set(system, source)
 
     def collate(self, items: Sequence[Any]) -> Any:
         """Return a batch of the training set's items."""
-        return _module(self.pipeline).collate(items)
+        return _module(self.system).collate(items)
 
     def finish(self, system: Any, source: VideoSource, seed: int) -> None:
         """Train what follows the network; nothing for most systems."""
         if self.finishes:
-            _module(self.pipeline).finish(system, source, seed=seed)
+            _module(self.system).finish(system, source, seed=seed)
 
     def detect(self, system: Any, source: VideoSource) -> Predictions:
         """Return what a system finds in all videos of a source: boxes, tubes or segments."""
-        found: Predictions = _module(self.detector or self.pipeline).detect(system, source)
+        found: Predictions = _module(self.detector or self.system).detect(system, source)
         return found
+
+    def _check_profile(self, profile: str) -> None:
+        if profile not in self.profiles:
+            remedy = f"choose from {', '.join(self.profiles)}"
+            raise FormatError(f"no profile is called {profile!r}", remedy=remedy)
 
 
 def _sp_tad_config(profile: str) -> dict[str, Any]:
     """Small networks read frames here, where the chapter has sequences of features."""
-    if profile == "paper":
+    if profile.startswith("paper"):
         return {}
+    from stad_lite.nets.inputs import FLOW_SCALE
     from stad_lite.sp_tad.config import Backbone
 
     smoke = profile == "smoke"
     stem, channels = ((8, 8, 16), (8, 8, 8)) if smoke else ((16, 24, 32), (24, 32, 48))
     crop = (40, 40) if smoke else (56, 56)
-    return {"backbone": Backbone("light", stem=stem, channels=channels, norm="group", crop=crop)}
+    sizes: dict[str, Any] = {"stem": stem, "channels": channels, "crop": crop}
+    return {"backbone": Backbone("light", **sizes, norm="group", flow_reach=FLOW_SCALE)}
 
 
 def _sp_tad_data(profile: str) -> dict[str, Any]:
@@ -121,54 +147,54 @@ def _step_data(profile: str) -> dict[str, Any]:
     return {"settings": settings, **({"clips": 400} if profile == "lesson" else {})}
 
 
-SYSTEMS = {
-    "baseline": System(
+ENTRIES = {
+    "baseline": Entry(
         summary="dense detector on every frame or tubelet, linked into tubes",
         chapter="ground/from_frames_to_a_detector",
         configs="stad_lite.baselines.config:DenseConfig",
-        pipeline="stad_lite.baselines.pipeline",
+        system="stad_lite.baselines.system",
         detector="stad_lite.baselines.detect_and_link",
     ),
-    "step": System(
+    "step": Entry(
         summary="STEP: cuboids refined in steps that see more and more frames",
         chapter="step/progressive_refinement",
         configs="stad_lite.step.config:StepConfig",
-        pipeline="stad_lite.step.pipeline",
+        system="stad_lite.step.system",
         data_changes=_step_data,
+        more=("large", "paper_ava"),
     ),
-    "sp_tad": System(
+    "sp_tad": Entry(
         summary="SP-TAD: learnable proposals that find actions in time",
         chapter="sp_tad/sparse_proposals",
         configs="stad_lite.sp_tad.config:SpTadConfig",
-        pipeline="stad_lite.sp_tad.pipeline",
+        system="stad_lite.sp_tad.system",
         config_changes=_sp_tad_config,
         data_changes=_sp_tad_data,
+        more=("paper_activitynet",),
     ),
-    "pcsc": System(
+    "pcsc": Entry(
         summary="PCSC: an RGB and a flow detector that help each other stage by stage",
         chapter="pcsc/proposals_and_boundaries",
         configs="stad_lite.pcsc.config:PCSCConfig",
-        pipeline="stad_lite.pcsc.pipeline",
+        system="stad_lite.pcsc.system",
         finishes=True,
     ),
 }
-"""Name -> system."""
+"""Name -> entry."""
+
+ALL_PROFILES = tuple(dict.fromkeys(name for entry in ENTRIES.values() for name in entry.profiles))
+"""The profiles of any system."""
 
 
-def find(name: str) -> System:
-    """Return the system of a name. raises: FormatError for an unknown one
+def find(name: str) -> Entry:
+    """Return the entry of a name. raises: FormatError for an unknown one
 
     >>> find("baseline").summary
     'dense detector on every frame or tubelet, linked into tubes'
     """
-    if name not in SYSTEMS:
-        raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(SYSTEMS)}")
-    return SYSTEMS[name]
-
-
-def _check_profile(profile: str) -> None:
-    if profile not in PROFILES:
-        raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(PROFILES)}")
+    if name not in ENTRIES:
+        raise FormatError(f"no system is called {name!r}", remedy=f"choose from {', '.join(ENTRIES)}")
+    return ENTRIES[name]
 
 
 def _module(name: str) -> Any:

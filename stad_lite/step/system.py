@@ -1,0 +1,150 @@
+"""STEP as a system: what it trains on, what it finds in videos.
+
+system = build(StepConfig.lesson(), source.classes)
+fit(system, training_set(system, source), schedule("lesson"), run_dir, collate=collate)
+predictions = detect(system, other_source)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stad_lite.baselines.pretraining import pretrained
+from stad_lite.data.clips import FrameRun
+from stad_lite.data.source import VideoSource
+from stad_lite.errors import FormatError
+from stad_lite.nets.i3d import I3DBlocks
+from stad_lite.nets.published import Trunk
+from stad_lite.records import Predictions
+from stad_lite.step.clips import clip_runs, has_truth, item_of, read_input, training_item, video_runs
+from stad_lite.step.config import StepConfig
+from stad_lite.step.criterion import losses
+from stad_lite.step.model import Answer, Dense, StepNetwork, decode, dense
+from stad_lite.step.tubes import assemble
+from stad_lite.systems import detect as detection
+from stad_lite.systems.detect import Check, Found, evaluated, unchecked
+from stad_lite.systems.items import Items, collated, first_frame, run_title, some_places
+from stad_lite.systems.maps import FrameMaps, frame_maps, maps_of
+
+
+class StepSystem:
+    """STEP as the training loop sees it. raises: FormatError for no classes"""
+
+    def __init__(self, config: StepConfig, classes: Sequence[str]) -> None:
+        if not classes:
+            raise FormatError("STEP for no classes", remedy="give the class names")
+        self.config, self.classes = config, tuple(classes)
+        self.network = StepNetwork(config, len(self.classes))
+        self.streams = () if config.backbone == "i3d" else (config.stream,)
+
+    def backbone(self, stream: str) -> nn.Module:
+        """Return the network that sees frames."""
+        return self.network.backbone
+
+    def inputs(
+        self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool
+    ) -> Tensor:
+        """Return what it is fed for some frames."""
+        return read_input(source, self.config, video, numbers, mirror)
+
+    def maps(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return a batch's maps (b, t, c, h, w): those it brings along, or the backbone's of its frames."""
+        return batch["maps"].float() if "maps" in batch else self.network.features(batch["frames"])
+
+    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted terms of all steps (``criterion.losses``)."""
+        return losses(self.network, self.maps(batch), batch)
+
+    @torch.no_grad()
+    def answers(self, batch: dict[str, Tensor], check: Check = unchecked) -> list[Answer]:
+        """Return the answer of every step."""
+        with evaluated(self.network) as (network, _):
+            said: list[Answer] = network(self.maps(batch))
+        check(*(part for one in said for part in one if part is not None))
+        return said
+
+    def predict(self, batch: dict[str, Tensor]) -> list[Found]:
+        """Return the last step's detections of every clip."""
+        return decode(dense(self.answers(batch)[-1], self.config), self.config)
+
+
+def build(config: StepConfig, classes: Sequence[str], pretraining: int = 0) -> StepSystem:
+    """Return a new system; a small backbone starts from its pretrained weights (``config.pretrained``).
+
+    pretraining: seed of the pretrained weights; the caller sets that of the rest
+    raises: FormatError for no classes
+    """
+    system = StepSystem(config, classes)
+    if config.pretrained and config.backbone == "small":
+        known = pretrained(config.stream, config.pretrained, pretraining)
+        system.network.backbone.load_state_dict(known.state_dict())
+    return system
+
+
+def trunks(system: StepSystem) -> dict[str, Trunk]:
+    """Return the networks that published weights fill, by stream: the backbone, and blocks of I3D in heads.
+
+    Early fusion begins with the weights of RGB, flow behind it.
+    """
+    config, network = system.config, system.network
+    whole = config.width == 1024  # as published
+    blocks = [part for part in network.heads.modules() if isinstance(part, I3DBlocks) and whole]
+    early = config.stream == "early"
+    trunk = Trunk((network.backbone, *blocks), config.normalise, config.flow_scale, behind=early)
+    return {"rgb" if early else config.stream: trunk}
+
+
+def training_set(
+    system: StepSystem, source: VideoSource, maps: FrameMaps | None = None, empty: bool = False
+) -> Items:
+    """Return the clips of a source that hold an action.
+
+    maps: of all frames; for a frozen backbone they are computed now unless they are given
+    empty: take clips without an action too
+    raises: FormatError where classes or size are not the system's, or no clip holds an action
+    """
+    config = system.config
+    source.check(config.size, config.stream != "rgb", system.classes)
+    runs = [run for run in clip_runs(source, config) if empty or has_truth(source, run, config)]
+    some_places(source, runs, "no clip holds an annotated action")
+    if maps is None and config.frozen:
+        maps = frame_maps(system, source, mirror=True)
+    return Items(runs, partial(training_item, config=config, source=source, maps=maps), run_title)
+
+
+collate = partial(collated, padding={"truth": 0, "present": 0, "labels": 0, "valid": 0})
+"""Makes a batch: what is seen stacked, truths padded to the largest number (``valid`` False)."""
+
+
+def look(
+    system: StepSystem, source: VideoSource, maps: FrameMaps | None = None
+) -> Iterator[tuple[str, list[FrameRun], list[Dense]]]:
+    """Yield every video's clips with what each step says of them, nothing left out yet.
+
+    maps: of all frames; computed video by video where they are not given (but for I3D: they are a clip's)
+    returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
+    raises: FormatError, NotFiniteError
+    """
+    config = system.config
+    source.check(config.size, config.stream != "rgb")
+
+    def clips(video: str) -> Items:
+        known = maps_of(system, source, video, maps)
+        runs = video_runs(source, video, config, config.stride)
+        return Items(runs, lambda run, _: item_of(config, source, run, known))
+
+    looks = detection.look(system.network, source, clips, collate, system.answers, first_frame)
+    for video, data, parts in looks:
+        steps = ([dense(one, config) for one in step] for step in zip(*parts, strict=True))
+        yield video, data.places, [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in steps]
+
+
+def detect(system: StepSystem, source: VideoSource, maps: FrameMaps | None = None) -> Predictions:
+    """Return the last step's detections on frames, and the tubes that they are linked to (``assemble``)."""
+    looks = ((video, runs, steps[-1]) for video, runs, steps in look(system, source, maps))
+    return assemble(system.config, system.classes, source, looks)

@@ -1,0 +1,1 @@
+"""What all systems share: items to train on, truth, kept maps, the loop over videos."""

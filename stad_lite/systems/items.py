@@ -1,0 +1,172 @@
+"""What systems are fed: items by place, streams at the network's scale, mirror images, padded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from stad_lite.data.clips import FrameRun
+from stad_lite.data.source import VideoSource
+from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import FLOW_SCALE, flow_input, rgb_input
+
+CHANNELS = {"rgb": 3, "flow": 2}
+"""Stream -> channels of its input."""
+
+
+@dataclass
+class Items:
+    """Items as a torch-style data set: each is what ``make`` makes of its place.
+
+    places: runs of frames, key frames, windows
+    make: (place, generator) -> item; the generator depends on seed, epoch and index alone
+    title: place -> what a user calls the item
+    seed, epoch: the training loop sets the epoch
+    """
+
+    places: Sequence[Any]
+    make: Callable[[Any, np.random.Generator], Any]
+    title: Callable[[Any], str] = str
+    seed: int = 0
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self.places):
+            raise IndexError(f"item {index} of {len(self.places)}")
+        return self.make(self.places[index], np.random.default_rng([self.seed, self.epoch, index]))
+
+    def name(self, index: int) -> str:
+        """Return what an item is called."""
+        return self.title(self.places[index])
+
+
+def run_title(run: FrameRun) -> str:
+    """Return what a clip is called: its video and its first frame."""
+    return f"{run.video} from frame {run.start}"
+
+
+def first_frame(run: FrameRun) -> int:
+    """Return the number of a clip's first frame that is there."""
+    return int(run.frames[0])
+
+
+def some_places(source: VideoSource, places: Sequence[Any], what: str) -> Sequence[Any]:
+    """Return places to train on, at least one.
+
+    what: the sentence where there is none, such as "no frame holds an annotated action"
+    raises: FormatError with the name of the data set
+    """
+    if not places:
+        raise FormatError(what, file=source.annotations.dataset, remedy="choose another subset")
+    return places
+
+
+def read_stream(source: VideoSource, stream: str, video: str, numbers: np.ndarray) -> np.ndarray:
+    """Return frames (n, h, w, 3) uint8 or flow (n, h, w, 2) of a video.
+
+    raises: FormatError where there are fewer, or where they are of another size than the source says
+    """
+    values = source.frames(video, numbers) if stream == "rgb" else source.flow(video, numbers)
+    wanted = (len(numbers), *source.size)
+    if values.shape[:3] != wanted:
+        raise FormatError(
+            f"{stream} has shape {values.shape[:3]} where (frames, height, width) is {wanted}",
+            video=video,
+            remedy="give RGB and flow the same frames at the same size",
+        )
+    return values
+
+
+def stream_input(
+    stream: str,
+    values: np.ndarray | Tensor,
+    scale: float = FLOW_SCALE,
+    normalise: str = "unit",
+    cut: bool = False,
+) -> Tensor:
+    """Return what a network of one stream is fed: (..., channels, h, w) float.
+
+    values: (..., h, w, 3) uint8 frames, or (..., h, w, 2) flow in pixels a frame
+    scale, normalise, cut: as in ``nets.inputs.flow_input``
+    """
+    return rgb_input(values, normalise) if stream == "rgb" else flow_input(values, scale, normalise, cut)
+
+
+def mirrored(inputs: Tensor, stream: str) -> Tensor:
+    """Return a network's input (..., channels, h, w) as a mirror shows it; flow along x changes its sign.
+
+    stream: ``rgb``, ``flow`` (maps stacked in channels), or ``early`` (flow behind RGB)
+
+    >>> mirrored(torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]]), "flow").tolist()
+    [[[-2.0, -1.0]], [[4.0, 3.0]]]
+    """
+    turned = inputs.flip(-1)
+    if stream != "rgb":
+        turned[..., CHANNELS["rgb"] if stream == "early" else 0 :: 2, :, :] *= -1
+    return turned
+
+
+def read_clip(
+    source: VideoSource,
+    streams: Sequence[str],
+    video: str,
+    numbers: np.ndarray,
+    crop: tuple[int, int],
+    scale: float,
+    generator: np.random.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Return a clip of each stream as networks in three dimensions take it: (channels, t, height, width).
+
+    crop: (height, width) in pixels that are cut out of each frame
+    scale: flow in pixels a frame that becomes 1; what is larger is cut
+    generator: draws the crop's place and the mirror image; the middle and none without it
+    """
+    (height, width), (h, w) = source.size, crop
+    top, left, mirror = (height - h) // 2, (width - w) // 2, False
+    if generator is not None:
+        top, left = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
+        mirror = bool(generator.random() < 0.5)
+    found = {}
+    for stream in streams:
+        values = read_stream(source, stream, video, numbers)[:, top : top + h, left : left + w]
+        inputs = stream_input(stream, values, scale, cut=True)
+        inputs = mirrored(inputs, stream) if mirror else inputs
+        found[stream] = rearrange(inputs, "t c h w -> c t h w").contiguous()
+    return found
+
+
+def padded(rows: Sequence[Tensor], fill: float = 0, least: int = 0) -> Tensor:
+    """Return rows of different lengths as one table (rows, longest, ...), filled up.
+
+    least: places that the table has at least
+
+    >>> padded([torch.tensor([1, 2]), torch.tensor([3])], fill=-1).tolist()
+    [[1, 2], [3, -1]]
+    """
+    most = max([least, *(len(row) for row in rows)])
+    table = rows[0].new_full((len(rows), most, *rows[0].shape[1:]), fill)
+    for place, row in zip(table, rows, strict=True):
+        place[: len(row)] = row
+    return table
+
+
+def collated(items: Sequence[Mapping[str, Tensor]], padding: Mapping[str, float]) -> dict[str, Tensor]:
+    """Return items as a batch: tensors stacked, and truths padded to the item that has most of them.
+
+    padding: name of what is padded -> the value that stands where an item has fewer
+    """
+    return {
+        name: padded([item[name] for item in items], padding[name], least=1)
+        if name in padding
+        else torch.stack([item[name] for item in items])
+        for name in items[0]
+    }

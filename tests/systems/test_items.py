@@ -1,0 +1,104 @@
+"""Items by place, streams as networks are fed, mirror images, padding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from stad_lite import boxes as box_ops
+from stad_lite.data.source import VideoSource
+from stad_lite.errors import FormatError
+from stad_lite.records import Annotations, VideoAnnotation
+from stad_lite.systems.items import (
+    Items,
+    collated,
+    mirrored,
+    padded,
+    read_clip,
+    read_stream,
+    some_places,
+    stream_input,
+)
+
+
+def source(frames: int = 5, size: tuple[int, int] = (6, 8), less: int = 0) -> VideoSource:
+    """Random frames and flow of one video; ``less`` flow maps are missing."""
+    random = np.random.default_rng(0)
+    seen = random.integers(0, 256, (frames, *size, 3), np.uint8)
+    flow = random.normal(size=(frames, *size, 2)).astype(np.float32)
+    truth = Annotations("some", (), {"v": VideoAnnotation(frames, size[1], size[0])})
+    return VideoSource(truth, size, lambda _, n: seen[n], lambda _, n: flow[n][less:])
+
+
+def test_an_item_hangs_on_seed_epoch_and_index_alone():
+    data = Items("abcd", lambda place, rng: (place, rng.random()), seed=3)
+    first = [data[index] for index in range(4)]
+    assert [data[index] for index in (3, 0)] == [first[3], first[0]] and data.name(2) == "c"
+    assert len({value for _, value in first}) == 4
+    data.epoch = 1
+    assert data[0] != first[0]
+    with pytest.raises(IndexError, match="item 4 of 4"):
+        data[4]
+
+
+def test_places_to_train_on_are_asked_for():
+    assert some_places(source(), [1], "none") == [1]
+    with pytest.raises(FormatError, match="some: nothing is there"):
+        some_places(source(), [], "nothing is there")
+
+
+@pytest.mark.parametrize(("stream", "channels"), [("rgb", 3), ("flow", 6), ("early", 7)])
+def test_a_mirror_turns_the_picture_and_the_flow_along_x(stream, channels):
+    inputs = torch.randn(2, channels, 4, 5)
+    turned = mirrored(inputs, stream)
+    torch.testing.assert_close(mirrored(turned, stream), inputs, rtol=0, atol=0)
+    first = {"rgb": channels, "flow": 0, "early": 3}[stream]
+    for channel in range(channels):
+        sign = -1 if channel >= first and (channel - first) % 2 == 0 else 1
+        assert torch.equal(turned[:, channel], sign * inputs[:, channel].flip(-1))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_mirrored_boxes_hold_the_mirrored_pixels(kind):
+    picture, box = torch.zeros(6, 8), [1, 2, 5, 6]
+    picture[2:6, 1:5] = 1
+    x1, y1, x2, y2 = (int(side) for side in box_ops.mirrored(kind(box), 8))
+    assert picture.flip(-1)[y1:y2, x1:x2].sum() == picture.sum() == (x2 - x1) * (y2 - y1)
+
+
+def test_a_clip_is_the_middle_without_a_generator_and_a_drawn_window_with_one():
+    some, numbers = source(), np.arange(1, 4)
+    clip = read_clip(some, ("rgb", "flow"), "v", numbers, (4, 4), 0.5)
+    whole = {s: stream_input(s, read_stream(some, s, "v", numbers), 0.5, cut=True) for s in ("rgb", "flow")}
+    for stream, maps in whole.items():
+        assert torch.equal(clip[stream].transpose(0, 1), maps[..., 1:5, 2:6])
+    assert clip["flow"].abs().max() == 1
+    kinds = set()
+    for seed in range(40):
+        drawn = read_clip(some, ("flow",), "v", numbers, (4, 4), 0.5, np.random.default_rng(seed))["flow"]
+        found = [
+            (top, left, turned)
+            for turned, maps in enumerate((whole["flow"], mirrored(whole["flow"], "flow")))
+            for top in range(3)
+            for left in range(5)
+            if torch.equal(drawn.transpose(0, 1), maps[..., top : top + 4, left : left + 4])
+        ]
+        assert len(found) == 1
+        kinds.add(found[0])
+    assert {kind[2] for kind in kinds} == {0, 1} and len({kind[:2] for kind in kinds}) > 5
+
+
+def test_streams_that_do_not_belong_together_are_refused():
+    with pytest.raises(FormatError, match="the same frames") as caught:
+        read_stream(source(less=1), "flow", "v", np.arange(3))
+    assert caught.value.video == "v"
+
+
+def test_padding_is_torchs_own():
+    rows = [torch.randn(n, 3) for n in (2, 0, 4)]
+    expected = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
+    assert torch.equal(padded(rows, fill=-1), expected)
+    assert padded([torch.zeros(0, 4)], least=1).shape == (1, 1, 4)
+    batch = collated([{"x": rows[0], "y": rows[0]}, {"x": rows[0], "y": rows[2]}], {"y": 0})
+    assert batch["x"].shape == (2, 2, 3) and batch["y"].shape == (2, 4, 3)
