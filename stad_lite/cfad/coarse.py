@@ -18,7 +18,7 @@ PRIOR = 2.0
 
 
 class Coarse(NamedTuple):
-    """Raw outputs of m spans, in the order of ``model.CfadNetwork.anchors``.
+    """Raw outputs of m spans, float32, in the order of ``model.CfadNetwork.anchors``.
 
     logits: (m, anchors, classes + 1), the last one is the background
     theta: (m, anchors, order + 1, 4) coefficients of the offsets from each anchor
@@ -166,4 +166,4 @@ class CoarseModule(nn.Module):
         theta = rearrange(
             self.shape(maps), "m (a p k) h w -> m (h w a) p k", a=self.anchors, p=self.order + 1
         )
-        return Coarse(logits, theta)
+        return Coarse(logits.float(), theta.float())

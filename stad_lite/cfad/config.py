@@ -5,24 +5,28 @@ What the paper leaves open is our choice, and is marked so.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from stad_lite.errors import FormatError
 from stad_lite.schedule import TrainConfig
+from stad_lite.settings import (
+    AtLeastOne,
+    Between,
+    Channels,
+    Count,
+    Frames,
+    Layers,
+    Scale,
+    Share,
+    Side,
+    Weight,
+    check,
+    conflict,
+)
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "backbone": ("small", "i3d"),
-    "stream": ("rgb", "early"),
-    "branches": ("both", "direct", "difference"),
-    "clock": ("tube", "span"),
-    "selection": ("learned", "uniform", "random", "all", "none"),
-    "through": ("all", "keys"),
-    "interpolation": ("spline", "linear"),
-    "most_in": ("proposal", "video"),
-    "suppression": ("class", "all"),
-}
-"""The words that a setting may be."""
+Several = Annotated[int, Between(2, 4096)]
+"""Of what has a first and a last one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class CfadConfig:
     stream: ``rgb``, or ``early``: RGB with the flow to the next frame stacked behind it (Sec. 4.3)
     flow_scale: pixels a frame that count as 1 (ours)
     pretrained: profile of the small backbone pretrained on synthetic frames, "" for random weights
-    frozen: the backbone is not trained, and its features are computed once and kept as float16
+    frozen: the backbone is not trained; maps of a small one are computed once and kept as float16
+    frozen_norms: I3D's batch norms keep their published statistics and are not trained (ours)
     size: (height, width) of frames, pixels (not in the paper)
     length: T, the frames that a video is resampled to (Sec. 4.1)
     samples: N, the features interpolated over a proposal (Sec. 4.1)
@@ -64,7 +69,7 @@ class CfadConfig:
     order: k, of the polynomials (Table 1)
     anchors: sizes found by k-means (Sec. 4.1)
     segment: K, frames of a matching segment (Sec. 4.1)
-    position: which segment tells positives, 0 the first (Sec. 3.2)
+    position: which segment tells positives, 0 the first (Sec. 3.2), -1 the last
     positive, negative: mean IoU with a segment from which an anchor is positive, below which negative (ours)
     best_anchor: every true tube has its best anchor too, however low their IoU (ours)
     sampled: anchors of a span in the classification loss, at most a quarter of them positive (ours)
@@ -83,7 +88,7 @@ class CfadConfig:
     interpolation: ``spline`` (the paper's, piece-wise cubic) or ``linear``
 
     Tubes (Sec. 4.1):
-    tube_score: a coarse tube needs this class score (ours)
+    min_score: a coarse tube needs this class score (ours)
     considered: best coarse tubes of a proposal that enter the suppression (ours)
     tube_nms: tube IoU above which the lower tube goes
     suppression: a tube goes because of a better one of its ``class``, or of ``all`` classes (the paper does
@@ -96,91 +101,80 @@ class CfadConfig:
     raises: FormatError
     """
 
-    backbone: str = "small"
-    stream: str = "rgb"
-    flow_scale: float = 4.0
-    pretrained: str = "lesson"
+    backbone: Literal["small", "i3d"] = "small"
+    stream: Literal["rgb", "early"] = "rgb"
+    flow_scale: Scale = 4.0
+    pretrained: Literal["", "smoke", "lesson"] = "lesson"
     frozen: bool = True
-    size: tuple[int, int] = (64, 64)
-    length: int = 32
-    samples: int = 16
+    frozen_norms: bool = True
+    size: tuple[Side, Side] = (64, 64)
+    length: Several = 32
+    samples: Several = 16
     trimmed: bool = False
 
-    span_lengths: tuple[float, ...] = (8.0, 12.0, 16.0, 20.0, 24.0, 28.0)
-    span_width: int = 64
-    span_positive: float = 0.7
-    span_negative: float = 0.3
-    span_sampled: int = 64
-    span_nms: float = 0.8
-    span_score: float = 0.05
-    spans: int = 8
-    train_spans: int = 1
-    span_match: float = 0.5
-    clock: str = "tube"
-    proposal_epochs: int = 4
+    span_lengths: tuple[Annotated[float, Between(1, 4096)], ...] = (8.0, 12.0, 16.0, 20.0, 24.0, 28.0)
+    span_width: Channels = 64
+    span_positive: Share = 0.7
+    span_negative: Share = 0.3
+    span_sampled: AtLeastOne = 64
+    span_nms: Share = 0.8
+    span_score: Share = 0.05
+    spans: AtLeastOne = 8
+    train_spans: Count = 1
+    span_match: Share = 0.5
+    clock: Literal["tube", "span"] = "tube"
+    proposal_epochs: Count = 4
 
-    width: int = 64
-    convolutions: int = 1
+    width: Channels = 64
+    convolutions: Layers = 1
     shortcut: bool = True
-    pool: int = 2
+    pool: Annotated[int, Between(1, 64)] = 2
     factorised: bool = True
-    branches: str = "both"
-    order: int = 4
-    anchors: int = 6
-    segment: int = 6
-    position: int = 0
-    positive: float = 0.5
-    negative: float = 0.3
+    branches: Literal["both", "direct", "difference"] = "both"
+    order: Annotated[int, Between(0, 32)] = 4
+    anchors: Annotated[int, Between(1, 64)] = 6
+    segment: Frames = 6
+    position: Annotated[int, Between(-4096, 4096)] = 0
+    positive: Share = 0.5
+    negative: Share = 0.3
     best_anchor: bool = True
-    sampled: int = 64
+    sampled: AtLeastOne = 64
 
-    epsilon: float = 0.8
-    alpha: float = 0.25
-    selection: str = "learned"
-    refined: int = 6
-    box_positive: float = 0.5
-    box_negative: float = 0.3
-    box_score: float = 0.05
-    sigma: float = 0.8
-    through: str = "all"
-    interpolation: str = "spline"
+    epsilon: Share = 0.8
+    alpha: Share = 0.25
+    selection: Literal["learned", "uniform", "random", "all", "none"] = "learned"
+    refined: Count = 6
+    box_positive: Share = 0.5
+    box_negative: Share = 0.3
+    box_score: Share = 0.05
+    sigma: Weight = 0.8
+    through: Literal["all", "keys"] = "all"
+    interpolation: Literal["spline", "linear"] = "spline"
 
-    tube_score: float = 0.02
-    considered: int = 40
-    tube_nms: float = 0.2
-    suppression: str = "class"
-    most: int = 3
-    most_in: str = "proposal"
+    min_score: Share = 0.02
+    considered: AtLeastOne = 40
+    tube_nms: Share = 0.2
+    suppression: Literal["class", "all"] = "class"
+    most: AtLeastOne = 3
+    most_in: Literal["proposal", "video"] = "proposal"
 
-    span_weight: float = 1.0
-    class_weight: float = 1.0
-    tube_weight: float = 1.0
-    key_weight: float = 1.0
-    box_weight: float = 1.0
+    span_weight: Weight = 1.0
+    class_weight: Weight = 1.0
+    tube_weight: Weight = 1.0
+    key_weight: Weight = 1.0
+    box_weight: Weight = 1.0
 
     def __post_init__(self) -> None:
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise FormatError(
-                    f"{name} {getattr(self, name)!r} is unknown", remedy=f"choose from {', '.join(known)}"
-                )
-        for names, least in _LEAST.items():
-            for name in names:
-                if not getattr(self, name) >= least:
-                    raise FormatError(f"{name} is {getattr(self, name)}", remedy=f"give {least} or more")
-        for name in _SHARES:
-            if not 0 <= getattr(self, name) <= 1:
-                raise FormatError(f"{name} is {getattr(self, name)}", remedy="give a number from 0 to 1")
+        check(self)
         for low, high in _PAIRS:
             if getattr(self, low) > getattr(self, high):
-                raise FormatError(f"{low} is above {high}", remedy=f"give {low} at most {high}")
-        if not self.span_lengths or any(not 0 < length < math.inf for length in self.span_lengths):
-            raise FormatError(f"span_lengths {self.span_lengths}", remedy="give lengths above 0, in frames")
-        if self.length % self.time_stride or min(self.size) < self.space_stride:
-            raise FormatError(
-                f"{self.length} frames of {self.size} pixels",
-                remedy=f"frames in multiples of {self.time_stride}, sides of {self.space_stride} or more",
-            )
+                raise conflict(self, low, high, remedy=f"give {low} at most {high}")
+        if not self.span_lengths:
+            raise conflict(self, "span_lengths", remedy="give lengths in frames")
+        if self.length % self.time_stride:
+            raise conflict(self, "length", "backbone", remedy=f"give a multiple of {self.time_stride}")
+        if min(self.size) < self.space_stride:
+            raise conflict(self, "size", "backbone", remedy=f"give sides of {self.space_stride} or more")
 
     @property
     def time_stride(self) -> int:
@@ -201,6 +195,10 @@ class CfadConfig:
     def refines(self) -> bool:
         """Whether there is a refinement at all."""
         return self.selection != "none"
+
+    def thawed(self) -> CfadConfig:
+        """Return the same for a start without published weights: batch norms are trained."""
+        return replace(self, frozen_norms=False)
 
     @classmethod
     def smoke(cls) -> CfadConfig:
@@ -257,22 +255,11 @@ class CfadConfig:
         )
 
 
-_LEAST: dict[tuple[str, ...], float] = {
-    ("length", "samples"): 2,
-    ("span_sampled", "spans", "span_width", "width", "convolutions", "pool", "anchors", "segment"): 1,
-    ("sampled", "considered", "most"): 1,
-    ("train_spans", "proposal_epochs", "order", "refined", "sigma", "epsilon"): 0,
-    ("span_weight", "class_weight", "tube_weight", "key_weight", "box_weight"): 0,
-}
 _PAIRS = (
     ("span_negative", "span_positive"),
     ("span_negative", "span_match"),
     ("negative", "positive"),
     ("box_negative", "box_positive"),
-)
-_SHARES = (
-    *("span_positive", "span_negative", "span_nms", "span_score", "span_match"),
-    *("positive", "negative", "alpha", "box_positive", "box_negative", "box_score", "tube_score", "tube_nms"),
 )
 
 SCHEDULES: dict[str, TrainConfig] = {

@@ -2,6 +2,7 @@
 
 A batch carries b resampled videos: ``maps`` or ``frames``, ``boxes`` (b, g, T, 4), ``spans`` (b, g, 2),
 ``labels`` (b, g), ``keys`` (b, g, N), ``valid`` (b, g) and ``warm`` (b,), as ``system.collate`` gives it.
+Every term asks for one ``normaliser``, in the order of ``LATER``, whatever a batch holds.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from torch.nn.utils.rnn import pad_sequence
 
 from stad_lite.cfad.coarse import Coarse, sample_times
 from stad_lite.cfad.config import CfadConfig
-from stad_lite.cfad.matching import Truth, draw, label_anchors
+from stad_lite.cfad.matching import TrueTubes, draw, label_anchors
 from stad_lite.cfad.model import CfadNetwork
 from stad_lite.cfad.proposals import propose, span_losses
 from stad_lite.cfad.refine import box_targets, flat
 from stad_lite.cfad.trajectory import tube_regression_loss
 from stad_lite.matching import POSITIVE
 from stad_lite.nets.losses import binary_cross_entropy, smooth_l1
+from stad_lite.training.counts import normaliser
+
+LATER = ("class", "tube", "key", "box_class", "box_shift")
+"""The terms that videos in the first phase have no part in, the last three of the refinement."""
 
 
 class Spans(NamedTuple):
@@ -39,7 +44,7 @@ class Spans(NamedTuple):
 
 
 def losses(network: CfadNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weighted terms; in the first phase (``warm``) only those of the temporal proposals.
+    """Return the weighted terms; videos in the first phase (``warm``) count in the temporal proposals alone.
 
     maps: (b, t, c, h, w) of the backbone
     Source: CFAD Sec. 4.1 (the proposal network is trained first, then all with proposals and true spans).
@@ -47,15 +52,15 @@ def losses(network: CfadNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
     config, features = network.config, network.features(maps)
     truths = truths_of(batch)
     logits, offsets = network.proposals(features)
-    terms = {}
+    terms, wanted = {}, list(range(len(truths)))
     if not config.trimmed:
-        found = span_losses(logits, offsets, [truth.spans for truth in truths], config)
-        terms = {
-            f"span_{name}": config.span_weight * v for name, v in zip(("score", "shift"), found, strict=True)
-        }
-        if bool(batch["warm"].all()):
-            return terms
-    spans = training_spans(logits, offsets, truths, config)
+        score, shift = span_losses(logits, offsets, [truth.spans for truth in truths], config)
+        terms = {"span_score": config.span_weight * score, "span_shift": config.span_weight * shift}
+        wanted = (~batch["warm"]).nonzero()[:, 0].tolist()
+    if not wanted:
+        nothing = logits.new_zeros(())
+        return terms | {name: 0 * normaliser(nothing) for name in LATER[: 5 if config.refines else 2]}
+    spans = training_spans(logits, offsets, truths, wanted, config)
     times = sample_times(spans.span, config.samples)
     sampled = network.sampled(features, spans.item, times)
     anchors = network.anchors(*features.shape[3:])
@@ -66,30 +71,33 @@ def losses(network: CfadNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
     return terms
 
 
-def truths_of(batch: dict[str, Tensor]) -> list[Truth]:
+def truths_of(batch: dict[str, Tensor]) -> list[TrueTubes]:
     """Return the true tubes of each video of a batch."""
-    columns = [batch[name] for name in Truth._fields]
-    return [Truth(*(column[i][valid] for column in columns)) for i, valid in enumerate(batch["valid"])]
+    columns = [batch[name] for name in TrueTubes._fields]
+    return [TrueTubes(*(column[i][valid] for column in columns)) for i, valid in enumerate(batch["valid"])]
 
 
-def training_spans(logits: Tensor, offsets: Tensor, truths: Sequence[Truth], config: CfadConfig) -> Spans:
-    """Return the true spans and the best proposals of every video; where none has any, one whole video."""
+def training_spans(
+    logits: Tensor, offsets: Tensor, truths: Sequence[TrueTubes], wanted: Sequence[int], config: CfadConfig
+) -> Spans:
+    """Return the true spans and the best proposals of the wanted videos; without any, one whole video."""
     item, span, own = [], [], []
-    for i, truth in enumerate(truths):
+    for i in wanted:
+        truth = truths[i]
         proposed = propose(logits[i], offsets[i], config, config.train_spans)[0]
         span += [truth.spans, proposed]
         item += [i] * (len(truth.spans) + len(proposed))
         own += [*range(len(truth.spans)), *[-1] * len(proposed)]
     device = logits.device
     if not item:
-        span, item, own = [logits.new_tensor([[0.0, config.length]])], [0], [-1]
+        span, item, own = [logits.new_tensor([[0.0, config.length]])], [wanted[0]], [-1]
     return Spans(
         torch.tensor(item, device=device).long(), torch.cat(span), torch.tensor(own, device=device).long()
     )
 
 
 def coarse_losses(
-    coarse: Coarse, anchors: Tensor, truths: Sequence[Truth], spans: Spans, config: CfadConfig
+    coarse: Coarse, anchors: Tensor, truths: Sequence[TrueTubes], spans: Spans, config: CfadConfig
 ) -> dict[str, Tensor]:
     """Return L_c and L_r of the coarse module, as weighted.
 
@@ -109,17 +117,18 @@ def coarse_losses(
         matched += [tubes[number] for number in found.truth[positive].tolist()]
     label, target = torch.stack(labels), torch.stack(wanted)
     drawn, positive = draw(label, config.sampled), label == POSITIVE
-    entropy = F.cross_entropy(coarse.logits[drawn].float(), target[drawn])
+    entropy = F.cross_entropy(coarse.logits[drawn], target[drawn], reduction="sum") / normaliser(drawn.sum())
     lengths = torch.tensor([len(tube) for tube in matched], device=label.device)
     padded = pad_sequence(matched, batch_first=True) if matched else anchors.new_zeros(0, 1, 4)
     inside = torch.arange(padded.shape[1], device=label.device) < lengths[:, None]
     padded = torch.where(inside[..., None], padded, padded.new_tensor([0.0, 0.0, 1.0, 1.0]))  # a valid box
     places = anchors.expand(len(label), -1, -1)[positive]
-    shape = tube_regression_loss(coarse.theta[positive].float(), places, padded, lengths)
+    number = normaliser(positive.sum())
+    shape = tube_regression_loss(coarse.theta[positive], places, padded, lengths, number)
     return {"class": config.class_weight * entropy, "tube": config.tube_weight * shape}
 
 
-def key_loss(importance: Tensor, truths: Sequence[Truth], spans: Spans) -> Tensor:
+def key_loss(importance: Tensor, truths: Sequence[TrueTubes], spans: Spans) -> Tensor:
     """Return the binary cross-entropy of the samples' importance, on true spans.
 
     The labels stand at the ends of the N - 1 parts of a true tube; a proposal's samples lie elsewhere.
@@ -128,11 +137,12 @@ def key_loss(importance: Tensor, truths: Sequence[Truth], spans: Spans) -> Tenso
     Source: CFAD Sec. 3.3.
     """
     true = spans.truth >= 0
+    number = normaliser(true.sum()) * importance.shape[1]
     if not bool(true.any()):
         return importance.sum() * 0
     pairs = zip(spans.item[true].tolist(), spans.truth[true].tolist(), strict=True)
     wanted = torch.stack([truths[item].keys[number] for item, number in pairs])
-    return binary_cross_entropy(importance[true], wanted)
+    return binary_cross_entropy(importance[true], wanted, "sum") / number
 
 
 def box_losses(
@@ -140,7 +150,7 @@ def box_losses(
     sampled: Tensor,
     times: Tensor,
     anchors: Tensor,
-    truths: Sequence[Truth],
+    truths: Sequence[TrueTubes],
     spans: Spans,
 ) -> dict[str, Tensor]:
     """Return the losses of the box proposals' classes and offsets at samples of every span, as weighted.
@@ -163,9 +173,8 @@ def box_losses(
         found.append(box_targets(anchors, boxes, labels, network.classes, config))
     label, wanted, shift = (torch.stack(column) for column in zip(*found, strict=True))
     taken, positive = draw(label, config.sampled), label == POSITIVE
-    number = taken.sum().clamp(min=1)
-    score = binary_cross_entropy(logits[taken].float(), wanted[taken], "sum") / number
-    moved = smooth_l1(offsets[positive].float(), shift[positive], 1.0 / 9) / positive.sum().clamp(min=1)
+    score = binary_cross_entropy(logits[taken], wanted[taken], "sum") / normaliser(taken.sum())
+    moved = smooth_l1(offsets[positive], shift[positive], 1.0 / 9) / normaliser(positive.sum())
     return {"box_class": config.box_weight * score, "box_shift": config.box_weight * moved}
 
 

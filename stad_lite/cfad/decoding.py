@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import as_numpy
 from stad_lite.cfad.coarse import Coarse, sample_times
 from stad_lite.cfad.config import CfadConfig
 from stad_lite.cfad.model import CfadNetwork
@@ -21,6 +22,7 @@ from stad_lite.cfad.proposals import propose
 from stad_lite.cfad.refine import choose_keys, flat, joined_score, replace_boxes
 from stad_lite.cfad.trajectory import decode_tube, normalised_time
 from stad_lite.records import FrameBoxes
+from stad_lite.systems.detect import Check, unchecked
 from stad_lite.tubes import Tube, interpolate
 
 SMALLEST = 1.0
@@ -77,23 +79,23 @@ def coarse_tubes(coarse: Coarse, anchors: Tensor, spans: Tensor, config: CfadCon
     anchors: (a, 4) xyxy pixels
     spans: (m, 2) whole frames
     """
-    chances = coarse.logits.float().softmax(2)[..., :-1]
+    chances = coarse.logits.softmax(2)[..., :-1]
     classes = chances.shape[2]
     best, place = chances.flatten(1).topk(
         min(config.considered, chances[0].numel() if len(chances) else 0), 1
     )
-    number, column = (best >= config.tube_score).nonzero(as_tuple=True)
+    number, column = (best >= config.min_score).nonzero(as_tuple=True)
     place, scores = place[number, column], best[number, column]
     anchor = place // classes
     found = (
-        coarse.theta.float()[number, anchor],
+        coarse.theta[number, anchor],
         anchors[anchor],
         number,
         spans[number],
         place % classes,
         scores,
     )
-    theta, places, *rest = (part.detach().cpu().numpy() for part in found)
+    theta, places, *rest = (as_numpy(part) for part in found)
     return CoarseTubes(theta.astype(np.float64), places.astype(np.float64), *rest)
 
 
@@ -131,7 +133,12 @@ def suppress_tubes(tubes: CoarseTubes, config: CfadConfig) -> CoarseTubes:
 
 
 def refine_tubes(
-    network: CfadNetwork, tubes: CoarseTubes, sampled: Tensor, times: Tensor, anchors: Tensor
+    network: CfadNetwork,
+    tubes: CoarseTubes,
+    sampled: Tensor,
+    times: Tensor,
+    anchors: Tensor,
+    check: Check = unchecked,
 ) -> list[Refined]:
     """Return every tube after the search at its span's keys.
 
@@ -139,23 +146,29 @@ def refine_tubes(
 
     sampled: (m, c, N, h, w) features of all spans
     times: (m, N) frames of the samples
+    check: is shown what the network says, as one row
     Source: CFAD Sec. 3.3.
     """
     config = network.config
+    if not len(tubes):
+        return []
     spans = np.unique(tubes.number)
-    chances = network.refine.importance(sampled[spans]).sigmoid().cpu().numpy() if len(spans) else ()
+    importance = network.refine.importance(sampled[spans])
+    check(importance[None])
+    chances = as_numpy(importance.sigmoid())
     chosen = {n: choose_keys(row, config, (int(n),)) for n, row in zip(spans, chances, strict=True)}
     looked = {n: _look(network, sampled[n], keys, anchors) for n, keys in chosen.items() if len(keys)}
+    check(*(said[None] for both in looked.values() for said in both))
     steps = np.linspace(0, 1, config.samples)
     found = []
     for row, number in enumerate(tubes.number):
         keys, boxes, scores = chosen[number], tubes.at(row, steps), np.zeros(0)
         if len(keys):
-            proposals, logits = looked[number]
+            proposals, chance = looked[number]
             coarse = torch.as_tensor(boxes[keys], dtype=proposals.dtype, device=proposals.device)
-            better, best = replace_boxes(coarse, proposals, logits[..., int(tubes.labels[row])], config)
-            boxes[keys], scores = better.cpu().numpy(), best.cpu().numpy()
-        found.append(Refined(times[number].cpu().numpy(), boxes, keys, scores))
+            better, best = replace_boxes(coarse, proposals, chance[..., int(tubes.labels[row])], config)
+            boxes[keys], scores = as_numpy(better), as_numpy(best)
+        found.append(Refined(as_numpy(times[number]), boxes, keys, scores))
     return found
 
 
@@ -164,33 +177,41 @@ def _look(network: CfadNetwork, sampled: Tensor, keys: np.ndarray, anchors: Tens
     chosen = torch.zeros(1, sampled.shape[1], dtype=torch.bool, device=sampled.device)
     chosen[0, keys] = True
     logits, offsets = network.refine.proposals(flat(sampled[None], chosen))
-    return box_ops.decode(offsets.float(), anchors), logits.float().sigmoid()
+    return box_ops.decode(offsets, anchors), logits.sigmoid()
 
 
 @torch.no_grad()
 def find_tubes(
-    network: CfadNetwork, features: Tensor, counts: Sequence[int], classes: Sequence[str]
+    network: CfadNetwork,
+    features: Tensor,
+    counts: Sequence[int],
+    classes: Sequence[str],
+    check: Check = unchecked,
 ) -> list[tuple[Tube, ...]]:
     """Return the tubes of resampled videos, best first; none where no proposal is above its threshold.
 
     features: (b, c, t, h, w)
     counts: frames of each video before it was resampled
+    check: is shown what the network says of a video, as one row
     """
     config = network.config
     logits, offsets = network.proposals(features)
     anchors = network.anchors(*features.shape[3:])
     found: list[tuple[Tube, ...]] = []
     for item, count in enumerate(counts):
+        check(logits[item, None], offsets[item, None])
         spans, _ = propose(logits[item], offsets[item], config, config.spans)
         if not len(spans):
             found.append(())
             continue
         times = sample_times(spans, config.samples)
         sampled = network.sampled(features, torch.full((len(spans),), item, device=spans.device), times)
-        tubes = suppress_tubes(coarse_tubes(network.coarse(sampled), anchors, spans, config), config)
+        coarse = network.coarse(sampled)
+        check(*(said[None] for said in coarse))
+        tubes = suppress_tubes(coarse_tubes(coarse, anchors, spans, config), config)
         refined: Sequence[Refined | None] = [None] * len(tubes)
         if config.refines:
-            refined = refine_tubes(network, tubes, sampled, times, anchors)
+            refined = refine_tubes(network, tubes, sampled, times, anchors, check)
         rows = range(len(tubes))
         whole = [final_tube(tubes, row, refined[row], count, classes, config) for row in rows]
         found.append(tuple(sorted(whole, key=lambda tube: -(tube.score or 0.0))))

@@ -10,12 +10,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from stad_lite import boxes as box_ops
 from stad_lite import segments
 from stad_lite.cfad.config import CfadConfig
 from stad_lite.matching import IGNORED, NEGATIVE, POSITIVE, Labels, by_segment
 
 
-class Truth(NamedTuple):
+class TrueTubes(NamedTuple):
     """The tubes of one resampled video.
 
     boxes: (g, T, 4) xyxy pixels; zeros on frames that a tube does not have
@@ -29,8 +30,13 @@ class Truth(NamedTuple):
     labels: Tensor
     keys: Tensor
 
+    def mirrored(self, width: int) -> TrueTubes:
+        """Return the tubes as a mirror shows them, in frames of a width in pixels; keys know no side."""
+        there = (self.boxes != 0).any(-1, keepdim=True)
+        return self._replace(boxes=torch.where(there, box_ops.mirrored(self.boxes, width), self.boxes))
 
-def seen_tube(truth: Truth, number: int, span: Tensor, clock: str) -> Tensor:
+
+def seen_tube(truth: TrueTubes, number: int, span: Tensor, clock: str) -> Tensor:
     """Return the boxes of a tube that the normalised time runs over, 0 at the first and 1 at the last.
 
     span: (2,) that the features are sampled over, whole frames
@@ -45,7 +51,7 @@ def seen_tube(truth: Truth, number: int, span: Tensor, clock: str) -> Tensor:
     return truth.boxes[number, frames.clamp(start, end - 1)]
 
 
-def shown(truth: Truth, span: Tensor, config: CfadConfig) -> tuple[list[int], list[int]]:
+def shown(truth: TrueTubes, span: Tensor, config: CfadConfig) -> tuple[list[int], list[int]]:
     """Return the tubes that a span shows, and those that it shows a part of.
 
     Source: R-C3D Sec. 3.3 (a proposal stands for an action from a temporal IoU of .5).
@@ -57,7 +63,7 @@ def shown(truth: Truth, span: Tensor, config: CfadConfig) -> tuple[list[int], li
 
 
 def label_anchors(
-    anchors: Tensor, truth: Truth, span: Tensor, config: CfadConfig
+    anchors: Tensor, truth: TrueTubes, span: Tensor, config: CfadConfig
 ) -> tuple[Labels, list[Tensor], list[int]]:
     """Return what becomes of each anchor box of a span, the boxes of the tubes it shows, and which they are.
 

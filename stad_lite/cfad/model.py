@@ -20,7 +20,7 @@ from stad_lite.cfad.proposals import SpanNetwork
 from stad_lite.cfad.refine import RefineModule
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import ConvNorm, norm_layer
-from stad_lite.nets.vgg import VGG
+from stad_lite.nets.vgg import small_vgg
 
 
 class CfadNetwork(nn.Module):
@@ -38,13 +38,11 @@ class CfadNetwork(nn.Module):
         super().__init__()
         self.config, self.classes = config, classes
         if config.backbone == "i3d":
-            self.backbone: nn.Module = I3D(config.channels, final="Mixed_5b", frozen=True)
+            self.backbone: nn.Module = I3D(config.channels, final="Mixed_5b", frozen=config.frozen_norms)
             self.neck: nn.Module = nn.Identity()
             channels = 832
         else:
-            self.backbone = VGG(
-                config.channels, depth=(1, 2, 2), channels=(32, 32, 32), norm="group", last_dilation=2
-            )
+            self.backbone = small_vgg(config.channels)
             self.neck = Neck(32, config.width)
             channels = config.width
         self.proposals = SpanNetwork(config, channels)

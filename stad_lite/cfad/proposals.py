@@ -17,8 +17,9 @@ from stad_lite.boxes import MAX_LOG_RATIO
 from stad_lite.cfad.coarse import SpaceTimeConv, start_small
 from stad_lite.cfad.config import CfadConfig
 from stad_lite.matching import by_threshold
-from stad_lite.nets.losses import smooth_l1
+from stad_lite.nets.losses import binary_cross_entropy, smooth_l1
 from stad_lite.nets.rpn import sample_anchors
+from stad_lite.training.counts import normaliser
 
 
 class SpanNetwork(nn.Module):
@@ -47,7 +48,7 @@ class SpanNetwork(nn.Module):
             maps = conv(maps)
         steps = reduce(maps, "b c t h w -> b c t", "max")
         offsets = rearrange(self.offsets(steps), "b (a k) t -> b (t a) k", k=2)
-        return rearrange(self.scores(steps), "b a t -> b (t a)"), offsets
+        return rearrange(self.scores(steps), "b a t -> b (t a)").float(), offsets.float()
 
 
 def span_anchors(config: CfadConfig) -> Tensor:
@@ -92,7 +93,7 @@ def propose(logits: Tensor, offsets: Tensor, config: CfadConfig, most: int) -> t
     """
     if config.trimmed:
         return logits.new_tensor([[0.0, config.length]]), logits.new_ones(1)
-    spans = segments.clip(decode_spans(offsets, span_anchors(config).to(logits)), 0, config.length)
+    spans = segments.clip(decode_spans(offsets, span_anchors(config).to(logits.device)), 0, config.length)
     spans = (spans + 0.5).floor()
     scores = logits.sigmoid()
     usable = (scores >= config.span_score) & (spans[:, 1] - spans[:, 0] >= 1)
@@ -121,9 +122,7 @@ def span_losses(
         targets.append(encode_spans(spans[found.truth], anchors) if len(spans) else torch.zeros_like(anchors))
         chosen.append(sample_anchors(found.label, config.span_sampled, 0.5, torch.default_generator))
     label, target, taken = torch.stack(labels), torch.stack(targets), torch.stack(chosen)
-    number = taken.sum().clamp(min=1)
+    number = normaliser(taken.sum())
     positive = taken & (label == 1)
-    objectness = nn.functional.binary_cross_entropy_with_logits(
-        logits[taken], label[taken].to(logits.dtype), reduction="sum"
-    )
+    objectness = binary_cross_entropy(logits[taken], label[taken], "sum")
     return objectness / number, smooth_l1(offsets[positive], target[positive], 1.0 / 9) / number

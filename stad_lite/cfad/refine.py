@@ -45,15 +45,15 @@ class RefineModule(nn.Module):
         features: (m, c, N, h, w)
         """
         found: Tensor = self.hourglass(reduce(features, "m c n h w -> m c n", "mean"))[:, 0]
-        return found
+        return found.float()
 
     def proposals(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (s, anchors, classes) and offsets (s, anchors, 4) of s samples.
 
         features: (s, c, h, w)
         """
-        found: tuple[Tensor, Tensor] = self.rpn([self.convs(features)])
-        return found
+        logits, offsets = self.rpn([self.convs(features)])
+        return logits.float(), offsets.float()
 
 
 def key_labels(tubes: Sequence[np.ndarray], config: CfadConfig) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from stad_lite.cfad.config import CfadConfig
-from stad_lite.cfad.matching import Truth
+from stad_lite.cfad.matching import TrueTubes
 from stad_lite.cfad.refine import key_labels
 from stad_lite.cfad.system import CfadSystem, collate
 
@@ -34,7 +34,9 @@ def moving(
     return np.stack([x, np.full(length, corner), x + side, np.full(length, corner + 1.5 * side)], -1)
 
 
-def truth(tubes: list[tuple[int, np.ndarray]], config: CfadConfig, labels: list[int] | None = None) -> Truth:
+def truth(
+    tubes: list[tuple[int, np.ndarray]], config: CfadConfig, labels: list[int] | None = None
+) -> TrueTubes:
     """The truth of tubes (start, boxes)."""
     boxes = torch.zeros(len(tubes), config.length, 4)
     for row, (start, tube) in zip(boxes, tubes, strict=True):
@@ -42,10 +44,12 @@ def truth(tubes: list[tuple[int, np.ndarray]], config: CfadConfig, labels: list[
     spans = torch.tensor([[start, start + len(tube)] for start, tube in tubes]).float().reshape(-1, 2)
     keys = key_labels([tube for _, tube in tubes], config) if tubes else np.zeros((0, config.samples))
     chosen = torch.tensor(labels if labels is not None else [0] * len(tubes)).long()
-    return Truth(boxes, spans, chosen, torch.as_tensor(keys).float())
+    return TrueTubes(boxes, spans, chosen, torch.as_tensor(keys).float())
 
 
-def batch(config: CfadConfig, truths: list[Truth], warm: bool = False, seed: int = 0) -> dict[str, Tensor]:
+def batch(
+    config: CfadConfig, truths: list[TrueTubes], warm: bool = False, seed: int = 0
+) -> dict[str, Tensor]:
     """A batch of random maps with these truths."""
     generator = torch.Generator().manual_seed(seed)
     side = [edge // 4 for edge in config.size]
@@ -53,6 +57,7 @@ def batch(config: CfadConfig, truths: list[Truth], warm: bool = False, seed: int
         {
             "maps": torch.randn(config.length, 32, *side, generator=generator),
             **one._asdict(),
+            "valid": torch.ones(len(one.labels), dtype=torch.bool),
             "warm": torch.tensor(warm),
         }
         for one in truths

@@ -20,14 +20,40 @@ def test_proposals_are_trained_alone_at_first():
     one = system()
     truths = [truth([(2, WALK)], one.config), truth([(3, WALK), (5, moving(0, 6))], one.config, [1, 2])]
     first, later = one.loss(batch(one.config, truths, warm=True)), one.loss(batch(one.config, truths))
-    spans = {"span_score", "span_shift"}
-    assert set(first) == spans and set(later) == spans | {"class", "tube", "key", "box_class", "box_shift"}
+    assert set(first) == set(later) == {"span_score", "span_shift", *criterion.LATER}
+    assert [float(first[name]) for name in criterion.LATER] == [0] * 5
     sum(first.values()).backward()
     touched = {name.split(".")[0] for name, p in one.network.named_parameters() if p.grad is not None}
     assert touched == {"neck", "proposals"}
     sum(later.values()).backward()
     untouched = [name for name, p in one.network.named_parameters() if p.grad is None]
     assert {name.split(".")[0] for name in untouched} == {"backbone"}  # maps were given
+
+
+@pytest.mark.parametrize("selection", ["none", "learned"])
+def test_parts_of_a_batch_ask_for_the_same_counts_whatever_phase_they_are_in(selection, monkeypatch):
+    """Warm videos count in the temporal proposals alone, as if the others were a batch of their own."""
+    one = system(selection=selection, sampled=9999, span_sampled=9999, refined=0)
+    truths = [truth([(2, WALK)], one.config), truth([(3, WALK), (5, moving(0, 6))], one.config, [1, 2])]
+    asked: list[float] = []
+
+    def told(count):
+        asked.append(float(count))
+        return count.float().clamp(min=1)
+
+    monkeypatch.setattr(criterion, "normaliser", told)
+    found = {}
+    for name, warm in {"warm": [True, True], "mixed": [True, False], "later": [False, False]}.items():
+        asked.clear()
+        terms = one.loss({**batch(one.config, truths), "warm": torch.tensor(warm)})
+        found[name] = (terms, list(asked))
+    terms, counts = found["mixed"]
+    assert len({len(asked) for _, asked in found.values()}) == 1 and list(terms) == list(found["warm"][0])
+    assert found["warm"][1] == [0] * len(counts)
+    assert all(0 < few < all_of for few, all_of in zip(counts, found["later"][1], strict=True))
+    alone = one.loss({name: value[1:] for name, value in batch(one.config, truths).items()})
+    for name in list(terms)[2:]:
+        torch.testing.assert_close(terms[name], alone[name])
 
 
 def test_every_module_learns_through_the_shared_features():
@@ -65,7 +91,7 @@ def test_a_trimmed_video_is_its_own_proposal():
     terms = one.loss(batch(one.config, [truth([(0, moving(0, 16, 0.3))], one.config)], warm=True))
     assert set(terms) == {"class", "tube", "key", "box_class", "box_shift"}
     logits, offsets = torch.zeros(1, 48), torch.zeros(1, 48, 2)
-    spans = training_spans(logits, offsets, [truth([], one.config)], one.config)
+    spans = training_spans(logits, offsets, [truth([], one.config)], [0], one.config)
     assert spans.span.tolist() == [[0.0, 16.0]] and spans.truth.tolist() == [-1]
 
 
@@ -78,9 +104,10 @@ def test_the_detector_sees_true_spans_and_proposals():
     logits[1, 4], logits[1, 30] = 3.0, 2.0
     offsets = encode_spans(wanted, anchors).expand(2, -1, -1).clone()
     offsets[1, 30] = encode_spans(torch.tensor([8.0, 14.0]), anchors[30])
-    spans = training_spans(logits, offsets, truths, config)
+    spans = training_spans(logits, offsets, truths, [0, 1], config)
     assert spans.item.tolist() == [0, 1, 1, 1, 1] and spans.truth.tolist() == [0, 0, 1, -1, -1]
     assert spans.span.tolist() == [[2, 12], [3, 13], [5, 11], [0, 6], [8, 14]]
+    assert training_spans(logits, offsets, truths, [1], config).item.tolist() == [1, 1, 1, 1]
 
 
 def perfect(config, one, span, anchors, classes=3):

@@ -75,7 +75,7 @@ def test_suppression_is_the_literal_rule(suppression, most_in, most):
 
 
 def test_coarse_tubes_are_the_best_pairs_of_each_span():
-    config = tiny(considered=5, tube_score=0.05)
+    config = tiny(considered=5, min_score=0.05)
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(3, 20, 4, generator=random) * 2
     theta, anchors = torch.randn(3, 20, 3, 4, generator=random), torch.rand(20, 4, generator=random)
@@ -201,12 +201,12 @@ def test_nothing_found_is_no_tube():
     assert find_tubes(one.network, features, [16, 16], CLASSES) == [(), ()]
     empty = frame_boxes((), CLASSES)
     assert len(empty.frame) == 0
-    one = system(tube_score=1.0)
+    one = system(min_score=1.0)
     assert find_tubes(one.network, features, [16, 16], CLASSES) == [(), ()]
 
 
 def test_tubes_of_a_whole_network_are_inside_the_video():
-    one = system(tube_score=0.0, span_score=0.0)
+    one = system(min_score=0.0, span_score=0.0)
     tubes = find_tubes(one.network, torch.randn(2, 16, 16, 6, 6), [16, 7], CLASSES)
     for found, count in zip(tubes, (16, 7), strict=True):
         assert found and all(tube.end <= count for tube in found)
@@ -218,7 +218,7 @@ def test_tubes_of_a_whole_network_are_inside_the_video():
 
 
 def test_inference_looks_at_keys_only_and_links_nothing():
-    one = system(samples=6, tube_score=0.0, span_score=0.0, spans=3, suppression="all", most=2)
+    one = system(samples=6, min_score=0.0, span_score=0.0, spans=3, suppression="all", most=2)
     calls = told(one.network, one.config, (0, 3), lambda name: torch.tensor([8.0, 8, 20, 30]))
     (tubes,) = find_tubes(one.network, torch.randn(1, 16, 16, 6, 6), [16], CLASSES)
     assert tubes and len(calls) <= 3 and set(calls) == {2}

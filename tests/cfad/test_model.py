@@ -7,6 +7,7 @@ import torch
 
 from stad_lite.cfad.config import CfadConfig
 from stad_lite.cfad.model import CfadNetwork
+from stad_lite.cfad.system import CfadSystem
 from tests.cfad.cases import batch, moving, system, truth
 
 
@@ -45,8 +46,6 @@ def test_a_small_paper_network_trains_a_step_and_finds_tubes():
         span_width=32,
     )
     torch.manual_seed(0)
-    from stad_lite.cfad.system import CfadSystem
-
     one = CfadSystem(config, ("a", "b"))
     items = batch(config, [truth([(4, moving(0, 20))], config)])
     items["frames"] = torch.randn(1, 32, 3, 64, 64)
@@ -55,7 +54,7 @@ def test_a_small_paper_network_trains_a_step_and_finds_tubes():
     sum(terms.values()).backward()
     learnt = [name for name, p in one.network.backbone.named_parameters() if p.grad is not None]
     assert learnt and all(torch.isfinite(value) for value in terms.values())
-    (tubes,) = one.predict({"frames": items["frames"], "counts": torch.tensor([40])})
+    (tubes,) = one.predict({"frames": items["frames"], "count": torch.tensor([40])})
     assert all(tube.end <= 40 for tube in tubes)
 
 

@@ -1,6 +1,7 @@
 """From a source to predictions: items, mirror, resampling, anchors, training, what cannot be read."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ import torch
 
 from stad_lite.cfad import system as cfad
 from stad_lite.cfad.config import CfadConfig, schedule
+from stad_lite.cfad.matching import TrueTubes
+from stad_lite.cfad.videos import Videos, true_tubes, video_run
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation, read_predictions, write
+from stad_lite.systems.maps import FrameMaps, frame_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 from tests.cfad.cases import moving, tiny
@@ -21,6 +25,15 @@ from tests.cfad.cases import moving, tiny
 @pytest.fixture(scope="module")
 def source(tmp_path_factory) -> VideoSource:
     return synthetic_source(Settings.smoke(), 3, "train", tmp_path_factory.mktemp("clips"))
+
+
+def true_of(source: VideoSource) -> TrueTubes:
+    return true_tubes(source, tiny(), video_run(source, "v", tiny()))
+
+
+def unlike(data: Videos, **settings) -> Videos:
+    """The same data set, made otherwise."""
+    return replace(data, make=partial(data.make, **settings))
 
 
 def make(**settings) -> cfad.CfadSystem:
@@ -39,8 +52,8 @@ def walker(count: int, tubes: list[Tube], size: tuple[int, int] = (48, 48)) -> V
 def test_kept_maps_are_those_of_the_frames_and_of_their_mirror_images(source, stream):
     one = make(stream=stream)
     data = cfad.training_set(one, source)
-    assert len(data) == 3 and len(data.maps) == 6
-    frames = replace(data, maps={})
+    assert len(data) == 3
+    frames = unlike(data, maps=None)
     for index in range(3):
         for epoch in range(3):
             data.epoch = frames.epoch = epoch
@@ -53,8 +66,8 @@ def test_kept_maps_are_those_of_the_frames_and_of_their_mirror_images(source, st
 
 def test_a_mirror_turns_frames_flow_and_boxes_alike(source):
     one = make(stream="early")
-    data = cfad.training_set(one, source, maps={})
-    plain, turned = replace(data, flip=0.0)[0], replace(data, flip=1.0)[0]
+    data = unlike(cfad.training_set(one, source), maps=None)
+    plain, turned = unlike(data, flip=0.0)[0], unlike(data, flip=1.0)[0]
     back = turned["frames"].flip(-1)
     torch.testing.assert_close(back[:, :3], plain["frames"][:, :3])
     torch.testing.assert_close(back[:, 3], -plain["frames"][:, 3])  # flow along x
@@ -70,7 +83,7 @@ def test_a_mirror_turns_frames_flow_and_boxes_alike(source):
 )
 def test_truth_stands_on_the_resampled_frames(count, start, length):
     tube = Tube(start, moving(0, length, 0.2), CLASSES[4])
-    one = cfad.truth_of(tiny(), walker(count, [tube]), "v")
+    one = true_of(walker(count, [tube]))
     frames = ((np.arange(16) + 0.5) * count / 16).astype(int)
     inside = [place for place, frame in enumerate(frames) if tube.start <= frame < tube.end]
     if not inside:  # it falls between two of them
@@ -112,8 +125,10 @@ def test_anchors_are_clustered_from_the_true_boxes(source):
     sizes = one.network.sizes
     assert not torch.equal(sizes, before) and (sizes.prod(1).diff() > 0).all()
     still = Tube(2, moving(0, 9, 0.0), CLASSES[0])
-    with pytest.raises(FormatError, match="fewer than 6 different sizes"):
-        cfad.training_set(make(), walker(16, [still]), maps={})
+    one = make()
+    cfad.training_set(one, walker(16, [still]), FrameMaps({}))  # boxes of a single size
+    shares = one.network.sizes / torch.tensor([14.0, 21.0])
+    torch.testing.assert_close(shares, 1.1 ** torch.arange(-3.0, 3)[:, None].expand(-1, 2))
 
 
 def test_what_cannot_be_trained_on_is_refused(source):
@@ -129,7 +144,7 @@ def test_what_cannot_be_trained_on_is_refused(source):
 
 @pytest.mark.parametrize("count", [1, 4, 16, 50])
 def test_videos_of_any_length_are_detected_in(count, tmp_path):
-    one = make(tube_score=0.0, span_score=0.0)
+    one = make(min_score=0.0, span_score=0.0)
     source = walker(count, [])
     found = cfad.detect(one, source)
     tubes = found.videos["v"].tubes
@@ -153,7 +168,7 @@ def test_it_trains_and_what_it_learns_is_there_again(source, tmp_path):
     data = cfad.training_set(one, source)
     plan = replace(schedule("smoke"), steps=10, batch=3)
     fit(one, data, plan, tmp_path / "run", collate=cfad.collate, device="cpu", say=lambda text: None)
-    found = cfad.detect(one, source, data.maps)
+    found = cfad.detect(one, source, frame_maps(one, source))
     torch.manual_seed(1)
     other = cfad.build(tiny(), CLASSES)
     other.network.load_state_dict(one.network.state_dict())
@@ -167,7 +182,7 @@ def test_it_learns_three_videos_by_heart(source):
     """Coarse tubes on true spans come to lie on the truth, and the losses fall."""
     torch.manual_seed(0)
     one = cfad.build(tiny(width=24, train_spans=0, proposal_epochs=0), CLASSES)
-    data = replace(cfad.training_set(one, source), flip=0.0)
+    data = unlike(cfad.training_set(one, source), flip=0.0)
     batch = cfad.collate([data[i] for i in range(3)])
     optimiser = torch.optim.AdamW(one.network.parameters(), 3e-3)
     first: dict[str, float] = {}
