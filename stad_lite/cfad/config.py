@@ -171,10 +171,11 @@ class CfadConfig:
                 raise conflict(self, low, high, remedy=f"give {low} at most {high}")
         if not self.span_lengths:
             raise conflict(self, "span_lengths", remedy="give lengths in frames")
-        if self.length % self.time_stride:
-            raise conflict(self, "length", "backbone", remedy=f"give a multiple of {self.time_stride}")
-        if min(self.size) < self.space_stride:
-            raise conflict(self, "size", "backbone", remedy=f"give sides of {self.space_stride} or more")
+        if self.length % self.time_stride or self.length < 2 * self.time_stride:
+            remedy = f"give a multiple of {self.time_stride}, at least twice"
+            raise conflict(self, "length", "backbone", remedy=remedy)
+        if min(self.size) < 2 * self.space_stride:  # norms of a single cell leave nothing
+            raise conflict(self, "size", "backbone", remedy=f"give sides of {2 * self.space_stride} or more")
 
     @property
     def time_stride(self) -> int:

@@ -24,7 +24,7 @@ from tests.cfad.cases import tiny
             {"backbone": "i3d", "length": 20},
             "length is 20 and backbone is 'i3d'; give a multiple of 8",
         ),
-        ({"backbone": "i3d", "size": (48, 24)}, "size is (48, 24) and backbone is 'i3d'; give sides of 32"),
+        ({"backbone": "i3d", "size": (48, 64)}, "size is (48, 64) and backbone is 'i3d'; give sides of 64"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, problem):
