@@ -61,8 +61,9 @@ results: $(READY)  ## the same, and keep the real-data figures in book/results/
 
 test: lint types unit doctest chapters variants machine  ## everything but the browser
 
-lint: $(READY)  ## ruff
+lint: $(READY)  ## ruff: rules and format
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 
 types: $(READY)  ## mypy
 	@$(BIN)/mypy

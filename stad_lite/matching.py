@@ -69,6 +69,7 @@ def hungarian(cost: Tensor, counts: Sequence[int], surplus: str = "cheapest") ->
         )
     if surplus not in ("cheapest", "refuse"):
         raise FormatError(f"no rule {surplus!r} for surplus truths", remedy="use cheapest or refuse")
+    # in float64, as the solver works: in half precision different costs would be ties
     table = cost.detach().to("cpu", torch.float64).numpy()
     items, proposals, truths = [], [], []
     for number, count in enumerate(counts):
@@ -121,9 +122,12 @@ def _labels(overlaps: Tensor, largest: Tensor, positive: float, negative: float,
     if not overlaps.shape[1]:
         return Labels(label, torch.zeros_like(label))
     best, truth = overlaps.max(1)
+    # in this order: what is positive also overlaps by more than the lower threshold
     label[largest.max(1).values >= negative] = IGNORED
     label[best >= positive] = POSITIVE
     if forced and len(overlaps):
+        # ties are all taken: "the anchor/anchors with the highest" overlap (Faster R-CNN Sec. 3.1.2);
+        # a truth that nothing overlaps has no best, or all anchors would be its own
         is_best = (overlaps == overlaps.max(0).values) & (overlaps > 0)
         chosen = is_best.any(1)
         label[chosen] = POSITIVE

@@ -8,54 +8,25 @@ import math
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any, Literal
 
-from stad_lite.settings import AtLeastOne, Between, Count, Share, check, conflict
+from stad_lite.settings import AtLeastOne, Between, Count, Group, Share, conflict
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides what a run learns; where it runs is no part of it.
+class Length(Group):
+    """How long a run is, and what an update sees.
 
     steps, epochs: the length; one of the two is given (0 for the other)
     batch: items an update, over all processes and accumulated parts
     accumulation: parts that a process cuts its share of a batch into, to save memory
-    optimiser: "adamw", "adam" (whose decay is part of the gradient) or "sgd" (with ``momentum``)
-    lr, weight_decay: peak learning rate, decay
-    lr_factors: (prefix of parameter names in the network, factor on ``lr``); the longest prefix that fits
-        counts, and 0 freezes: no gradient and no decay
-    bias_factor: factor on the learning rate of biases, beside that of their prefix
-    decay_bias: whether ``weight_decay`` holds for biases too
-    schedule: "cosine" to 0, or "step": times ``drop`` at each of ``drops`` (parts of the run)
-    warm_up: steps over which the rate rises linearly to its peak
-    clip_norm: largest norm of the gradient, 0 for no clipping
-    amp: forward pass in bfloat16
-    seed: of the order of the data and of all random numbers
-    checkpoint_every, log_every: steps
-    raises: FormatError
     """
 
     steps: Count = 0
     epochs: Annotated[int | float, Between(0, 10**6)] = 0  # as given: 2 and 2.0 have other hashes
     batch: AtLeastOne = 8
     accumulation: AtLeastOne = 1
-    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: Share = 1e-3
-    weight_decay: Share = 1e-4
-    lr_factors: tuple[tuple[str, Annotated[float, Between(0, 1000)]], ...] = ()
-    bias_factor: Annotated[float, Between(0, 1000)] = 1.0
-    decay_bias: bool = True
-    momentum: Share = 0.9
-    schedule: Literal["cosine", "step"] = "cosine"
-    drops: tuple[Share, ...] = (2 / 3, 8 / 9)
-    drop: Share = 0.1
-    warm_up: Count = 0
-    clip_norm: Annotated[float, Between(0, 10**6)] = 0.0
-    amp: bool = False
-    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
-    checkpoint_every: AtLeastOne = 100
-    log_every: AtLeastOne = 10
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         if (self.steps > 0) == (self.epochs > 0):
             raise conflict(self, "steps", "epochs", remedy="give one of them, and 0 for the other")
         if self.batch % self.accumulation:
@@ -70,7 +41,52 @@ class TrainConfig:
         return self.steps or math.ceil(self.epochs * items / self.batch)
 
 
-def learning_rate(step: int, total: int, config: TrainConfig) -> float:
+@dataclass(frozen=True)
+class Optimiser(Group):
+    """What an update does with a gradient.
+
+    optimiser: "adamw", "adam" (whose decay is part of the gradient) or "sgd" (with ``momentum``)
+    lr, weight_decay: peak learning rate, decay
+    lr_factors: (prefix of parameter names in the network, factor on ``lr``); the longest prefix that fits
+        counts, and 0 freezes: no gradient and no decay
+    bias_factor: factor on the learning rate of biases, beside that of their prefix
+    decay_bias: whether ``weight_decay`` holds for biases too
+    schedule: "cosine" to 0, or "step": times ``drop`` at each of ``drops`` (parts of the run)
+    warm_up: steps over which the rate rises linearly to its peak
+    clip_norm: largest norm of the gradient, 0 for no clipping
+    """
+
+    optimiser: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: Share = 1e-3
+    weight_decay: Share = 1e-4
+    lr_factors: tuple[tuple[str, Annotated[float, Between(0, 1000)]], ...] = ()
+    bias_factor: Annotated[float, Between(0, 1000)] = 1.0
+    decay_bias: bool = True
+    momentum: Share = 0.9
+    schedule: Literal["cosine", "step"] = "cosine"
+    drops: tuple[Share, ...] = (2 / 3, 8 / 9)
+    drop: Share = 0.1
+    warm_up: Count = 0
+    clip_norm: Annotated[float, Between(0, 10**6)] = 0.0
+
+
+@dataclass(frozen=True)
+class TrainConfig(Optimiser, Length):
+    """Everything that decides what a run learns; where it runs is no part of it.
+
+    amp: forward pass in bfloat16
+    seed: of the order of the data and of all random numbers
+    checkpoint_every, log_every: steps
+    raises: FormatError
+    """
+
+    amp: bool = False
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
+    checkpoint_every: AtLeastOne = 100
+    log_every: AtLeastOne = 10
+
+
+def learning_rate(step: int, total: int, config: Optimiser) -> float:
     """Return the learning rate of an update.
 
     step: number of the update, from 0
@@ -88,7 +104,7 @@ def learning_rate(step: int, total: int, config: TrainConfig) -> float:
     return config.lr * (1 + math.cos(math.pi * part)) / 2
 
 
-def rate_factor(name: str, config: TrainConfig) -> float:
+def rate_factor(name: str, config: Optimiser) -> float:
     """Return the factor on the learning rate of one parameter, 0 for a frozen one.
 
     name: of the parameter in the network, as ``named_parameters`` gives it

@@ -2,7 +2,7 @@
 
 A settings object is a frozen dataclass and may hold others. What a field can be stands in its type: numbers
 with their range (``Share``), words as a ``Literal``. ``__post_init__`` calls ``check`` and then refuses what
-does not go together.
+does not go together. A config of many fields is made of groups (``Group``).
 """
 
 from __future__ import annotations
@@ -115,6 +115,19 @@ def conflict(settings: Any, *names: str, remedy: str) -> FormatError:
     """Return the error for fields whose values do not go together; those of parts stand behind a dot."""
     told = (f"{name} is {attrgetter(name)(settings)!r}" for name in names)
     return FormatError(" and ".join(told), remedy=remedy)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The fields of one subject: a config inherits its groups, so that its own fields stay flat.
+
+    The last base's fields come first. Own checks follow ``super().__post_init__()``, after which all fields
+    of the whole config are of their types.
+    raises: FormatError
+    """
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @cache

@@ -8,6 +8,9 @@ import pytest
 
 from stad_lite.data.location import data_root
 
+collect_ignore = ["sixth"]
+"""What ``test_recipe`` adds to a copy of the repository."""
+
 
 @pytest.fixture(scope="session")
 def stad_data() -> Path:

@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from notebooks import chapters
+from stad_lite.catalogue import ENTRIES
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 TOKEN = "of-this-test"
 
@@ -27,6 +30,14 @@ def commands() -> dict[str, list[str]]:
     )
     lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("python -m ")]
     return {words[2]: words[1:] for words in lines}
+
+
+def test_every_chapter_and_system_is_listed() -> None:
+    text = (REPOSITORY / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[.*?\]\(book/(\S+)\.ipynb\)", text, re.MULTILINE)
+    assert rows == [chapter.name for chapter in chapters()]
+    (told,) = re.findall(r"^`train` takes a system \((.*?)\)", text, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", told)) == set(ENTRIES)
 
 
 def run(*words: str, **changes: str) -> str:

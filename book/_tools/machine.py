@@ -1,7 +1,4 @@
-"""Say in one line on what something ran: the last line of ``make test``.
-
-    python book/_tools/machine.py
-"""
+"""Say in one line on what something ran: the last line of ``make test`` (``make machine``)."""
 
 from __future__ import annotations
 

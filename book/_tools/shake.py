@@ -88,8 +88,6 @@ def kernel_folder(folder: Path, seed: int) -> dict[str, str]:
     return {"IPYTHONDIR": str(folder)}
 
 
-
-
 class Shake(TorchDispatchMode):
     """Disturbs the results of ``TORCH``, also in the backward pass."""
 

@@ -17,13 +17,13 @@ from stad_lite.settings import (
     Channels,
     Count,
     Frames,
+    Group,
     Layers,
     OneOf,
     Scale,
     Share,
     Side,
     Weight,
-    check,
     conflict,
 )
 
@@ -33,8 +33,8 @@ SMALL: dict[str, Any] = {"head_groups": 0, "channels": (8, 16, 32), "flow_stack"
 
 
 @dataclass(frozen=True)
-class DenseConfig:
-    """A single-stage detector of frames (``frames`` = 1) or tubelets (``frames`` = K), every cell of a map.
+class Architecture(Group):
+    """What the network is: two streams or one, the backbone of each, the head on a window of frames.
 
     modality: ``rgb``, ``flow`` or ``both``
     fusion: of two streams: ``early`` joins their features before time is looked at, ``late`` averages the
@@ -47,21 +47,6 @@ class DenseConfig:
     hidden: channels of the head
     head_groups: of the head's group norm, 0 for one a channel. With 8 the classes are often not told apart
         for the first 400 steps, with 0 after 150; either lets two processes equal one
-    size: (height, width) that videos are scaled to
-    clip: frames of a training clip, at least ``frames``
-    normalise: how RGB is scaled, a name in ``nets.inputs.PIXELS``, and flow along with it
-    flow_scale: pixels a frame that count as much as half of RGB's range
-    shrink: cells in this middle part of a box are positive (1: all that lie inside)
-    alpha, gamma: of the focal loss of the actionness; alpha below 0 weighs none, gamma 0 is cross entropy
-    class_weight, box_weight: of these terms of the loss, beside 1 for the actionness
-    flip: probability of the mirror image in training
-    crop: ``none``, or ``overlap`` for SSD's random crops (``data.transforms.Augment``)
-    photometric: probability of each colour distortion in training
-    min_score, nms, keep: detections of a window need this actionness, go where a better one overlaps more
-        than ``nms`` (mean over the frames), and at most ``keep`` stay
-    linking: ``online`` links the boxes of each frame, ``tubelets`` the tubelets themselves
-    trim: name of a trim of the finished tubes (``linking.TRIMS``), empty for none
-    raises: FormatError
     """
 
     modality: Annotated[str, OneOf(MODALITIES)] = "both"
@@ -76,29 +61,9 @@ class DenseConfig:
     last_dilation: Annotated[int, Between(1, 16)] = 2
     hidden: Channels = 64
     head_groups: Count = 8
-    size: tuple[Side, Side] = (64, 64)
-    clip: Frames = 1
-    normalise: Annotated[str, OneOf(PIXELS)] = "unit"
-    flow_scale: Scale = FLOW_SCALE
-    shrink: Annotated[float, Between(0.01, 1)] = 0.6
-    alpha: Annotated[float, Between(-1, 1)] = -1.0
-    gamma: Annotated[float, Between(0, 10)] = 2.0
-    class_weight: Weight = 1.0
-    box_weight: Weight = 2.0
-    flip: Share = 0.5
-    crop: Literal["none", "overlap"] = "none"
-    photometric: Share = 0.0
-    min_score: Share = 0.02
-    nms: Share = 0.5
-    keep: AtLeastOne = 20
-    linking: Literal["online", "tubelets"] = "online"
-    trim: Annotated[str, OneOf(("", *TRIMS))] = ""
 
     def __post_init__(self) -> None:
-        check(self)
-        check_stages(self.depth, self.channels, self.size)
-        if self.frames > self.clip:
-            raise conflict(self, "frames", "clip", remedy="give 1 <= frames <= clip")
+        super().__post_init__()
         if self.flow_stack % 2 == 0:
             raise conflict(self, "flow_stack", remedy="give an odd number")
 
@@ -111,6 +76,91 @@ class DenseConfig:
     def margin(self) -> int:
         """Frames before and after a clip whose flow is stacked on the clip's own."""
         return self.flow_gap * (self.flow_stack // 2) if "flow" in self.streams else 0
+
+
+@dataclass(frozen=True)
+class Input(Group):
+    """Size, length and scale of what goes in.
+
+    size: (height, width) that videos are scaled to
+    clip: frames of a training clip, at least ``frames``
+    normalise: how RGB is scaled, a name in ``nets.inputs.PIXELS``, and flow along with it
+    flow_scale: pixels a frame that count as much as half of RGB's range
+    """
+
+    size: tuple[Side, Side] = (64, 64)
+    clip: Frames = 1
+    normalise: Annotated[str, OneOf(PIXELS)] = "unit"
+    flow_scale: Scale = FLOW_SCALE
+
+
+@dataclass(frozen=True)
+class Loss(Group):
+    """Which cells are positive, and the weights of the terms.
+
+    shrink: cells in this middle part of a box are positive (1: all that lie inside)
+    alpha, gamma: of the focal loss of the actionness; alpha below 0 weighs none, gamma 0 is cross entropy
+    class_weight, box_weight: of these terms of the loss, beside 1 for the actionness
+    """
+
+    shrink: Annotated[float, Between(0.01, 1)] = 0.6
+    alpha: Annotated[float, Between(-1, 1)] = -1.0
+    gamma: Annotated[float, Between(0, 10)] = 2.0
+    class_weight: Weight = 1.0
+    box_weight: Weight = 2.0
+
+
+@dataclass(frozen=True)
+class Augmentation(Group):
+    """How clips are changed in training.
+
+    flip: probability of the mirror image in training
+    crop: ``none``, or ``overlap`` for SSD's random crops (``data.transforms.Augment``)
+    photometric: probability of each colour distortion in training
+    """
+
+    flip: Share = 0.5
+    crop: Literal["none", "overlap"] = "none"
+    photometric: Share = 0.0
+
+
+@dataclass(frozen=True)
+class Decoding(Group):
+    """Raw outputs to the detections of a window.
+
+    min_score, nms, keep: detections of a window need this actionness, go where a better one overlaps more
+        than ``nms`` (mean over the frames), and at most ``keep`` stay
+    """
+
+    min_score: Share = 0.02
+    nms: Share = 0.5
+    keep: AtLeastOne = 20
+
+
+@dataclass(frozen=True)
+class Linking(Group):
+    """Detections to tubes.
+
+    linking: ``online`` links the boxes of each frame, ``tubelets`` the tubelets themselves
+    trim: name of a trim of the finished tubes (``linking.TRIMS``), empty for none
+    """
+
+    linking: Literal["online", "tubelets"] = "online"
+    trim: Annotated[str, OneOf(("", *TRIMS))] = ""
+
+
+@dataclass(frozen=True)
+class DenseConfig(Linking, Decoding, Augmentation, Loss, Input, Architecture):
+    """A single-stage detector of frames (``frames`` = 1) or tubelets (``frames`` = K), every cell of a map.
+
+    raises: FormatError
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_stages(self.depth, self.channels, self.size)
+        if self.frames > self.clip:
+            raise conflict(self, "frames", "clip", remedy="give 1 <= frames <= clip")
 
     def thawed(self) -> DenseConfig:
         """Return the same for a start without published weights: pixels in [-1, 1]."""

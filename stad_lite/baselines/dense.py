@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.arrays import as_numpy, suppress
-from stad_lite.baselines.config import DenseConfig
+from stad_lite.baselines.config import Architecture, Decoding, DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
 from stad_lite.nets.vgg import VGG, small_vgg
@@ -49,7 +49,7 @@ class Maps(NamedTuple):
     distances: Tensor
 
 
-def make_backbone(stream: str, config: DenseConfig) -> VGG:
+def make_backbone(stream: str, config: Architecture) -> VGG:
     """Return a new backbone of a stream; its end point is the last one (stride 4 at three stages)."""
     return small_vgg(
         CHANNELS[stream] * (config.flow_stack if stream == "flow" else 1),
@@ -72,7 +72,7 @@ class DenseDetector(nn.Module):
     (torch.Size([2, 6, 6, 16, 16]), torch.Size([2, 6, 3, 4, 16, 16]))
     """
 
-    def __init__(self, config: DenseConfig, classes: int) -> None:
+    def __init__(self, config: Architecture, classes: int) -> None:
         super().__init__()
         self.config, self.classes = config, classes
         self.backbones = nn.ModuleDict({name: make_backbone(name, config) for name in config.streams})
@@ -115,7 +115,7 @@ class DenseDetector(nn.Module):
 class _Head(nn.Module):
     """Convolutions over time, one that takes in the K frames of a window, one over space, the outputs."""
 
-    def __init__(self, config: DenseConfig, channels: int, classes: int) -> None:
+    def __init__(self, config: Architecture, channels: int, classes: int) -> None:
         super().__init__()
         hidden, self.frames = config.hidden, config.frames
         groups = config.head_groups
@@ -211,6 +211,7 @@ def assign(
     if boxes.shape[-2] == 0:
         return boxes.new_full((*boxes.shape[:-2], height, width), -1, dtype=torch.long)
     size = boxes[..., 2:] - boxes[..., :2]
+    # the frame may cut an actor so that no cell holds its centre: then the nearest cell does
     limit = torch.tensor([width, height], device=boxes.device) * stride - stride / 2
     centre = ((boxes[..., 2:] + boxes[..., :2]) / 2).clamp(min=stride / 2).minimum(limit)
     half = (size * shrink).clamp(min=stride) / 2
@@ -266,6 +267,7 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     reach = maps.distances[clip, window, :, :, row, column].clamp(max=MAX_LOG).exp() * stride
     cell = cell_centres(height, width, stride).to(reach)[row, column][:, None]
     found = torch.cat([cell - reach[..., :2], cell + reach[..., 2:]], -1)
+    # nothing is divided by 0: a positive's actor is there on the middle frame
     box = (box_giou(found, wanted, "none") * there).sum(1) / there.sum(1)
     return {
         "actionness": actionness / number,
@@ -290,7 +292,7 @@ class WindowDetections(NamedTuple):
 
 
 @torch.no_grad()
-def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) -> list[WindowDetections]:
+def decode(maps: Maps, stride: int, size: tuple[int, int], config: Decoding) -> list[WindowDetections]:
     """Decoding: maps -> the best cells of each window, after suppression over all classes together.
 
     size: (height, width) of the frames in pixels
@@ -310,13 +312,14 @@ def decode(maps: Maps, stride: int, size: tuple[int, int], config: DenseConfig) 
     return found
 
 
-def _best(actionness: Tensor, boxes: Tensor, config: DenseConfig) -> Tensor:
+def _best(actionness: Tensor, boxes: Tensor, config: Decoding) -> Tensor:
     """Places (n, 3) window, row, column of the detections that stay in one clip.
 
     actionness: (windows, h, w)
     boxes: (windows, frames, h, w, 4)
     """
     width = actionness.shape[2]
+    # neighbours of a good cell say the same box: more are offered than may stay (4 is our choice)
     scores, cells = actionness.flatten(1).topk(min(4 * config.keep, actionness[0].numel()))
     places = []
     for window, (score, cell) in enumerate(zip(scores, cells, strict=True)):

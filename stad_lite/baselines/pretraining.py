@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
-from stad_lite.baselines.config import DenseConfig
+from stad_lite.baselines.config import Architecture, DenseConfig
 from stad_lite.baselines.dense import Actors, DenseDetector, losses
 from stad_lite.data.synthetic import CLASSES, Settings, cache_folder, dataset
 from stad_lite.errors import StadError
@@ -95,7 +95,7 @@ def pretrained(
     return backbone.eval()
 
 
-def _backbone(modality: str, config: DenseConfig) -> VGG:
+def _backbone(modality: str, config: Architecture) -> VGG:
     channels = sum(CHANNELS[stream] for stream in SEEN[modality])
     return small_vgg(channels, depth=config.depth, channels=config.channels)
 

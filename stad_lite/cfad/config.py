@@ -16,12 +16,12 @@ from stad_lite.settings import (
     Channels,
     Count,
     Frames,
+    Group,
     Layers,
     Scale,
     Share,
     Side,
     Weight,
-    check,
     conflict,
 )
 
@@ -30,8 +30,8 @@ Several = Annotated[int, Between(2, 4096)]
 
 
 @dataclass(frozen=True)
-class CfadConfig:
-    """CFAD as the paper describes it (no code was published).
+class Input(Group):
+    """What CFAD sees of a video.
 
     backbone: ``i3d`` to Mixed_5b (the paper's), or ``small`` (2-D, stride 4, then convolutions over time)
     stream: ``rgb``, or ``early``: RGB with the flow to the next frame stacked behind it (Sec. 4.3)
@@ -43,8 +43,24 @@ class CfadConfig:
     length: T, the frames that a video is resampled to (Sec. 4.1)
     samples: N, the features interpolated over a proposal (Sec. 4.1)
     trimmed: the whole clip is the one proposal, for sets whose videos are cut to the action
+    """
 
-    Temporal proposals, as in R-C3D (all numbers ours, after its settings):
+    backbone: Literal["small", "i3d"] = "small"
+    stream: Literal["rgb", "early"] = "rgb"
+    flow_scale: Scale = 4.0
+    pretrained: Literal["", "smoke", "lesson"] = "lesson"
+    frozen: bool = True
+    frozen_norms: bool = True
+    size: tuple[Side, Side] = (64, 64)
+    length: Several = 32
+    samples: Several = 16
+    trimmed: bool = False
+
+
+@dataclass(frozen=True)
+class Spans(Group):
+    """Temporal proposals, as in R-C3D (all numbers ours, after its settings).
+
     span_lengths: lengths of the 1-D anchors in frames
     span_width: channels of the proposal network
     span_positive, span_negative: temporal IoU from which an anchor is positive, below which negative
@@ -58,59 +74,7 @@ class CfadConfig:
     clock: what the normalised time of Eq. 4 runs over when a proposal is trained on: the true ``tube`` (to
         the letter), or the proposed ``span``, as in inference; true spans know no difference
     proposal_epochs: epochs in which the proposal network is trained alone, before all is (Sec. 4.1)
-
-    Coarse module (Sec. 3.2):
-    width: channels of its convolutions (ours)
-    convolutions: 3-D convolutions behind the non-local block of each branch (ours)
-    shortcut: past each of them, where the channels agree (ours, for a short training)
-    pool: cells along each side that the non-local block looks at as one (ours, for a CPU)
-    factorised: a 3-D convolution is one in space, then one in time (ours, for a CPU)
-    branches: ``both``, or the ``direct`` or the ``difference`` branch alone
-    order: k, of the polynomials (Table 1)
-    anchors: sizes found by k-means (Sec. 4.1)
-    segment: K, frames of a matching segment (Sec. 4.1)
-    position: which segment tells positives, 0 the first (Sec. 3.2), -1 the last
-    positive, negative: mean IoU with a segment from which an anchor is positive, below which negative (ours)
-    best_anchor: every true tube has its best anchor too, however low their IoU (ours)
-    sampled: anchors of a span in the classification loss, at most a quarter of them positive (ours)
-
-    Refine module (Sec. 3.3):
-    epsilon: overlap at which the greedy labelling stops (Sec. 4.1)
-    alpha: importance from which a sample is a key (Fig. 4b sweeps .15 to .45)
-    selection: ``learned``; ``uniform`` or ``random`` keys, as many as the learned ones; ``all`` samples; or
-        ``none``, no refinement
-    refined: samples of a span that the box proposals are trained on, 0 for all (ours)
-    box_positive, box_negative: IoU from which an anchor is positive, below which negative (ours)
-    box_score: a box proposal needs this score (ours)
-    sigma: reach of the search area in widths and heights of the coarse box (Eq. 7)
-    through: the tube is interpolated through the boxes at ``all`` samples, refined and coarse (Sec. 3.3 to
-        the letter), or at the ``keys`` and the ends of the span alone, as the labels of Eq. 5 rebuild it
-    interpolation: ``spline`` (the paper's, piece-wise cubic) or ``linear``
-
-    Tubes (Sec. 4.1):
-    min_score: a coarse tube needs this class score (ours)
-    considered: best coarse tubes of a proposal that enter the suppression (ours)
-    tube_nms: tube IoU above which the lower tube goes
-    suppression: a tube goes because of a better one of its ``class``, or of ``all`` classes (the paper does
-        not say)
-    most: tubes that are kept
-    most_in: of each ``proposal``, as the coarse module sees one at a time, or of the whole ``video``; the
-        paper can be read either way
-
-    weights: of the loss terms, all 1 in the paper where it names them (Eq. 2)
-    raises: FormatError
     """
-
-    backbone: Literal["small", "i3d"] = "small"
-    stream: Literal["rgb", "early"] = "rgb"
-    flow_scale: Scale = 4.0
-    pretrained: Literal["", "smoke", "lesson"] = "lesson"
-    frozen: bool = True
-    frozen_norms: bool = True
-    size: tuple[Side, Side] = (64, 64)
-    length: Several = 32
-    samples: Several = 16
-    trimmed: bool = False
 
     span_lengths: tuple[Annotated[float, Between(1, 4096)], ...] = (8.0, 12.0, 16.0, 20.0, 24.0, 28.0)
     span_width: Channels = 64
@@ -125,6 +89,21 @@ class CfadConfig:
     clock: Literal["tube", "span"] = "tube"
     proposal_epochs: Count = 4
 
+
+@dataclass(frozen=True)
+class Architecture(Group):
+    """The coarse module: its two branches and what they say (CFAD Sec. 3.2).
+
+    width: channels of its convolutions (ours)
+    convolutions: 3-D convolutions behind the non-local block of each branch (ours)
+    shortcut: past each of them, where the channels agree (ours, for a short training)
+    pool: cells along each side that the non-local block looks at as one (ours, for a CPU)
+    factorised: a 3-D convolution is one in space, then one in time (ours, for a CPU)
+    branches: ``both``, or the ``direct`` or the ``difference`` branch alone
+    order: k, of the polynomials (Table 1)
+    anchors: sizes found by k-means (Sec. 4.1)
+    """
+
     width: Channels = 64
     convolutions: Layers = 1
     shortcut: bool = True
@@ -133,12 +112,43 @@ class CfadConfig:
     branches: Literal["both", "direct", "difference"] = "both"
     order: Annotated[int, Between(0, 32)] = 4
     anchors: Annotated[int, Between(1, 64)] = 6
+
+
+@dataclass(frozen=True)
+class Matching(Group):
+    """What the anchors of the coarse module learn (CFAD Sec. 3.2).
+
+    segment: K, frames of a matching segment (Sec. 4.1)
+    position: which segment tells positives, 0 the first (Sec. 3.2), -1 the last
+    positive, negative: mean IoU with a segment from which an anchor is positive, below which negative (ours)
+    best_anchor: every true tube has its best anchor too, however low their IoU (ours)
+    sampled: anchors of a span in the classification loss, at most a quarter of them positive (ours)
+    """
+
     segment: Frames = 6
     position: Annotated[int, Between(-4096, 4096)] = 0
     positive: Share = 0.5
     negative: Share = 0.3
     best_anchor: bool = True
     sampled: AtLeastOne = 64
+
+
+@dataclass(frozen=True)
+class Refinement(Group):
+    """The refine module (CFAD Sec. 3.3).
+
+    epsilon: overlap at which the greedy labelling stops (Sec. 4.1)
+    alpha: importance from which a sample is a key (Fig. 4b sweeps .15 to .45)
+    selection: ``learned``; ``uniform`` or ``random`` keys, as many as the learned ones; ``all`` samples; or
+        ``none``, no refinement
+    refined: samples of a span that the box proposals are trained on, 0 for all (ours)
+    box_positive, box_negative: IoU from which an anchor is positive, below which negative (ours)
+    box_score: a box proposal needs this score (ours)
+    sigma: reach of the search area in widths and heights of the coarse box (Eq. 7)
+    through: the tube is interpolated through the boxes at ``all`` samples, refined and coarse (Sec. 3.3 to
+        the letter), or at the ``keys`` and the ends of the span alone, as the labels of Eq. 5 rebuild it
+    interpolation: ``spline`` (the paper's, piece-wise cubic) or ``linear``
+    """
 
     epsilon: Share = 0.8
     alpha: Share = 0.25
@@ -151,6 +161,21 @@ class CfadConfig:
     through: Literal["all", "keys"] = "all"
     interpolation: Literal["spline", "linear"] = "spline"
 
+
+@dataclass(frozen=True)
+class Tubes(Group):
+    """What becomes of coarse and refined tubes (CFAD Sec. 4.1).
+
+    min_score: a coarse tube needs this class score (ours)
+    considered: best coarse tubes of a proposal that enter the suppression (ours)
+    tube_nms: tube IoU above which the lower tube goes
+    suppression: a tube goes because of a better one of its ``class``, or of ``all`` classes (the paper does
+        not say)
+    most: tubes that are kept
+    most_in: of each ``proposal``, as the coarse module sees one at a time, or of the whole ``video``; the
+        paper can be read either way
+    """
+
     min_score: Share = 0.02
     considered: AtLeastOne = 40
     tube_nms: Share = 0.2
@@ -158,14 +183,27 @@ class CfadConfig:
     most: AtLeastOne = 3
     most_in: Literal["proposal", "video"] = "proposal"
 
+
+@dataclass(frozen=True)
+class Loss(Group):
+    """The weights of the terms, all 1 in the paper where it names them (Eq. 2).
+
+    span_weight, class_weight, tube_weight, key_weight, box_weight: of the terms
+    """
+
     span_weight: Weight = 1.0
     class_weight: Weight = 1.0
     tube_weight: Weight = 1.0
     key_weight: Weight = 1.0
     box_weight: Weight = 1.0
 
+
+@dataclass(frozen=True)
+class CfadConfig(Loss, Tubes, Refinement, Matching, Architecture, Spans, Input):
+    """CFAD as the paper describes it (no code was published). raises: FormatError"""
+
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         for low, high in _PAIRS:
             if getattr(self, low) > getattr(self, high):
                 raise conflict(self, low, high, remedy=f"give {low} at most {high}")

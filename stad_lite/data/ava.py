@@ -28,6 +28,7 @@ POSES = range(1, 15)
 TRAINVAL_VIDEOS, TEST_VIDEOS, VAL_VIDEOS = 299, 131, 64
 """Films of training and validation together, of the test set, of validation."""
 
+
 class ActionLists(NamedTuple):
     """The action lists.
 

@@ -75,7 +75,9 @@ class OnlineConfig:
             overlap=0.1,
             gap=3,
             rank=4,
+            # its fill_gaps copies the box found next; it does not interpolate
             fill="repeat",
+            # paths of no more boxes than the gap of 3 are dropped (incremental_linking.m)
             min_boxes=4,
             pixel=1.0,
         )
@@ -90,6 +92,7 @@ class OnlineConfig:
             overlap=0.5,
             gap=4,
             rank=5,
+            # the box expected next is moved on by the mean step over gap + 1 boxes (gen_agent_paths.py)
             motion="velocity",
             fill="linear",
             min_boxes=6,
@@ -142,6 +145,7 @@ class OnlineLinker:
             )
         boxes, scores = np.asarray(boxes), np.asarray(scores)
         if not len(boxes):
+            # an empty list has no columns
             boxes, scores = np.zeros((0, 4)), np.zeros((0, len(self.classes)))
         if scores.ndim != 2 or scores.shape[1] != len(self.classes):
             raise FormatError(

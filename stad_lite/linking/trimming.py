@@ -129,6 +129,7 @@ def smooth_labels(scores: np.ndarray, alpha: float) -> np.ndarray:
         raise NotFiniteError("a score to be labelled is not finite", remedy="remove it")
     tubes, length, count = scores.shape
     before = np.zeros((tubes, length, count), dtype=np.int64)
+    # from 0 for every label: the first frame's costs no switch
     best, lines, stay = np.zeros((tubes, count)), np.arange(tubes), np.arange(count)
     for frame in range(length):
         top = best.argmax(axis=1)
@@ -227,6 +228,7 @@ def _median_spans(scores: np.ndarray, index: int, trim: MedianFilter) -> tuple[l
     if scores.ndim != 1:
         raise FormatError(f"the scores have shape {scores.shape}", tube=index, remedy="give one a frame")
     smooth = median_scores(scores, trim.width)
+    # what is "lower than" the threshold goes (PCSC Sec. 3.4): a frame at it stays
     kept, short = _long(runs(smooth >= trim.threshold), trim.min_run)
     if trim.keep == "split" or not kept:
         return kept, short
@@ -253,6 +255,7 @@ def _label_spans(
             )
         if dimensions == 2 and tube.label not in classes:
             raise FormatError(f"label {tube.label!r} is not among the classes", tube=index)
+    # frames without score reward no switch: a tube is labelled as if it stood alone
     table = np.zeros((len(tubes), max(map(len, tubes)), len(classes) if dimensions == 2 else 2))
     for line, one in zip(table, scores, strict=True):
         line[: len(one)] = one if dimensions == 2 else np.stack([1 - one, one], axis=1)

@@ -157,6 +157,7 @@ def link_tubelets(
     if isinstance(tubelets, Tubelets):
         tubelets = from_scores(tubelets.start, tubelets.boxes, tubelets.scores)
     names, length = class_names(classes, tubelets.num_classes), tubelets.length
+    # a path and a tubelet must share a frame to be compared; those of one frame share none
     reach = max(length - 1, 1) if config.reach is None else config.reach
     paths = LivePaths(tubelets.num_classes, length, Rule(config.overlap, reach, config.link_pixel))
     selection = Selection(config.min_score, None, config.nms, config.keep, config.nms_pixel, config.soft)
@@ -168,6 +169,7 @@ def link_tubelets(
     if not log:
         return trim_linked(finish(Linked(), names, None, None), trim, names)
     path, row, score = (np.concatenate(column) for column in zip(*log, strict=True))
+    # of any number of links: what is too short is told in frames, below
     kept, bounds, _ = by_path(path, 1)
     linked = _tubes(tubelets, row[kept], score[kept], bounds, names, config.min_length, asks_classes(trim))
     return trim_linked(finish(linked, names, config.min_tube_score, config.tube_nms), trim, names)
@@ -197,6 +199,7 @@ def _tubes(
     for index in long:
         link, part = slice(*bounds[index : index + 2]), slice(*ends[index : index + 2])
         full = _bridged(mean[part], covered[part])
+        # over tubelets, not frames: one that many others overlap counts no less (ACT.py)
         label, value = classes[tubelets.label[row[link.start]]], float(score[link].mean())
         tubes.append(Tube(int(start[link.start]), full[:, :4], label, value, full[:, 4]))
         members.append(source[link])

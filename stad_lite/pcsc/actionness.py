@@ -46,6 +46,7 @@ class ActionnessDetectors(nn.Module):
         super().__init__()
         shared: list[nn.Module] = [nn.Linear(features, hidden), nn.ReLU()] if hidden else []
         self.layers = nn.Sequential(*shared, nn.Linear(hidden or features, classes))
+        # features are standardised, of which the paper says nothing: one rate of learning then fits all
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("spread", torch.ones(features))
         self.register_buffer("trained", torch.zeros(classes, dtype=torch.bool))
@@ -93,6 +94,7 @@ def targets(
         inside = (frame >= tube.start) & (frame < tube.end) & (label == classes.index(tube.label))
         places = np.flatnonzero(inside)
         shared = box_ops.iou(box[places], tube.boxes[frame[places] - tube.start])
+        # "greater than 0.5" (Sec. 3.4), where proposals count from .5 on
         found[places[shared > overlap]] = 1
     return found
 
@@ -136,6 +138,7 @@ def train_actionness(
 
     def loss() -> dict[str, Tensor]:
         chosen = torch.randint(len(label), (min(batch, len(label)),), generator=generator).to(device)
+        # a box teaches the classifier of its own tube's class and no other (Sec. 3.4)
         logits = detectors(features[chosen]).gather(1, label[chosen][:, None])[:, 0]
         return {"actionness": binary_cross_entropy(logits, target[chosen])}
 
@@ -169,6 +172,7 @@ def scores_along(
     if not detectors.trained[label]:
         return np.ones(len(tube))
     described = torch.as_tensor(features, dtype=torch.float32, device=detectors.mean.device)
+    # where linking filled a hole there is no detection, and so there are no features
     return np.interp(tube.frames, frame, as_numpy(detectors(described)[:, label].sigmoid()))
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from stad_lite import boxes as box_ops
 from stad_lite.data.clips import FrameRun, key_frame
 from stad_lite.data.source import VideoSource
-from stad_lite.pcsc.config import PCSCConfig
+from stad_lite.pcsc.config import Input
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.systems.detect import even_parts
 from stad_lite.systems.items import mirrored, read_stream, stream_input
@@ -24,7 +24,7 @@ Place = tuple[str, int]
 
 
 def frame_input(
-    source: VideoSource, config: PCSCConfig, stream: str, video: str, numbers: np.ndarray, mirror: bool
+    source: VideoSource, config: Input, stream: str, video: str, numbers: np.ndarray, mirror: bool
 ) -> Tensor:
     """Return what a stream's network is fed for frames of a video: (n, channels, h, w) float."""
     values = read_stream(source, stream, video, numbers)
@@ -34,7 +34,7 @@ def frame_input(
 
 def stream_clip(
     source: VideoSource,
-    config: PCSCConfig,
+    config: Input,
     stream: str,
     run: FrameRun,
     maps: FrameMaps | None,
@@ -48,7 +48,7 @@ def stream_clip(
 
 
 def key_clip(
-    source: VideoSource, config: PCSCConfig, place: Place, maps: FrameMaps | None, mirror: bool = False
+    source: VideoSource, config: Input, place: Place, maps: FrameMaps | None, mirror: bool = False
 ) -> dict[str, Tensor]:
     """Return a key frame with its neighbours in both streams, and its true boxes.
 
@@ -66,7 +66,7 @@ def key_clip(
 
 
 def training_clip(
-    place: Place, rng: np.random.Generator, source: VideoSource, config: PCSCConfig, maps: FrameMaps | None
+    place: Place, rng: np.random.Generator, source: VideoSource, config: Input, maps: FrameMaps | None
 ) -> dict[str, Tensor]:
     """Return a key frame as it is seen in training: half of them mirrored."""
     return key_clip(source, config, place, maps, can_mirror(maps) and bool(rng.random() < 0.5))
@@ -78,7 +78,7 @@ def place_title(place: Place) -> str:
 
 
 def clips(
-    source: VideoSource, config: PCSCConfig, video: str, maps: FrameMaps | None, batch: int
+    source: VideoSource, config: Input, video: str, maps: FrameMaps | None, batch: int
 ) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
     """Yield the clips around every frame of a video: frame numbers (b,) and what both streams see of them."""
     for numbers in even_parts(source.num_frames(video), batch):

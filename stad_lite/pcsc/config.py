@@ -17,12 +17,12 @@ from stad_lite.settings import (
     Between,
     Channels,
     Frames,
+    Group,
     Layers,
     OneOf,
     Scale,
     Share,
     Side,
-    check,
     conflict,
 )
 
@@ -34,8 +34,8 @@ FROZEN = (("backbones", 0.0),)
 
 
 @dataclass(frozen=True)
-class PCSCConfig:
-    """PCSC. What the paper does not state is our choice and marked (ours).
+class Input(Group):
+    """What the streams see, and the networks under the pyramid that look at it.
 
     size: (height, width) that frames and flow are scaled to
     frames: k neighbouring frames with the key frame in the middle (ours)
@@ -47,32 +47,6 @@ class PCSCConfig:
     pretrained: profile of ``baselines.pretraining`` that the small networks start from, "" for random weights
     every: train on each ``every``-th frame only (10: the mini set of PCSC Sec. 4.3)
     flow_scale: pixels a frame that count as 1 in the flow network's input
-    channels: of the pyramid
-    scales, ratios: anchors: side in pixels a level; height / width
-    rpn_before, rpn_after, rpn_nms: proposals kept a level, a frame, and their suppression; the two counts
-        are (training, test)
-    rpn_batch, head_batch, positive_share: what is sampled a frame for the losses
-    overlap: proposals that overlap a true box this much are positive, all others negative
-    roi, canonical, samples: bins a side of RoI features; side of a box of level 1; as in ``roi_align``
-    hidden: width of a detection head's layers
-    stages: of cooperation after stage 0
-    messages: feature cooperation: at ``image`` level, ``roi`` level, ``both`` or ``none``
-    directions: who is helped: ``both`` streams in turn, or one only (``to_rgb``, ``to_flow``); a stage that
-        would help the other one refines that stream's own boxes without help
-    proposals: whether a stream also takes the other's boxes
-    reduction: of the channels inside a message (ours)
-    own_nms, other_nms: of a stream's own boxes and of the other stream's, the lower one (ours)
-    confidence: proposals from a stage's boxes need this probability (ours)
-    stage_keep: boxes of either source that become proposals of a stage
-    combine: how the boxes of both streams become the output: their ``union``, as the paper says, or that
-        after a ``boost`` of boxes that overlap one of the other stream by ``boost_overlap`` (ours; Saha et
-        al.)
-    min_score, nms, keep: of the output of a stage: class by class
-    actionness_hidden: width of the actionness detectors' shared layer, 0 for none (ours)
-    linking, trim: ROAD's linking without temporal labelling; the median filter on actionness (ours: width and
-        threshold, and that a trimmed tube keeps its score, by video-mAP@.5 on the split val of the synthetic
-        clips)
-    raises: FormatError
     """
 
     size: tuple[Side, Side] = (64, 64)
@@ -89,20 +63,85 @@ class PCSCConfig:
     pretrained: Literal["", "smoke", "lesson"] = ""
     every: AtLeastOne = 1
     flow_scale: Scale = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_stages(self.depth, self.widths, self.size, "widths")
+        small = self.trunk == "stack"
+        if not small and self.blocks is not None and not set(TAPS) <= {TAPS[0], *self.blocks}:
+            raise conflict(self, "blocks", "trunk", remedy=f"give at least {', '.join(TAPS[1:])}")
+        known = (DenseConfig.depth, DenseConfig.channels)
+        if small and self.pretrained and (self.depth, self.widths) != known:
+            names = ("pretrained", "depth", "widths")
+            raise conflict(self, *names, remedy=f"give those of the pretrained networks, {known}")
+
+
+@dataclass(frozen=True)
+class Regions(Group):
+    """The pyramid, its anchors, and the regions that are proposed on it.
+
+    channels: of the pyramid
+    scales, ratios: anchors: side in pixels a level; height / width
+    rpn_before, rpn_after, rpn_nms: proposals kept a level, a frame, and their suppression; the two counts
+        are (training, test)
+    """
+
     channels: Channels = 48
     scales: tuple[Annotated[float, Between(1, 2048)], ...] = (16.0, 26.0)
     ratios: tuple[Annotated[float, Between(0.05, 20)], ...] = (1.0, 1.5)
     rpn_before: tuple[AtLeastOne, AtLeastOne] = (64, 64)
     rpn_after: tuple[AtLeastOne, AtLeastOne] = (24, 16)
     rpn_nms: Share = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.ratios:
+            raise conflict(self, "ratios", remedy="give one or more")
+
+
+@dataclass(frozen=True)
+class Sampling(Group):
+    """Which anchors and proposals the losses see.
+
+    rpn_batch, head_batch, positive_share: what is sampled a frame for the losses
+    overlap: proposals that overlap a true box this much are positive, all others negative
+    """
+
     rpn_batch: AtLeastOne = 64
     head_batch: AtLeastOne = 16
     positive_share: Share = 0.5
     overlap: Annotated[float, Between(0.01, 1)] = 0.5
+
+
+@dataclass(frozen=True)
+class Heads(Group):
+    """What classifies and refines the boxes of a stage.
+
+    roi, canonical, samples: bins a side of RoI features; side of a box of level 1; as in ``roi_align``
+    hidden: width of a detection head's layers
+    """
+
     roi: Annotated[int, Between(1, 64)] = 5
     canonical: Annotated[float, Between(1, 2048)] = 28.0
     samples: Annotated[int, Between(0, 64)] = 1
     hidden: Channels = 96
+
+
+@dataclass(frozen=True)
+class Cooperation(Group):
+    """How the streams help each other, by features and by boxes.
+
+    stages: of cooperation after stage 0
+    messages: feature cooperation: at ``image`` level, ``roi`` level, ``both`` or ``none``
+    directions: who is helped: ``both`` streams in turn, or one only (``to_rgb``, ``to_flow``); a stage that
+        would help the other one refines that stream's own boxes without help
+    proposals: whether a stream also takes the other's boxes
+    reduction: of the channels inside a message (ours)
+    own_nms, other_nms: of a stream's own boxes and of the other stream's, the lower one (ours)
+    confidence: proposals from a stage's boxes need this probability (ours)
+    stage_keep: boxes of either source that become proposals of a stage
+    """
+
     stages: Annotated[int, Between(0, 64)] = 4
     messages: Annotated[str, OneOf(MESSAGES)] = "both"
     directions: Literal["both", "to_rgb", "to_flow"] = "both"
@@ -112,38 +151,61 @@ class PCSCConfig:
     other_nms: Share = 0.3
     confidence: Share = 0.05
     stage_keep: AtLeastOne = 8
+
+
+@dataclass(frozen=True)
+class Decoding(Group):
+    """The boxes of both streams to the output of a stage.
+
+    combine: how the boxes of both streams become the output: their ``union``, as the paper says, or that
+        after a ``boost`` of boxes that overlap one of the other stream by ``boost_overlap`` (ours; Saha et
+        al.)
+    min_score, nms, keep: of the output of a stage: class by class
+    """
+
     combine: Annotated[str, OneOf(("union", "boost"))] = "union"
     boost_overlap: Share = 0.3
     min_score: Share = 0.01
     nms: Share = 0.5
     keep: AtLeastOne = 10
+
+
+@dataclass(frozen=True)
+class Linking(Group):
+    """Boxes to tubes, and where in time these begin and end.
+
+    actionness_hidden: width of the actionness detectors' shared layer, 0 for none (ours)
+    linking, trim: ROAD's linking without temporal labelling; the median filter on actionness (ours: width and
+        threshold, and that a trimmed tube keeps its score, by video-mAP@.5 on the split val of the synthetic
+        clips)
+    """
+
     actionness_hidden: Annotated[int, Between(0, 8192)] = 64
     linking: OnlineConfig = field(default_factory=OnlineConfig.road)
     trim: MedianFilter = field(
         default_factory=lambda: MedianFilter(width=9, threshold=0.1, empty="keep", rescore=False)
     )
 
+
+@dataclass(frozen=True)
+class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input):
+    """PCSC. What the paper does not state is our choice and marked (ours), in the groups too.
+
+    raises: FormatError
+    """
+
     def __post_init__(self) -> None:
-        check(self)
-        check_stages(self.depth, self.widths, self.size, "widths")
+        super().__post_init__()
         small = self.trunk == "stack"
         levels = len(self.hidden_maps) if small else 4
         if len(self.scales) != levels or not levels:
             raise conflict(
                 self, "scales", "trunk", "hidden_maps", remedy=f"give a scale for each of {levels} levels"
             )
-        if not self.ratios:
-            raise conflict(self, "ratios", remedy="give one or more")
         narrowest = min((self.channels, *(self.hidden_maps if small else ())))
         if self.messages != "none" and self.reduction > narrowest:
             names = ("reduction", "channels", "hidden_maps")
             raise conflict(self, *names, remedy=f"give a reduction from 1 to {narrowest}")
-        if not small and self.blocks is not None and not set(TAPS) <= {TAPS[0], *self.blocks}:
-            raise conflict(self, "blocks", "trunk", remedy=f"give at least {', '.join(TAPS[1:])}")
-        known = (DenseConfig.depth, DenseConfig.channels)
-        if small and self.pretrained and (self.depth, self.widths) != known:
-            names = ("pretrained", "depth", "widths")
-            raise conflict(self, *names, remedy=f"give those of the pretrained networks, {known}")
 
     def thawed(self) -> PCSCConfig:
         """Return the same with batch norms trained, for a start without published weights."""

@@ -68,6 +68,7 @@ def turn(stage: int) -> Turn:
     if stage < 1:
         raise FormatError(f"no stream is helped at stage {stage}", remedy="stages of cooperation start at 1")
     stream, helper = STREAMS if stage % 2 else STREAMS[::-1]
+    # at stage 1 there is no stage -1; the paper does not say what stands in, stage 0 is our choice
     return Turn(stage, stream, helper, (stream, max(0, stage - 2)), (helper, stage - 1))
 
 
@@ -82,6 +83,7 @@ def confident(found: Detections, score: float, threshold: float, keep: int) -> P
     scores, label = found.scores.max(2)
     place = repeat(label, "b n -> b n 1 xyxy", xyxy=4)
     boxes = found.boxes.gather(2, place)[:, :, 0]
+    # clipping to the frame may leave nothing of a box, and no region can be cut from that
     extent = (boxes[..., 2:] > boxes[..., :2]).all(-1)
     valid = found.valid & (scores > score) & extent
     return suppress(Proposals(boxes, scores, valid), threshold, keep)
@@ -109,6 +111,7 @@ def boost(stages: Sequence[Detections], streams: Sequence[str], overlap: float) 
     side = torch.tensor([STREAMS.index(stream) for stream in streams], device=boxes.device)
     side = side.repeat_interleave(torch.tensor(counts, device=boxes.device))
     table = rearrange(boxes, "b n k xyxy -> b k n xyxy")
+    # of the other stream's boxes alone: a stream does not vote for itself
     shared = box_ops.pairwise_iou(table, table) * (side[:, None] != side) * valid[:, None, None]
     most, place = shared.max(-1)
     votes = rearrange(scores, "b n k -> b k n")

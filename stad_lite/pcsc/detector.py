@@ -58,6 +58,7 @@ class RegionHead(nn.Module):
         self.second = nn.Linear(hidden, hidden)
         self.scores = nn.Linear(hidden, classes + 1)
         self.offsets = nn.Linear(hidden, classes * 4)
+        # Fast R-CNN Sec. 2.3: all classes are alike at first, and boxes stay where the proposals are
         for layer, std in ((self.scores, 0.01), (self.offsets, 0.001)):
             nn.init.normal_(layer.weight, std=std)
             nn.init.zeros_(layer.bias)
@@ -85,6 +86,7 @@ def level_of(boxes: Tensor, levels: int, canonical: float) -> Tensor:
     >>> level_of(boxes, 4, 112).tolist()
     [0, 1, 3]
     """
+    # a box without extent, whose logarithm is not finite, goes to the finest level
     side = box_ops.area(boxes).sqrt()
     return (1 + (side / canonical).clamp(min=1e-6).log2().floor()).clamp(0, levels - 1).long()
 
@@ -131,6 +133,7 @@ def label(proposals: Proposals, truth: TrueBoxes, overlap: float = 0.5) -> Targe
         return Targets(labels, torch.zeros_like(proposals.boxes))
     table = box_ops.pairwise_iou(proposals.boxes, truth.boxes)
     table = table.masked_fill(truth.labels[:, None] < 0, 0)
+    # one threshold both ways (Sec. 3.5): no proposal is ignored
     found = by_threshold(rearrange(table, "b n m -> (b n) m"), overlap, overlap)
     nearest = found.truth.reshape(count, width)
     positive = found.label.reshape(count, width) == POSITIVE
@@ -148,6 +151,7 @@ def sample(proposals: Proposals, targets: Targets, count: int, share: float) -> 
     returns: both cut to (b, at most ``count``)
     Source: Fast R-CNN Sec. 2.3.
     """
+    # torch's own: checkpoints keep its state, so a run that goes on draws what it would have drawn
     generator = torch.default_generator
     kinds = targets.labels.clamp(max=1)
     chosen = torch.stack([sample_anchors(row, count, share, generator) for row in kinds])
@@ -181,10 +185,12 @@ def head_loss(
     Source: Fast R-CNN Eq. 1 (smooth L1 with beta 1).
     """
     counted, positive = targets.labels >= 0, targets.labels > 0
+    # before anything that depends on what there is: all parts of a batch must ask alike
     number = normaliser(counted.sum())
     classes = F.cross_entropy(logits[counted].float(), targets.labels[counted], reduction="sum") / number
     own = offsets[positive].gather(1, (targets.labels[positive] - 1)[:, None, None].expand(-1, 1, 4))[:, 0]
     wanted = box_ops.encode(targets.boxes[positive], proposals.boxes[positive]) * logits.new_tensor(CODER)
+    # over all drawn proposals too, as in Fast R-CNN's code: fewer positives do not count more each
     return classes, smooth_l1(own.float(), wanted.float(), 1.0, "sum") / number
 
 

@@ -24,7 +24,7 @@ from stad_lite.nets.proposals import Output, Proposals, join, region_proposals
 from stad_lite.nets.rpn import RPNHead, rpn_loss, sample_anchors
 from stad_lite.pcsc import cooperation, detector, messages
 from stad_lite.pcsc.actionness import ActionnessDetectors
-from stad_lite.pcsc.config import PCSCConfig
+from stad_lite.pcsc.config import Decoding, PCSCConfig, Sampling
 from stad_lite.pcsc.cooperation import STREAMS, Detections, Turn
 from stad_lite.pcsc.detector import RegionHead, Targets
 from stad_lite.pcsc.trunks import frame_network, trunk
@@ -249,7 +249,7 @@ class PCSC(nn.Module):
         return torch.cat(parts, 1)
 
 
-def criterion(outputs: Outputs, truth: TrueBoxes, config: PCSCConfig) -> dict[str, Tensor]:
+def criterion(outputs: Outputs, truth: TrueBoxes, config: Sampling) -> dict[str, Tensor]:
     """Return the losses: ``rpn`` of both streams, and one a stage (``stage0`` of both streams).
 
     Source: PCSC Sec. 3.1 (the sum of the losses of all stages).
@@ -270,7 +270,7 @@ def criterion(outputs: Outputs, truth: TrueBoxes, config: PCSCConfig) -> dict[st
 
 
 def region_loss(
-    scores: Tensor, offsets: Tensor, anchors: Tensor, truth: TrueBoxes, config: PCSCConfig
+    scores: Tensor, offsets: Tensor, anchors: Tensor, truth: TrueBoxes, config: Sampling
 ) -> tuple[Tensor, Tensor]:
     """Return the RPN's losses of objectness and offsets: positives overlap by .5, all others are negative.
 
@@ -289,7 +289,7 @@ def region_loss(
     return rpn_loss(*flat, number=normaliser(chosen.sum()))
 
 
-def output_after(outputs: Outputs, config: PCSCConfig, number: int) -> Output:
+def output_after(outputs: Outputs, config: Decoding, number: int) -> Output:
     """Return the detections after a stage: the union of all boxes up to it, after NMS.
 
     With ``combine="boost"`` the streams vote for each other's boxes first.

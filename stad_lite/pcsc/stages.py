@@ -17,7 +17,7 @@ from stad_lite.linking import from_rows, link_online
 from stad_lite.linking.build import Linked
 from stad_lite.pcsc import actionness
 from stad_lite.pcsc.actionness import TubeBoxes
-from stad_lite.pcsc.config import PCSCConfig
+from stad_lite.pcsc.config import Linking
 from stad_lite.pcsc.model import decode, output_after
 from stad_lite.records import FrameBoxes, VideoAnnotation
 from stad_lite.systems.detect import Check, Found, joined
@@ -95,7 +95,7 @@ def _rows(frames: Sequence[Found]) -> FrameBoxes:
     return FrameBoxes(numbers.astype(np.int64), every.labels, every.boxes, every.scores)
 
 
-def tubes_of(rows: FrameBoxes, config: PCSCConfig, classes: Sequence[str]) -> Linked:
+def tubes_of(rows: FrameBoxes, config: Linking, classes: Sequence[str]) -> Linked:
     """Link a video's detections online, without temporal labelling (PCSC Sec. 3.4).
 
     ``members`` of the result are rows.

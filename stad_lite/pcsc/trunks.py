@@ -14,7 +14,7 @@ from stad_lite.nets.fpn import over_time
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import norm_layer
 from stad_lite.nets.vgg import VGG, small_vgg
-from stad_lite.pcsc.config import TAPS, PCSCConfig
+from stad_lite.pcsc.config import TAPS, Input
 from stad_lite.systems.items import CHANNELS
 
 
@@ -24,12 +24,12 @@ class I3DTrunk(nn.Module):
     Source: PCSC Sec. 3.3.
 
     >>> import torch
-    >>> trunk = I3DTrunk("flow", PCSCConfig(trunk="i3d", width=0.125, scales=(16, 32, 64, 128)))
+    >>> trunk = I3DTrunk("flow", Input(trunk="i3d", width=0.125))
     >>> [tuple(level.shape) for level in trunk(torch.zeros(1, 2, 16, 64, 64))]
     [(1, 24, 16, 16), (1, 60, 8, 8), (1, 104, 4, 4), (1, 128, 2, 2)]
     """
 
-    def __init__(self, stream: str, config: PCSCConfig) -> None:
+    def __init__(self, stream: str, config: Input) -> None:
         super().__init__()
         self.net = I3D(
             CHANNELS[stream],
@@ -96,12 +96,12 @@ def _block(in_channels: int, channels: int, kernel: tuple[int, int], stride: int
     return nn.Sequential(conv, norm_layer("group", channels, 2), nn.ReLU())
 
 
-def frame_network(stream: str, config: PCSCConfig) -> VGG:
+def frame_network(stream: str, config: Input) -> VGG:
     """Return the small 2-D network of a stream; its last end point has stride 4."""
     return small_vgg(CHANNELS[stream], depth=config.depth, channels=config.widths)
 
 
-def trunk(stream: str, config: PCSCConfig) -> I3DTrunk | StackTrunk:
+def trunk(stream: str, config: Input) -> I3DTrunk | StackTrunk:
     """Return a stream's bottom-up pathway."""
     if config.trunk == "i3d":
         return I3DTrunk(stream, config)

@@ -172,8 +172,7 @@ class Results:
         copy.versions = {**self.versions, "python": ".".join(self.versions["python"].split(".")[:2])}
         command = commit_command(self.chapter, self.profile)
         copy._figures = {
-            f.name: replace(f, value=_rounded(f.value), command=f.command or command)
-            for f in copy.figures
+            f.name: replace(f, value=_rounded(f.value), command=f.command or command) for f in copy.figures
         }
         return copy
 

@@ -13,13 +13,13 @@ from stad_lite.settings import (
     Between,
     Channels,
     Frames,
+    Group,
     Layers,
     OneOf,
     Scale,
     Share,
     Side,
     Weight,
-    check,
     conflict,
 )
 
@@ -27,7 +27,7 @@ STREAMS = ("rgb", "flow")
 
 
 @dataclass(frozen=True)
-class Backbone:
+class Backbone(Group):
     """Where the three stages come from.
 
     kind: ``i3d`` (from frames), ``light`` (from frames: 2-D convolutions, then 1-D ones in time) or
@@ -55,7 +55,7 @@ class Backbone:
     flow_reach: Scale = 20.0
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         if not self.streams or len(set(self.streams)) < len(self.streams):
             raise conflict(self, "streams", remedy="give rgb, flow or both")
         steps = {b / a for a, b in zip(self.strides, self.strides[1:], strict=False)}
@@ -73,8 +73,8 @@ class Backbone:
 
 
 @dataclass(frozen=True)
-class SpTadConfig:
-    """Everything that decides what an SP-TAD network is and how it reads videos.
+class Architecture(Group):
+    """What the network is: backbone, pyramid, learnable proposals, and the heads that refine them.
 
     backbone: gives the stages
     pyramid: ``intermediate`` (of all stages), ``single`` (the last stage alone) or ``high`` (four levels
@@ -91,20 +91,6 @@ class SpTadConfig:
     interaction: ``sparse``, or ``global`` cross-attention to the whole pyramid
     clip_head: whether a clip classifier corrects the scores
     initial: where the learnable segments begin: ``whole`` (all cover the window), ``grid`` or ``random``
-    window: frames of a window
-    whole_video: squeeze each video into one window (ActivityNet) in place of sliding windows (THUMOS14)
-    train_stride, test_stride: frames between windows
-    fps: frames a second that windows are read at, 0 for those of the source
-    size: height and width in pixels of the frames before the crop
-    truth_share: an instance counts in a window where at least this part of it lies inside (tIoA)
-    cls_cost, l1_cost, giou_cost: weights of the matching cost
-    cls_weight, l1_weight, giou_weight, clip_weight: weights of the loss, Eq. 2
-    alpha, gamma: of the focal loss
-    pairs: best (proposal, class) pairs kept of a window
-    sigma: of soft-NMS over overlapping windows; 0 for none
-    min_score: segments below it are dropped, before and in soft-NMS
-    most: segments kept of a video
-    raises: FormatError
     """
 
     backbone: Backbone = field(default_factory=Backbone)
@@ -121,6 +107,20 @@ class SpTadConfig:
     interaction: Literal["sparse", "global"] = "sparse"
     clip_head: bool = True
     initial: Literal["whole", "grid", "random"] = "whole"
+
+
+@dataclass(frozen=True)
+class Input(Group):
+    """The windows that are cut from videos.
+
+    window: frames of a window
+    whole_video: squeeze each video into one window (ActivityNet) in place of sliding windows (THUMOS14)
+    train_stride, test_stride: frames between windows
+    fps: frames a second that windows are read at, 0 for those of the source
+    size: height and width in pixels of the frames before the crop
+    truth_share: an instance counts in a window where at least this part of it lies inside (tIoA)
+    """
+
     window: Frames = 256
     whole_video: bool = False
     train_stride: Frames = 30
@@ -128,6 +128,17 @@ class SpTadConfig:
     fps: Annotated[float, Between(0, 1000)] = 10.0
     size: tuple[Side, Side] = (112, 112)
     truth_share: Annotated[float, Between(0.01, 1)] = 0.5
+
+
+@dataclass(frozen=True)
+class Loss(Group):
+    """The cost that matches predictions with instances, and the loss of those matched.
+
+    cls_cost, l1_cost, giou_cost: weights of the matching cost
+    cls_weight, l1_weight, giou_weight, clip_weight: weights of the loss, Eq. 2
+    alpha, gamma: of the focal loss
+    """
+
     cls_cost: Weight = 2.0
     l1_cost: Weight = 5.0
     giou_cost: Weight = 2.0
@@ -137,13 +148,30 @@ class SpTadConfig:
     clip_weight: Weight = 1.0
     alpha: Share = 0.25
     gamma: Annotated[float, Between(0, 10)] = 2.0
+
+
+@dataclass(frozen=True)
+class Decoding(Group):
+    """Raw outputs of windows to the segments of a video.
+
+    pairs: best (proposal, class) pairs kept of a window
+    sigma: of soft-NMS over overlapping windows; 0 for none
+    min_score: segments below it are dropped, before and in soft-NMS
+    most: segments kept of a video
+    """
+
     pairs: AtLeastOne = 100
     sigma: Annotated[float, Between(0, 10)] = 0.5
     min_score: Share = 0.001
     most: AtLeastOne = 200
 
+
+@dataclass(frozen=True)
+class SpTadConfig(Decoding, Loss, Input, Architecture):
+    """Everything that decides what an SP-TAD network is and how it reads videos. raises: FormatError"""
+
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         backbone = self.backbone
         if self.test_stride > self.window:
             remedy = "give a test_stride from 1 to window, which leaves no gap"

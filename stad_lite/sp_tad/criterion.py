@@ -12,11 +12,12 @@ from stad_lite import segments as segment_ops
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.matching import Matching, hungarian
 from stad_lite.nets.losses import binary_cross_entropy, segment_giou, sigmoid_focal
-from stad_lite.sp_tad.config import SpTadConfig
+from stad_lite.sp_tad.config import Loss
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.systems.items import padded
 from stad_lite.training.counts import normaliser
 
+# Sparse R-CNN's; a sigmoid that reaches 0 or 1 in float32 would cost infinitely much
 EPSILON = 1e-8
 
 
@@ -33,7 +34,7 @@ class Instances(NamedTuple):
     counts: Sequence[int]
 
 
-def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: SpTadConfig) -> Tensor:
+def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: Loss) -> Tensor:
     """Return what it costs that a proposal answers for a truth.
 
     The class costs what the focal loss would gain by calling the proposal positive.
@@ -48,13 +49,14 @@ def matching_cost(logits: Tensor, segments: Tensor, truth: Instances, config: Sp
     negative = (1 - config.alpha) * score**config.gamma * -(1 - score + EPSILON).log()
     labels = truth.labels[:, None, :].expand(*score.shape[:-1], -1)
     by_class = (positive - negative).gather(-1, labels)
+    # on start and end, as Eq. 3 has it; TadTR compares centre and length
     apart = (segments[..., :, None, :] - truth.segments[:, None]).abs().sum(-1)
     overlap = segment_ops.giou(segments[..., :, None, :], truth.segments[:, None])
     return config.cls_cost * by_class + config.l1_cost * apart - config.giou_cost * overlap
 
 
 @torch.no_grad()
-def match(outputs: Outputs, truth: Instances, config: SpTadConfig) -> list[Matching]:
+def match(outputs: Outputs, truth: Instances, config: Loss) -> list[Matching]:
     """Return the matching of every head, all windows and heads solved in one go.
 
     raises: NotFiniteError with the window's place in the batch
@@ -77,7 +79,7 @@ def match(outputs: Outputs, truth: Instances, config: SpTadConfig) -> list[Match
 
 
 def set_loss(
-    outputs: Outputs, truth: Instances, config: SpTadConfig, matches: Sequence[Matching] | None = None
+    outputs: Outputs, truth: Instances, config: Loss, matches: Sequence[Matching] | None = None
 ) -> dict[str, Tensor]:
     """Return the weighted terms of the loss, each summed over the heads.
 
@@ -87,8 +89,10 @@ def set_loss(
     returns: ``cls``, ``l1``, ``giou`` and, with a clip head, ``clip``
     Source: SP-TAD Eq. 2 and 3, with the auxiliary losses of Sec. 3.1.3.
     """
+    # in bfloat16 boundaries near a window's end would lie on a grid of 1/256 of it: a frame on THUMOS14
     outputs = outputs._replace(logits=outputs.logits.float(), segments=outputs.segments.float())
     matches = match(outputs, truth, config) if matches is None else matches
+    # N_pos of Eq. 3: each truth has one proposal in every head, so truths are counted (as in DETR)
     number = normaliser(outputs.segments.new_tensor(sum(truth.counts)))
     head = torch.cat([torch.full_like(found.item, h) for h, found in enumerate(matches)])
     item, proposal, index = (torch.cat(column) for column in zip(*matches, strict=True))
@@ -103,6 +107,7 @@ def set_loss(
         "giou": config.giou_weight * segment_giou(found, wanted) / number,
     }
     if outputs.clip is not None:
+        # a plain mean: every window has as many classes, and no count differs from part to part
         present = clip_targets(truth, outputs.clip.shape[1])
         terms["clip"] = config.clip_weight * binary_cross_entropy(outputs.clip, present)
     return terms

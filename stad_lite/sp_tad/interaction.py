@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from stad_lite import segments as segment_ops
 from stad_lite.align import segment_align
-from stad_lite.sp_tad.config import SpTadConfig
+from stad_lite.sp_tad.config import Architecture
 from stad_lite.sp_tad.pyramid import pyramid_level
 
 DELTA_WEIGHTS = (2.0, 1.0)
@@ -168,7 +168,7 @@ class DetectionHead(nn.Module):
     Source: SP-TAD Sec. 3.1.3; one layer before the classes, three for the segment, as in Sparse R-CNN.
     """
 
-    def __init__(self, config: SpTadConfig, num_classes: int, levels: int) -> None:
+    def __init__(self, config: Architecture, num_classes: int, levels: int) -> None:
         super().__init__()
         c = config.channels
         self.config = config

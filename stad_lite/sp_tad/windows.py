@@ -19,7 +19,7 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError, FrameRangeError, UnknownLabelError
 from stad_lite.records import Predictions, Segment, VideoPredictions
 from stad_lite.sp_tad.backbone import Source, check_source, is_cached
-from stad_lite.sp_tad.config import SpTadConfig
+from stad_lite.sp_tad.config import Decoding, SpTadConfig
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.systems.items import Items, read_clip
 from stad_lite.systems.truth import segments_of
@@ -338,7 +338,7 @@ def merge(
 
 
 def decode(
-    outputs: Outputs, windows: Sequence[Window], config: SpTadConfig, head: int = -1
+    outputs: Outputs, windows: Sequence[Window], config: Decoding, head: int = -1
 ) -> list[FoundSegments]:
     """Return the best (proposal, class) pairs of each window.
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite.data import transforms
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Input
 from stad_lite.systems.truth import Truth
 
 
@@ -23,7 +23,7 @@ def colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return distort(nobody, rng).frames
 
 
-def cropped(seen: Tensor, truth: Truth, config: StepConfig, rng: np.random.Generator) -> tuple[Tensor, Truth]:
+def cropped(seen: Tensor, truth: Truth, config: Input, rng: np.random.Generator) -> tuple[Tensor, Truth]:
     """Return a window of a run of clips at its full size, drawn as SSD's, and the truth in it.
 
     An actor stays on the frames on which its centre is in the window, cut to it; it counts in the centre

@@ -14,7 +14,7 @@ from stad_lite.data.clips import FrameRun, flow_stack, neighbours, tubelets
 from stad_lite.data.source import VideoSource
 from stad_lite.records import VideoAnnotation
 from stad_lite.step.augment import colours, cropped
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Input, StepConfig
 from stad_lite.systems.items import mirrored, read_stream, stream_input
 from stad_lite.systems.maps import FrameMaps, can_mirror
 from stad_lite.systems.truth import Truth, truth_of
@@ -22,7 +22,7 @@ from stad_lite.systems.truth import Truth, truth_of
 
 def read_input(
     source: VideoSource,
-    config: StepConfig,
+    config: Input,
     video: str,
     numbers: np.ndarray,
     mirror: bool = False,
@@ -124,7 +124,7 @@ def training_item(
     return item_of(config, source, run, maps, turned, rng)
 
 
-def clip_runs(source: VideoSource, config: StepConfig, stride: int = 1) -> tuple[FrameRun, ...]:
+def clip_runs(source: VideoSource, config: Input, stride: int = 1) -> tuple[FrameRun, ...]:
     """Return the clips of all videos.
 
     Where a video's annotation names the frames that count (AVA), there is one clip around each, with the
@@ -134,7 +134,7 @@ def clip_runs(source: VideoSource, config: StepConfig, stride: int = 1) -> tuple
     return tuple(run for name in source.videos for run in video_runs(source, name, config, stride))
 
 
-def video_runs(source: VideoSource, video: str, config: StepConfig, stride: int) -> list[FrameRun]:
+def video_runs(source: VideoSource, video: str, config: Input, stride: int) -> list[FrameRun]:
     """Return the clips of one video (``clip_runs``)."""
     count, keys = source.num_frames(video), source.annotations.videos[video].evaluated_frames
     if keys is None:

@@ -14,23 +14,20 @@ from stad_lite.settings import (
     Between,
     Channels,
     Frames,
+    Group,
     OneOf,
     Scale,
     Share,
     Side,
     Weight,
-    check,
     conflict,
 )
 from stad_lite.step.cuboids import CUBOIDS
 
 
 @dataclass(frozen=True)
-class StepConfig:
-    """STEP as the paper describes it; where its authors' code differs, both are a setting.
-
-    The default is the paper's unless said otherwise; ``paper_ava`` takes the code's numbers where the
-    paper gives none.
+class Input(Group):
+    """What the detector sees, and the backbone that looks at it.
 
     backbone: ``small`` (2-D, stride 4), ``vgg16`` (to conv5_3) or ``i3d`` (to Mixed_4f)
     stream: ``rgb``; ``flow`` (``flow_depth`` maps stacked); or ``early``, both stacked in channels
@@ -45,38 +42,6 @@ class StepConfig:
     frozen_norms: I3D's batch norms keep their published statistics and are not trained (the paper's)
     size: (height, width) of frames, pixels
     clip: K frames of a clip
-    cuboids: initial proposals, a name in ``cuboids.CUBOIDS``
-    clips: clips that each step sees, odd numbers that grow by 2 or not at all: (1, 3, 5) extends before
-        the second and third step, (1, 1, 3) before the third alone (AVA), (1, 1, 1) never, and (5, 5, 5)
-        takes all frames at once
-    extension: by Eq. 4 (``extrapolation``), by Eq. 5 (``anticipation``), or as ``copy`` of the last box
-    extrapolation: ``closed`` as the paper writes Eq. 4, ``recursive`` as the code does it
-    head: global branch of three 3-D convolutions (``conv3d``), of I3D's Mixed_5b and 5c (``mixed``), or
-        of 1-D convolutions on one vector a frame (``vector``: ours, for a CPU)
-    width: channels of the global branch
-    hidden: channels of the local branch's bottlenecks, and of the vector between the branches
-    roi: RoIAlign (``align``, our default), the original one half a cell aside (``legacy``, the code's), or
-        RoI max pooling (``max``, which the paper names)
-    roi_size: cells of a region along each side
-    context: the whole image's features join each region's in the global branch
-    dropout: before the last layers
-    regression: one box for each class (``class``, the paper's) or one for all (``agnostic``, the code's)
-    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes
-        (the code's; for several labels on one actor)
-    thresholds: overlap from which a proposal is positive, one for each step; their number is S_max
-    sampling: ``paper``: positives and negatives with a chance that grows with the score; ``code``:
-        positives alike, negatives with the softmax of the scores; ``uniform``: all alike
-    positives: most positives of a clip
-    negatives: for one positive; a clip without any takes this number
-    supervision: ``all`` frames count, or the ``middle`` one of the centre clip (AVA's key frame)
-    box_weight: lambda of Eq. 2
-    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated
-    min_score, nms, keep: detections of a clip need this score, go where a better one of their class
-        overlaps more (mean over the frames), and at most ``keep`` stay
-    stride: frames from one clip to the next at test time
-    link_overlap: least overlap of linked tubelets
-    trim_alpha: price of a switch in the temporal trimming
-    raises: FormatError
     """
 
     backbone: Literal["small", "vgg16", "i3d"] = "small"
@@ -90,50 +55,14 @@ class StepConfig:
     frozen_norms: bool = True
     size: tuple[Side, Side] = (64, 64)
     clip: Frames = 6
-    cuboids: Annotated[str, OneOf(CUBOIDS)] = "grid11"
-    clips: tuple[Frames, ...] = (1, 1, 1)
-    extension: Literal["extrapolation", "anticipation", "copy"] = "anticipation"
-    extrapolation: Literal["closed", "recursive"] = "closed"
-    head: Literal["vector", "conv3d", "mixed"] = "vector"
-    width: Channels = 96
-    hidden: Channels = 96
-    roi: Literal["align", "legacy", "max"] = "align"
-    roi_size: Annotated[int, Between(1, 64)] = 4
-    context: bool = True
-    dropout: Annotated[float, Between(0, 0.95)] = 0.0
-    regression: Literal["class", "agnostic"] = "class"
-    classification: Literal["softmax", "bce"] = "softmax"
-    thresholds: tuple[Annotated[float, Between(0.01, 1)], ...] = (0.2, 0.35, 0.5)
-    sampling: Literal["paper", "code", "uniform"] = "paper"
-    positives: AtLeastOne = 5
-    negatives: AtLeastOne = 2
-    supervision: Literal["all", "middle"] = "all"
-    box_weight: Weight = 5.0
-    neighbour_weight: Weight = 1.0
-    min_score: Share = 0.01
-    nms: Share = 0.4
-    keep: AtLeastOne = 300
-    stride: Frames = 6
-    link_overlap: Share = 0.2
-    trim_alpha: Weight = 3.0
 
     def __post_init__(self) -> None:
-        check(self)
-        if len(self.clips) != len(self.thresholds) or not self.clips:
-            raise conflict(self, "clips", "thresholds", remedy="give both an entry for each step")
-        growth = {after - before for before, after in zip(self.clips, self.clips[1:], strict=False)}
-        if any(number % 2 == 0 for number in self.clips) or not growth <= {0, 2}:
-            raise conflict(self, "clips", remedy="give odd numbers that grow by 2 or not at all")
+        super().__post_init__()
         if self.clip % self.time_stride or self.clip < 2 * self.time_stride:
             remedy = f"give a multiple of {self.time_stride}, at least twice"
             raise conflict(self, "clip", "backbone", remedy=remedy)
         if self.backbone == "i3d" and self.stream == "early":
             raise conflict(self, "backbone", "stream", remedy="join two detectors (fusion.py)")
-
-    @property
-    def steps(self) -> int:
-        """S_max."""
-        return len(self.thresholds)
 
     @property
     def time_stride(self) -> int:
@@ -146,14 +75,146 @@ class StepConfig:
         return self.clip // self.time_stride
 
     @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
+
+
+@dataclass(frozen=True)
+class Extension(Group):
+    """Where proposals begin, and how they reach into the neighbouring clips from step to step.
+
+    cuboids: initial proposals, a name in ``cuboids.CUBOIDS``
+    clips: clips that each step sees, odd numbers that grow by 2 or not at all: (1, 3, 5) extends before
+        the second and third step, (1, 1, 3) before the third alone (AVA), (1, 1, 1) never, and (5, 5, 5)
+        takes all frames at once
+    extension: by Eq. 4 (``extrapolation``), by Eq. 5 (``anticipation``), or as ``copy`` of the last box
+    extrapolation: ``closed`` as the paper writes Eq. 4, ``recursive`` as the code does it
+    """
+
+    cuboids: Annotated[str, OneOf(CUBOIDS)] = "grid11"
+    clips: tuple[Frames, ...] = (1, 1, 1)
+    extension: Literal["extrapolation", "anticipation", "copy"] = "anticipation"
+    extrapolation: Literal["closed", "recursive"] = "closed"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        growth = {after - before for before, after in zip(self.clips, self.clips[1:], strict=False)}
+        if any(number % 2 == 0 for number in self.clips) or not growth <= {0, 2}:
+            raise conflict(self, "clips", remedy="give odd numbers that grow by 2 or not at all")
+
+    @property
     def reach(self) -> int:
         """Clips on either side that are read: half of what the last step sees."""
         return self.clips[-1] // 2
 
+
+@dataclass(frozen=True)
+class Heads(Group):
+    """The two branches that classify and refine the proposals of a step.
+
+    head: global branch of three 3-D convolutions (``conv3d``), of I3D's Mixed_5b and 5c (``mixed``), or
+        of 1-D convolutions on one vector a frame (``vector``: ours, for a CPU)
+    width: channels of the global branch
+    hidden: channels of the local branch's bottlenecks, and of the vector between the branches
+    roi: RoIAlign (``align``, our default), the original one half a cell aside (``legacy``, the code's), or
+        RoI max pooling (``max``, which the paper names)
+    roi_size: cells of a region along each side
+    context: the whole image's features join each region's in the global branch
+    dropout: before the last layers
+    regression: one box for each class (``class``, the paper's) or one for all (``agnostic``, the code's)
+    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes
+        (the code's; for several labels on one actor)
+    """
+
+    head: Literal["vector", "conv3d", "mixed"] = "vector"
+    width: Channels = 96
+    hidden: Channels = 96
+    roi: Literal["align", "legacy", "max"] = "align"
+    roi_size: Annotated[int, Between(1, 64)] = 4
+    context: bool = True
+    dropout: Annotated[float, Between(0, 0.95)] = 0.0
+    regression: Literal["class", "agnostic"] = "class"
+    classification: Literal["softmax", "bce"] = "softmax"
+
+
+@dataclass(frozen=True)
+class Sampling(Group):
+    """Which proposals each step learns from.
+
+    thresholds: overlap from which a proposal is positive, one for each step; their number is S_max
+    sampling: ``paper``: positives and negatives with a chance that grows with the score; ``code``:
+        positives alike, negatives with the softmax of the scores; ``uniform``: all alike
+    positives: most positives of a clip
+    negatives: for one positive; a clip without any takes this number
+    """
+
+    thresholds: tuple[Annotated[float, Between(0.01, 1)], ...] = (0.2, 0.35, 0.5)
+    sampling: Literal["paper", "code", "uniform"] = "paper"
+    positives: AtLeastOne = 5
+    negatives: AtLeastOne = 2
+
     @property
-    def channels(self) -> int:
-        """Channels of the input."""
-        return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
+    def steps(self) -> int:
+        """S_max."""
+        return len(self.thresholds)
+
+
+@dataclass(frozen=True)
+class Loss(Group):
+    """Which frames count, and the weights of the terms.
+
+    supervision: ``all`` frames count, or the ``middle`` one of the centre clip (AVA's key frame)
+    box_weight: lambda of Eq. 2
+    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated
+    """
+
+    supervision: Literal["all", "middle"] = "all"
+    box_weight: Weight = 5.0
+    neighbour_weight: Weight = 1.0
+
+
+@dataclass(frozen=True)
+class Decoding(Group):
+    """The last step's answer to the detections of a clip.
+
+    min_score, nms, keep: detections of a clip need this score, go where a better one of their class
+        overlaps more (mean over the frames), and at most ``keep`` stay
+    """
+
+    min_score: Share = 0.01
+    nms: Share = 0.4
+    keep: AtLeastOne = 300
+
+
+@dataclass(frozen=True)
+class Linking(Group):
+    """Clips' detections to tubes.
+
+    stride: frames from one clip to the next at test time
+    link_overlap: least overlap of linked tubelets
+    trim_alpha: price of a switch in the temporal trimming
+    """
+
+    stride: Frames = 6
+    link_overlap: Share = 0.2
+    trim_alpha: Weight = 3.0
+
+
+@dataclass(frozen=True)
+class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
+    """STEP as the paper describes it; where its authors' code differs, both are a setting.
+
+    The default is the paper's unless said otherwise; ``paper_ava`` takes the code's numbers where the
+    paper gives none.
+
+    raises: FormatError
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.clips) != len(self.thresholds) or not self.clips:
+            raise conflict(self, "clips", "thresholds", remedy="give both an entry for each step")
 
     def thawed(self) -> StepConfig:
         """Return the same for a start without published weights: batch norms trained, pixels in [-1, 1]."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Heads, Input, StepConfig
 from stad_lite.step.cuboids import CUBOIDS
 from stad_lite.step.head import Raw
 from stad_lite.step.model import Answer, StepNetwork, centre
@@ -43,6 +43,7 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
     terms: dict[str, Tensor] = {}
     answer: Answer | None = None
     for step in range(last + 1):
+        # an input comes from the inference pass: no gradient flows from step to step (STEP Sec. 3.4)
         proposals = network.propose(maps.detach(), answer, step)
         whole = network.raw_of_all(maps, proposals, step) if learning[step] and one_pass(config) else None
         if learning[step]:
@@ -74,6 +75,7 @@ def inferred(network: StepNetwork, maps: Tensor, proposals: Tensor, raw: Raw | N
     if raw is not None:
         return network.answer(proposals, Raw(*(x if x is None else x.detach() for x in raw)))  # type: ignore[arg-type]
     training = network.training
+    # the pass is one of inference: with dropout a step would learn on inputs that it never meets later
     network.eval()
     answer = network.refine(maps, proposals, step)
     network.train(training)
@@ -94,12 +96,13 @@ def drawn(
     if answer is not None:
         scores = answer.scores.amax(-1)
     else:
+        # no step has scored the first input: its best overlaps stand in (STEP Sec. 3.4)
         scores = overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
     assignment = assign(overlaps, batch["valid"], config.thresholds[step])
     return draw(assignment, scores, config.positives, config.negatives, config.sampling)
 
 
-def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: StepConfig) -> Tensor:
+def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: Input) -> Tensor:
     """Return the overlap (b, m, g) of a step's input with the truths that count, on the centre clip.
 
     proposals: (b, m, t, 4) xyxy pixels
@@ -133,6 +136,7 @@ def step_losses(
     offsets, anchors = raw.offsets[positive], tubelets[positive]
     if beside:
         assert raw.before is not None and raw.after is not None
+        # anticipated boxes are offsets from this clip's own: those of the outermost K (STEP Eq. 5)
         offsets = torch.cat([raw.before[positive], offsets, raw.after[positive]], 1)
         anchors = torch.cat([anchors[:, :boxes], anchors, anchors[:, -boxes:]], 1)
     each = box_losses(offsets, anchors, wanted, present, labels[positive])
@@ -145,7 +149,7 @@ def step_losses(
     return terms
 
 
-def class_loss(logits: Tensor, labels: Tensor, config: StepConfig) -> Tensor:
+def class_loss(logits: Tensor, labels: Tensor, config: Heads) -> Tensor:
     """Return the mean classification loss; rows without a label are background.
 
     logits: (n, classes + 1), or (n, classes) for ``bce``
@@ -155,6 +159,7 @@ def class_loss(logits: Tensor, labels: Tensor, config: StepConfig) -> Tensor:
     number = normaliser(logits.new_tensor(len(logits)))
     if config.classification == "bce":
         total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        # a mean over classes too: the authors' code averages over everything
         return total / (number * labels.shape[1])
     target = torch.where(labels.any(1), labels.argmax(1), labels.shape[1])
     return F.cross_entropy(logits, target, reduction="sum") / number
@@ -169,8 +174,10 @@ def box_losses(offsets: Tensor, anchors: Tensor, truth: Tensor, present: Tensor,
     labels: (n, classes) 0 or 1; of several classes the mean counts
     Source: STEP Eq. 3, with the offsets of R-CNN.
     """
+    # a box that is missing has no size: its logarithm is infinite, and 0 times that is not a number
     wanted = box_ops.encode(torch.where(present[..., None], truth, anchors), anchors)
     each = F.smooth_l1_loss(offsets, wanted[:, :, None].expand_as(offsets), reduction="none").sum(-1)
+    # one regression for all classes is the authors' code's; the paper's Sec. 3.2 has one a class
     if each.shape[2] == 1:
         return each[..., 0]
     share = labels / labels.sum(1, keepdim=True).clamp(min=1)
@@ -179,6 +186,7 @@ def box_losses(offsets: Tensor, anchors: Tensor, truth: Tensor, present: Tensor,
 
 def _mean(each: Tensor, counted: Tensor) -> Tensor:
     """Mean over a tubelet's counted boxes, then over the batch's tubelets that have any; 0 for none."""
+    # the frames of a tubelet first (Eq. 3): one with few true boxes counts as much as a full one
     count = counted.sum(1)
     mean = (each * counted).sum(1) / count.clamp(min=1)
     return mean.sum() / normaliser((count > 0).sum())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from stad_lite.align import roi_align, roi_max_pool
 from stad_lite.nets.i3d import I3DBlocks
 from stad_lite.nets.layers import Norm
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Heads, StepConfig
 
 
 class Raw(NamedTuple):
@@ -35,7 +35,7 @@ class Raw(NamedTuple):
     after: Tensor | None
 
 
-def pool_regions(maps: Tensor, tubelets: Tensor, item: Tensor, stride: int, config: StepConfig) -> Tensor:
+def pool_regions(maps: Tensor, tubelets: Tensor, item: Tensor, stride: int, config: Heads) -> Tensor:
     """Cut every box of every tubelet out of its own frame's map.
 
     maps: (b, t, c, h, w)
@@ -57,7 +57,7 @@ def pool_regions(maps: Tensor, tubelets: Tensor, item: Tensor, stride: int, conf
     return rearrange(regions, "(n t) c i j -> n t c i j", t=length)
 
 
-def whole_frame(maps: Tensor, stride: int, config: StepConfig) -> Tensor:
+def whole_frame(maps: Tensor, stride: int, config: Heads) -> Tensor:
     """Return the features of the whole image, pooled as one region: (b, t, c, i, j) of (b, t, c, h, w).
 
     Source: STEP Sec. 3.5 (scene context).
@@ -139,7 +139,7 @@ class VectorBranches(nn.Module):
     The scene joins by a layer of its own, which equals one layer on both side by side.
     """
 
-    def __init__(self, config: StepConfig, channels: int, outputs: int) -> None:
+    def __init__(self, config: Heads, channels: int, outputs: int) -> None:
         super().__init__()
         cells, width = channels * config.roi_size**2, config.width
         self.config, self.local_channels = config, config.hidden
@@ -173,7 +173,7 @@ class LocalBranch(nn.Module):
     Source: widths as in the authors' code (1024 and 256 at ``hidden`` 256).
     """
 
-    def __init__(self, config: StepConfig, channels: int) -> None:
+    def __init__(self, config: Heads, channels: int) -> None:
         super().__init__()
         wide = 4 * config.hidden
         self.blocks = nn.Sequential(
@@ -212,7 +212,7 @@ class ConvBranches(nn.Module):
     Kernels of 3, padding 1 and the widths are our choice: the paper does not give them.
     """
 
-    def __init__(self, config: StepConfig, channels: int, outputs: int) -> None:
+    def __init__(self, config: Heads, channels: int, outputs: int) -> None:
         super().__init__()
         self.config = config
         inside = channels * (2 if config.context else 1)
@@ -245,7 +245,7 @@ class MixedBranches(nn.Module):
     Source: STEP Sec. 4.1; layout and widths as in the authors' code.
     """
 
-    def __init__(self, config: StepConfig, channels: int, outputs: int, norm: Norm = "batch") -> None:
+    def __init__(self, config: Heads, channels: int, outputs: int, norm: Norm = "batch") -> None:
         super().__init__()
         self.config = config
         names, factor = ("Mixed_5b", "Mixed_5c"), config.width / 1024

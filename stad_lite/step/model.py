@@ -21,7 +21,7 @@ from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import freeze_norms
 from stad_lite.nets.vgg import VGG, small_vgg
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Decoding, Heads, Input, StepConfig
 from stad_lite.step.cuboids import cuboids
 from stad_lite.step.extension import concatenate, extrapolate, replicate
 from stad_lite.step.head import Raw, TwoBranchHead
@@ -49,7 +49,7 @@ class Answer(NamedTuple):
     after: Tensor | None
 
 
-def make_backbone(config: StepConfig) -> VGG | I3D:
+def make_backbone(config: Input) -> VGG | I3D:
     """Return the backbone with random weights; ``channels`` and ``strides`` tell its last map."""
     if config.backbone == "i3d":
         return I3D(config.channels, final="Mixed_4f", frozen=config.frozen_norms)
@@ -75,7 +75,7 @@ def tidy(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.where((sides > SMALLEST).all(-1, keepdim=True), inside, frame)
 
 
-def chances(logits: Tensor, config: StepConfig) -> Tensor:
+def chances(logits: Tensor, config: Heads) -> Tensor:
     """Return the classes' scores (..., classes) in [0, 1] of raw logits."""
     return logits.softmax(-1)[..., :-1] if config.classification == "softmax" else logits.sigmoid()
 
@@ -284,7 +284,7 @@ def dense(answer: Answer, config: StepConfig) -> Dense:
     return Dense(tubelets.cpu().double().numpy(), answer.scores.cpu().double().numpy())
 
 
-def decode(answer: Dense, config: StepConfig) -> list[Found]:
+def decode(answer: Dense, config: Decoding) -> list[Found]:
     """Decoding: the boxes of every class that are sure enough and survive suppression in their class.
 
     returns: one a clip
@@ -296,7 +296,7 @@ def decode(answer: Dense, config: StepConfig) -> list[Found]:
     ]
 
 
-def select(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, config: StepConfig) -> Found:
+def select(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, config: Decoding) -> Found:
     """Return the detections of one clip that are sure enough and survive suppression in their class.
 
     boxes: (n, t, 4) xyxy pixels; labels, scores: (n,)

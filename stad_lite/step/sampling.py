@@ -88,6 +88,7 @@ def assign(overlaps: Tensor, valid: Tensor, threshold: float) -> Assignment:
     truth = torch.where(best > threshold, truth, -1)
     forced = torch.zeros_like(truth, dtype=torch.bool)
     rows = torch.arange(batch, device=overlaps.device)
+    # the best pair of all first; what it takes is -1 afterwards, and all -1 means that no pair is left
     for _ in range(min(truths, count)):
         value, place = known.flatten(1).max(1)
         row, column = place // truths, place % truths
@@ -118,6 +119,7 @@ def draw(
     tensor([ 0, -1, -1])
     """
     positive = assignment.truth >= 0
+    # above every key: noise in float32 is below 104. There scores still differ by steps of .001
     first = torch.where(assignment.forced, 1e4 + scores, _keys(scores, rule, positive=True))
     taken = _best(first, positive, torch.full_like(positive.sum(1), positives))
     wanted = negatives * taken.sum(1).clamp(min=1)
@@ -129,10 +131,13 @@ def draw(
 def _keys(scores: Tensor, rule: str, positive: bool) -> Tensor:
     """Keys whose largest are a draw without replacement: log of the chance plus Gumbel noise."""
     noise = torch.empty_like(scores).exponential_().log()
+    # Gumbel noise alone: equal chances. The authors' code draws its positives so
     if rule == "uniform" or (rule == "code" and positive):
         return -noise
     if rule == "code":
+        # scores as logs of the chances: the authors' code draws negatives by the scores' softmax
         return scores - noise
+    # chances in proportion to the scores, as the paper has it (STEP Sec. 3.4)
     return scores.clamp(min=SMALLEST).log() - noise
 
 

@@ -11,7 +11,7 @@ from stad_lite.data.source import VideoSource
 from stad_lite.linking import LabelSmoothing, TubeletConfig, link_tubelets
 from stad_lite.linking.detections import Detections
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Input, StepConfig
 from stad_lite.step.model import Dense, decode
 from stad_lite.systems.detect import Found, joined
 from stad_lite.tubes import Tube, cut_at
@@ -38,7 +38,7 @@ def on_frames(
     return FrameBoxes(*(np.concatenate(column) for column in zip(empty, *columns, strict=True)))
 
 
-def on_keys(keys: Sequence[int] | np.ndarray, found: Sequence[Found], config: StepConfig) -> FrameBoxes:
+def on_keys(keys: Sequence[int] | np.ndarray, found: Sequence[Found], config: Input) -> FrameBoxes:
     """Return the boxes of key frames, each the first of the right half of a clip of its own.
 
     found: the detections of the clip of each
@@ -50,7 +50,7 @@ def on_keys(keys: Sequence[int] | np.ndarray, found: Sequence[Found], config: St
     )
 
 
-def every_frame(boxes: np.ndarray, config: StepConfig) -> np.ndarray:
+def every_frame(boxes: np.ndarray, config: Input) -> np.ndarray:
     """Return boxes on each frame of a clip: those of I3D stand for 4 frames and are interpolated.
 
     boxes: (n, config.boxes, 4)

@@ -165,14 +165,17 @@ def _begin_or_resume(training: _Training, say: Callable[[str], object]) -> None:
 
     state = distributed.from_first(newest)
     if state is None:
+        # a seed for each process: alike, all would drop the same units and draw the same proposals
         checkpoint.seed_all(config.seed + distributed.rank())
         # the first checkpoint is written before the first step: a full disk is told at once
         state = _save(training, 0)
     training.first = state["step"]
     training.system.network.load_state_dict(state["network"])
     training.optimiser.load_state_dict(state["optimiser"])
+    # more processes than before share the states that there are
     checkpoint.restore_random_states(state["random"][distributed.rank() % len(state["random"])])
     if distributed.rank() == 0:
+        # lines after the checkpoint will be measured again
         run_folder.cut_metrics(run, training.first)
         if training.first:
             word = "is finished" if training.first >= training.total else "goes on"
@@ -197,6 +200,7 @@ def places(count: int, config: TrainConfig, step: int) -> list[tuple[int, int]]:
     return [(at // count, int(_order(count, config.seed, at // count)[at % count])) for at in positions]
 
 
+# two: a batch may begin in one epoch and end in the next
 _order = lru_cache(maxsize=2)(order)
 
 
@@ -204,6 +208,7 @@ def _parts(count: int, config: TrainConfig, first: int, total: int) -> Iterator[
     """Yield this process's parts of all batches to come, ``accumulation`` of them a step."""
     size = config.batch // (config.accumulation * distributed.world())
     for step in range(first, total):
+        # shares of one common order: a run on many processes sees the batches of a run on one
         batch = places(count, config, step)[distributed.rank() :: distributed.world()]
         for at in range(0, len(batch), size):
             yield batch[at : at + size]
@@ -238,6 +243,7 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
 
     parts = [next(batches) for _ in range(config.accumulation)]
     for terms in losses_of(parts, terms_of, system.network, place):
+        # in float32: in bfloat16 a small term beside a large one would be rounded away
         loss = torch.stack([term.float() for term in terms.values()]).sum() / config.accumulation
         if not torch.isfinite(loss):
             raise _not_finite("loss", training, step)
@@ -245,8 +251,11 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
         for name, term in terms.items():
             sums[name] = sums.get(name, 0) + term.detach().float() / config.accumulation
     parameters = list(system.network.parameters())
+    # before clipping: the norm that counts is the whole batch's, the same in all processes
     distributed.average_gradients(parameters)
+    # asked for without clipping too: it tells whether any gradient is not finite
     norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm or float("inf"))
+    # before the update: weights and checkpoints stay what they were
     if not torch.isfinite(norm):
         raise _not_finite("gradient", training, step)
     training.optimiser.step()

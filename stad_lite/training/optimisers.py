@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from stad_lite.errors import FormatError
-from stad_lite.schedule import TrainConfig, is_bias, rate_factor
+from stad_lite.schedule import Optimiser, is_bias, rate_factor
 
 
-def groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+def groups(network: nn.Module, config: Optimiser) -> list[dict[str, Any]]:
     """Return the parameters by factor on the learning rate and by decay, in the network's order.
 
     A factor of 0 takes the parameter's gradient away and leaves it out, as does ``requires_grad`` False.
@@ -19,7 +19,7 @@ def groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     raises: FormatError where a prefix of ``lr_factors`` fits no parameter, and where all are frozen
 
     >>> network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
-    >>> config = TrainConfig(steps=1, lr_factors=(("0", 0),), decay_bias=False)
+    >>> config = Optimiser(lr_factors=(("0", 0),), decay_bias=False)
     >>> [(len(group["params"]), group["weight_decay"]) for group in groups(network, config)]
     [(1, 0.0001), (1, 0.0)]
     """
@@ -45,7 +45,7 @@ def groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def make(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def make(network: nn.Module, config: Optimiser) -> torch.optim.Optimizer:
     """Return the optimiser that the settings ask for. raises: FormatError (``groups``)"""
     parts = groups(network, config)
     if config.optimiser == "sgd":

@@ -135,6 +135,4 @@ def test_bad_input():
     with pytest.raises(FormatError, match="no stages"):
         cooperation.union([], 0.05, 0.5, 5)
     with pytest.raises(FormatError, match="different batches"):
-        join(
-            *(Proposals(torch.zeros(b, 1, 4), torch.zeros(b, 1), torch.ones(b, 1) > 0) for b in (1, 2))
-        )
+        join(*(Proposals(torch.zeros(b, 1, 4), torch.zeros(b, 1), torch.ones(b, 1) > 0) for b in (1, 2)))

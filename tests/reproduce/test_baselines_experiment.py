@@ -20,4 +20,3 @@ def test_everyone_holds_every_true_box_and_those_who_do_nothing():
             assert sum(same) == 1
         idle += sum(len(actor.boxes) for actor in actors) - sum(len(tube.boxes) for tube in known.tubes)
     assert idle > 0
-

@@ -50,8 +50,12 @@ def test_labels_meet_the_definition_on_random_segments() -> None:
         shared = (torch.minimum(end, last) - torch.maximum(start, first)).clamp(0)
         lengths = end - start + last - first
         tiou = shared / (lengths - shared)
-        best = {int(n) for g in range(3) for n in (tiou[:, g] == tiou[:, g].max()).nonzero()[:, 0]
-                if tiou[n, g] > 0}
+        best = {
+            int(n)
+            for g in range(3)
+            for n in (tiou[:, g] == tiou[:, g].max()).nonzero()[:, 0]
+            if tiou[n, g] > 0
+        }
         wanted = best | {n for n in range(12) if tiou[n].max() >= 0.5}
         assert set(found.proposal.tolist()) == wanted
         assert len(found.proposal) == len(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -110,10 +110,10 @@ def collated(name: str, items: list[Any]) -> Any:
     return batch._replace(inputs={key: value.double() for key, value in batch.inputs.items()})
 
 
-def main(folder: Path) -> None:
-    """Keep the gradients of all systems, taken by the processes together."""
+def main(folder: Path, names: Sequence[str]) -> None:
+    """Keep the gradients of some systems, taken by the processes together."""
     with distributed.processes("cpu"):
-        for name in ENTRIES:
+        for name in names:
             found = gradient(name)
             if distributed.rank() == 0:
                 torch.save(found, folder / f"{name}.pt")
@@ -121,4 +121,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

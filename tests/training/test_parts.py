@@ -14,10 +14,12 @@ from tests.training.test_distributed import torchrun
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The gradients that two processes took, each of one item: one with one truth, one with seven."""
     folder = tmp_path_factory.mktemp("together")
-    done = torchrun("tests.training.parts", str(folder))
+    asked = {item.name for item in request.session.items}  # of the systems that are tested alone
+    names = [name for name in ENTRIES if f"test_two_processes_take_the_step_of_one[{name}]" in asked]
+    done = torchrun("tests.training.parts", str(folder), *names)
     assert done.returncode == 0, done.stderr
     return folder
 

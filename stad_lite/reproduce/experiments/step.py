@@ -141,9 +141,7 @@ def train(config: StepConfig, seed: int, profile: str, stepwise: bool = False) -
     return Trained(system, float(kept["seconds"]))
 
 
-def fit_steps(
-    system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,)
-) -> float:
+def fit_steps(system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,)) -> float:
     """Train the steps one after another (None: all together) and return the CPU seconds."""
     began = time.process_time()
     for step in steps:
