@@ -147,6 +147,11 @@ def _step_data(profile: str) -> dict[str, Any]:
     return {"settings": settings, **({"clips": 400} if profile == "lesson" else {})}
 
 
+def _cfad_data(profile: str) -> dict[str, Any]:
+    """As many clips as its lesson is measured on."""
+    return {"clips": 320} if profile == "lesson" else {}
+
+
 ENTRIES = {
     "baseline": Entry(
         summary="dense detector on every frame or tubelet, linked into tubes",
@@ -178,6 +183,13 @@ ENTRIES = {
         configs="stad_lite.pcsc.config:PCSCConfig",
         system="stad_lite.pcsc.system",
         finishes=True,
+    ),
+    "cfad": Entry(
+        summary="CFAD: coarse tubes as polynomials, refined at key timestamps, never linked",
+        chapter="cfad/polynomial_tubes",
+        configs="stad_lite.cfad.config:CfadConfig",
+        system="stad_lite.cfad.system",
+        data_changes=_cfad_data,
     ),
 }
 """Name -> entry."""

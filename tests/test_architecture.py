@@ -88,13 +88,10 @@ ADDRESSES_IN = {
     "CITATION.cff": "its form asks for them",
 }
 # What only tests use so far, and who will use it.
-CFAD = ("anchors.kmeans_sizes", "anchors.temporal_anchors", "matching.by_segment", "nets.blocks.NonLocal",
-        "nets.blocks.temporal_difference", "nets.blocks.Hourglass1d")  # fmt: skip
 FLOW_SUBNET = ("anchors.default_boxes", "nets.flow.flownet.estimate", "nets.flow.pwcnet.estimate",
                "nets.flow.pwcnet.multi_scale_loss", "nets.flow.warping.end_point_error",
                "nets.losses.hard_negatives", "nets.losses.softmax_focal")  # fmt: skip
 AWAITED = {
-    **dict.fromkeys(CFAD, "CFAD's coarse and keyframe modules (Sec. 3.2, 3.3)"),
     **dict.fromkeys(FLOW_SUBNET, "the flow sub-network and its detector (Sec. 3.2, 3.3)"),
 }
 NAMESPACE = re.compile(r"https?://(www\.w3\.org|json-schema\.org)/")  # names of XML and JSON dialects

@@ -48,6 +48,10 @@ SMALLER = {
         "model.frames": "3", "model.stages": "1", "model.widths": "8,8,8", "model.channels": "8",
         "model.hidden_maps": "8,8", "model.rpn_after": "6,6", "model.roi": "2", "model.hidden": "8",
     },
+    "cfad": {
+        "model.pretrained": "", "model.length": "8", "model.proposal_epochs": "0", "model.width": "8",
+        "model.span_width": "8",
+    },
 }  # fmt: skip
 SLOW = {"pretrained": ("smoke", "lesson"), "kind": ("features",)}
 """Field -> words that are not tried: they train backbones first, or read another kind of source."""
@@ -228,6 +232,11 @@ CONTRADICTIONS = [
     ("pcsc", "model.pretrained=smoke model.widths=8,8,8"),
     ("pcsc", "model.depth=1,2,2 model.widths=8,8"),
     ("pcsc", "model.trim.width=4"),
+    ("cfad", "model.backbone=i3d model.length=20"),
+    ("cfad", "model.backbone=i3d model.size=48,64"),
+    ("cfad", "model.span_lengths="),
+    ("cfad", "model.negative=0.6 model.positive=0.5"),
+    ("cfad", "model.span_negative=0.6 model.span_match=0.5"),
 ]
 """Settings that cannot be together."""
 ODD = [
@@ -239,6 +248,9 @@ ODD = [
     ("pcsc", "model.own_nms=0.2 model.other_nms=0.9"),
     ("pcsc", "model.rpn_before=1,1 model.rpn_after=9,9"),
     ("pcsc", "model.confidence=1 model.min_score=1"),
+    ("cfad", "model.samples=30 model.length=2"),
+    ("cfad", "model.min_score=1 model.span_score=1"),
+    ("cfad", "model.selection=random model.alpha=0 model.through=keys"),
     ("pcsc", "model.linking.pre_nms=1 model.linking.keep=20 model.linking.min_boxes=30"),
 ]
 """Settings that look wrong together and only find little."""

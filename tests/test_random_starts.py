@@ -31,6 +31,7 @@ CHEAP: dict[str, dict[str, Any]] = {
     "step": {"size": (64, 64), "clips": (1, 1, 1), "width": 16, "hidden": 16},
     "sp_tad": {"size": (64, 64), "window": 32, "test_stride": 16},
     "pcsc": {"size": (64, 64), "hidden": 16},
+    "cfad": {"size": (64, 64), "length": 32},
 }
 """System -> what makes its paper profile cheap and leaves its backbone as it is; else small frames."""
 
@@ -185,6 +186,8 @@ SHARES: dict[str, tuple[str, tuple[Any, ...], float]] = {
     },
     **{f"{name} {profile}": (name, (config_of(name, profile),), 0.2)
        for name in ("sp_tad", "pcsc") for profile in PROFILES[:2]},
+    **{f"cfad {profile}": ("cfad", (config_of("cfad", profile, stream="early"),), 0.2)
+       for profile in PROFILES[:2]},
     # published I3D takes 20 pixels of flow for 1, and these clips move by a tenth of that
     "step i3d": ("step", streams("i3d"), 0.1),
     "sp_tad i3d": ("sp_tad", (config_of("sp_tad", "paper"),), 0.1),

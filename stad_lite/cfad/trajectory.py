@@ -159,7 +159,11 @@ def decode_tube(theta: Array, anchor: Array, time: Array) -> Array:
 
 
 def tube_regression_loss(
-    theta: torch.Tensor, anchors: torch.Tensor, tubes: torch.Tensor, lengths: torch.Tensor
+    theta: torch.Tensor,
+    anchors: torch.Tensor,
+    tubes: torch.Tensor,
+    lengths: torch.Tensor,
+    number: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the regression loss of positive anchors against their whole tubes.
 
@@ -170,6 +174,7 @@ def tube_regression_loss(
     anchors: (p, 4) xyxy pixels
     tubes: (p, t, 4) xyxy pixels of the matched tubes, padded at the end with any valid boxes
     lengths: (p,) frames of each tube, between 1 and t
+    number: () |B+|, p unless it is given
     returns: () loss; 0 with a gradient where there is no positive
     Source: CFAD Eq. 2, 3 and 4.
     """
@@ -180,4 +185,4 @@ def tube_regression_loss(
     predicted = powers(time, theta.shape[1] - 1) @ theta
     distance = (predicted - encode_tube(tubes, anchors)).square().sum(-1)
     inside = steps < lengths[:, None]
-    return ((distance * inside).sum(-1) / lengths).mean()
+    return ((distance * inside).sum(-1) / lengths).sum() / (len(theta) if number is None else number)

@@ -19,14 +19,17 @@ class NonLocal(nn.Module):
     channels: of the input and output
     dims: axes of the maps: 1 (t), 2 (h, w) or 3 (t, h, w)
     hidden: channels of the embeddings (None: half of ``channels``)
+    pool: cells of the last two axes that are looked at as one, their maximum (the paper's subsampling trick);
+        who looks is not pooled
     Source: Wang et al., Non-local Neural Networks, Sec. 3.3, as CFAD Sec. 3.2 uses it.
 
     >>> NonLocal(8, dims=3)(torch.zeros(1, 8, 2, 3, 3)).shape
     torch.Size([1, 8, 2, 3, 3])
     """
 
-    def __init__(self, channels: int, dims: int = 3, hidden: int | None = None) -> None:
+    def __init__(self, channels: int, dims: int = 3, hidden: int | None = None, pool: int = 1) -> None:
         super().__init__()
+        self.pool = pool
         hidden = hidden or max(channels // 2, 1)
         self.theta = CONVS[dims](channels, hidden, 1)
         self.phi = CONVS[dims](channels, hidden, 1)
@@ -37,12 +40,19 @@ class NonLocal(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return (b, channels, *axes) of maps (b, channels, *axes)."""
-        query, key, value = (
-            rearrange(embed(maps), "b c ... -> b (...) c") for embed in (self.theta, self.phi, self.g)
-        )
+        query, key, value = self.theta(maps), self.phi(maps), self.g(maps)
+        if self.pool > 1:
+            key, value = (_pooled(one, self.pool) for one in (key, value))
+        query, key, value = (rearrange(one, "b c ... -> b (...) c") for one in (query, key, value))
         # The embedded Gaussian is exp(query . key) without a factor.
         seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return maps + self.out(rearrange(seen, "b n c -> b c n").reshape(len(maps), -1, *maps.shape[2:]))
+
+
+def _pooled(maps: Tensor, size: int) -> Tensor:
+    """The maximum over size x size cells of the last two axes; what is left over at the end has its own."""
+    flat = F.max_pool2d(maps.flatten(1, -3), size, ceil_mode=True)
+    return flat.reshape(*maps.shape[:-2], *flat.shape[-2:])
 
 
 def temporal_difference(maps: Tensor) -> Tensor:

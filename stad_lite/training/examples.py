@@ -25,6 +25,9 @@ CLASSES = tuple(f"action {number}" for number in range(1, 25))
 FRAMES, FPS, ACTION = 320, 10.0, 32
 """Of the video of noise: long enough for a clip of any system; and the frames of each of its actions."""
 
+LATE = 10**6
+"""An epoch in which all parts of a system are trained: CFAD begins with some."""
+
 
 @dataclass
 class Noise:
@@ -74,12 +77,13 @@ class Noise:
         """Return a batch, and how many frames were read for it.
 
         The frames are 0 where items hold maps that were computed when the data set was made.
-        data: made of ``source()``; its first items are taken, again where there are too few
+        data: made of ``source()``; its first items are taken, again where there are too few, as they are in
+            the epoch ``LATE``
         raises: FormatError for no items
         """
         if items < 1:
             raise FormatError(f"a batch of {items} items", remedy="give 1 or more")
-        self.frames, self.flow = 0, set()
+        self.frames, self.flow, data.epoch = 0, set(), LATE
         batch = collate([data[number % len(data)] for number in range(items)])
         return batch, self.frames or len(self.flow)
 

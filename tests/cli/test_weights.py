@@ -42,6 +42,7 @@ BIG = {
         {"trunk": "i3d", "norm": "batch", "frozen": "true", "scales": "8,16,24,32", "flow_scale": "20"},
         ("rgb", "flow"),
     ),
+    "cfad": ("cfad", {"backbone": "i3d", "frozen": "false", "size": "64,64"}, ("rgb",)),
 }  # fmt: skip
 """Case -> system, settings that give its smoke profile a network of published size, its files."""
 
@@ -178,7 +179,7 @@ def test_what_does_not_fit_is_refused_by_name_before_anything_is_written(files, 
     assert not run.exists()
 
 
-@pytest.mark.parametrize("case", ["step-i3d", "sp_tad", "pcsc"])
+@pytest.mark.parametrize("case", ["step-i3d", "sp_tad", "pcsc", "cfad"])
 def test_frozen_norms_without_weights_are_refused_and_trained_with_none(case, tmp_path, capsys):
     told = refusal(capsys, *line(case, tmp_path / "run"))
     assert "no weights of the stream rgb; fetch i3d-rgb" in told and "--weights none" in told

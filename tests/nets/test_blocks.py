@@ -45,6 +45,26 @@ def test_a_new_non_local_block_changes_nothing():
     assert block.theta.out_channels == 4
 
 
+def test_a_pooled_non_local_block_looks_at_maxima():
+    torch.manual_seed(0)
+    block = NonLocal(6, pool=2).double()
+    torch.nn.init.normal_(block.out.weight)
+    maps = torch.randn(2, 6, 3, 5, 4, dtype=torch.float64)
+    query, key, value = (embed(maps) for embed in (block.theta, block.phi, block.g))
+    looked = []
+    for found in (key, value):
+        cells = [
+            found[:, :, t, y : y + 2, x : x + 2].amax((2, 3))
+            for t in range(3)
+            for y in (0, 2, 4)
+            for x in (0, 2)
+        ]
+        looked.append(torch.stack(cells, 2))
+    weights = torch.einsum("bcn,bcm->bnm", query.flatten(2), looked[0]).softmax(2)
+    seen = torch.einsum("bnm,bcm->bcn", weights, looked[1]).reshape(2, 3, 3, 5, 4)
+    torch.testing.assert_close(block(maps), maps + block.out(seen))
+
+
 def test_temporal_difference_is_the_loop():
     maps = torch.randn(2, 3, 5, 4, 4)
     got = temporal_difference(maps)

@@ -29,6 +29,7 @@ TRUTHS = {"one": 1, "seven": 7}
 ALL_DRAWN: Mapping[str, Mapping[str, Any]] = {
     "step": {"positives": 99, "negatives": 99},
     "pcsc": {"rpn_batch": 9999, "head_batch": 9999, "positive_share": 1.0},
+    "cfad": {"span_sampled": 9999, "sampled": 9999, "refined": 0, "proposal_epochs": 0},
 }
 """Settings under which a system that learns from drawn proposals learns from all: no chance is left."""
 DOUBLE = ("sp_tad",)
