@@ -81,6 +81,7 @@ def test_what_workers_are_sent_survives_it(name: str, tmp_path: Path) -> None:
     assert pairs and all(torch.equal(one, other) for one, other in pairs)
 
 
+@pytest.mark.processes
 def test_a_sweep_of_two_processes_is_that_of_one(tmp_path: Path) -> None:
     variants = ["one_to_one", "one_to_one_silent"]
     sweep("matching", variants, [0], "smoke", folder=tmp_path, say=str)

@@ -100,6 +100,7 @@ def run_nbval(folder: Path, *notebooks: str, **variables: str) -> subprocess.Com
     variables = {"PYTHONPATH": str(folder), "STAD_PROGRESS": "0", "STAD_DATA": str(folder), **variables}
     words = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider", *notebooks]
     environment = {**os.environ, **variables}
+    environment.pop("IPYTHONDIR", None)  # that of a shaken run of these tests
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, encoding="utf-8")
 
 

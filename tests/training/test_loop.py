@@ -228,6 +228,7 @@ def test_accumulation_takes_the_same_steps(tmp_path):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
+@pytest.mark.processes
 def test_workers_change_nothing(straight, tmp_path):
     fit(Tiny(), Points(), CONFIG, tmp_path, device="cpu", workers=2, say=silent)
     assert_identical(last(tmp_path), last(straight))

@@ -12,6 +12,8 @@ from stad_lite.catalogue import ENTRIES
 from tests.training.parts import gradient
 from tests.training.test_distributed import torchrun
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def together(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
