@@ -142,8 +142,8 @@ def joined_score(score: float, box_scores: np.ndarray) -> float:
     box_scores: of the keys; -1 where nothing was found, which does not count
     Source: CFAD Sec. 3.3 ("smooth average"); that a tube without a refined box keeps its score is ours.
 
-    >>> joined_score(0.8, np.array([0.5, 0.7, -1.0])), joined_score(0.8, np.array([-1.0]))
-    (0.7, 0.8)
+    >>> [round(joined_score(0.8, np.array(found)), 3) for found in ([0.5, 0.7, -1.0], [-1.0])]
+    [0.7, 0.8]
     """
     refined = box_scores[box_scores >= 0]
     return float((score + refined.mean()) / 2) if len(refined) else float(score)
