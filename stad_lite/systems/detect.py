@@ -111,14 +111,9 @@ def look(
         for video in progress(source.videos, desc="detecting"):
             data = items(video)
             frames = [frame(place) for place in data.places]
-            yield (
-                video,
-                data,
-                [
-                    answer(batch, partial(_check, video, frames[number * most :]))
-                    for number, batch in enumerate(batched(data, collate, device, most))
-                ],
-            )
+            parts = enumerate(batched(data, collate, device, most))
+            answers = [answer(batch, partial(_check, video, frames[n * most :])) for n, batch in parts]
+            yield video, data, answers
 
 
 def _check(video: str, frames: Sequence[int], *said: Tensor) -> None:
