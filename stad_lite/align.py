@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from einops import rearrange, reduce
 from torch import Tensor
 
+from stad_lite.arrays import readable
 from stad_lite.errors import FormatError
+from stad_lite.tables import points_of, read_segments
 
 BOXES_AT_A_TIME = 96
 """How many boxes are cut out in one product: few enough for what is in between to stay in the cache."""
@@ -22,7 +24,7 @@ FEW_MAPS = 4
 
 
 def interpolation_weights(
-    start: Tensor, end: Tensor, bins: int, size: int, samples: int = 0, aligned: bool = False
+    start: Tensor, end: Tensor, bins: int, size: int, samples: int = 0, aligned: bool = False, most: int = 0
 ) -> Tensor:
     """Return the weights with which the cells of one axis enter the bins of an interval.
 
@@ -32,6 +34,7 @@ def interpolation_weights(
     start, end: (n,) in cells
     samples: per bin; 0 takes one for each cell that a bin covers (rounded up)
     aligned: cell i has its centre at i + 0.5 (else at i, and an interval is at least one cell long)
+    most: samples of a bin that there are at most, where they are not told and may not be looked for
     returns: (n, bins, size)
     Source: Mask R-CNN, Sec. 3 (RoIAlign).
 
@@ -39,28 +42,10 @@ def interpolation_weights(
     tensor([[[0.0000, 0.5000, 0.5000, 0.0000],
              [0.0000, 0.0000, 0.5000, 0.5000]]])
     """
-    points, share = _points(start, end, bins, size, samples, aligned)
+    points, share = points_of(start, end, bins, size, samples, aligned, most)
     cells = torch.arange(size, device=start.device)
     tents = (1 - (points[..., None] - cells).abs()).clamp(min=0)
     return (tents * share[..., None]).sum(2)
-
-
-def _points(
-    start: Tensor, end: Tensor, bins: int, size: int, samples: int, aligned: bool
-) -> tuple[Tensor, Tensor]:
-    """Return where the axis is read, moved onto it, and what each reading counts; both (n, bins, samples)."""
-    if start.dtype not in (torch.float32, torch.float64):
-        start, end = start.float(), end.float()
-    length = (end - start).clamp(min=0 if aligned else 1)
-    start = start - 0.5 if aligned else start
-    count = torch.full_like(length, samples) if samples else (length.detach() / bins).ceil()
-    most = samples or (int(count.max()) if len(count) else 0)
-    step = torch.arange(most, device=start.device)
-    part = (step + 0.5) / count[:, None, None].clamp(min=1)
-    place = torch.arange(bins, device=start.device)[:, None] + part
-    points = start[:, None, None] + length[:, None, None] / bins * place
-    taken = (step < count[:, None, None]) & (points >= -1) & (points <= size)
-    return points.clamp(0, size - 1), taken / count[:, None, None].clamp(min=1)
 
 
 def roi_align(
@@ -95,14 +80,15 @@ def roi_align(
     rows, columns = (size, size) if isinstance(size, int) else size
     many = len(maps) > FEW_MAPS
     if many and samples and maps.dtype in (torch.float32, torch.float64):
-        return _align_points(maps, boxes * scale, index, (rows, columns), samples, aligned)
+        place, most = _places(*_by_map(index, len(boxes), len(maps)))
+        return _align_points(maps, boxes * scale, place, most, (rows, columns), samples, aligned)
     x1, y1, x2, y2 = (boxes * scale).unbind(1)
     down = interpolation_weights(y1, y2, rows, maps.shape[2], samples, aligned).to(maps.dtype)
     across = interpolation_weights(x1, x2, columns, maps.shape[3], samples, aligned).to(maps.dtype)
     order, counts = _by_map(index, len(boxes), len(maps))
     most = max(counts, default=0)
     if many and 0 < len(maps) * most <= 2 * len(boxes):
-        return _align_together(maps, down, across, order, counts)
+        return _align_together(maps, down, across, *_places(order, counts))
     pieces = [maps.new_zeros(0, rows, columns, maps.shape[1])]
     for image, chosen in zip(maps, order.split(counts), strict=True):
         flat = rearrange(image, "c h w -> h (w c)") if len(chosen) else image
@@ -114,13 +100,43 @@ def roi_align(
     return rearrange(found if len(maps) == 1 else found[order.argsort()], "n i j c -> n c i j")
 
 
-def _align_together(maps: Tensor, down: Tensor, across: Tensor, order: Tensor, counts: list[int]) -> Tensor:
+def roi_align_all(
+    maps: Tensor,
+    boxes: Tensor,
+    size: int,
+    scale: float = 1.0,
+    samples: int = 0,
+    aligned: bool = True,
+) -> Tensor:
+    """Cut as many boxes out of every map: ``roi_align`` where nothing needs to be sorted.
+
+    Nothing is read back from the device, and no shape depends on a value.
+
+    maps: (b, c, h, w)
+    boxes: (b, n, 4) xyxy pixels, inside the map where ``samples`` is 0
+    size, scale, samples, aligned: as in ``roi_align``
+    returns: (b, n, c, size, size)
+    """
+    most, flat = boxes.shape[1], rearrange(boxes, "b n side -> (b n) side")
+    place = torch.arange(len(flat), device=flat.device)
+    if len(maps) > FEW_MAPS and samples and maps.dtype in (torch.float32, torch.float64):
+        found = _align_points(maps, flat * scale, place, most, (size, size), samples, aligned)
+    else:
+        x1, y1, x2, y2 = (flat * scale).unbind(1)
+        down, across = (
+            interpolation_weights(low, high, size, cells, samples, aligned, cells // size + 1).to(maps.dtype)
+            for low, high, cells in ((y1, y2, maps.shape[2]), (x1, x2, maps.shape[3]))
+        )
+        found = _align_together(maps, down, across, place, most)
+    return rearrange(found, "(b n) c i j -> b n c i j", n=most)
+
+
+def _align_together(maps: Tensor, down: Tensor, across: Tensor, place: Tensor, most: int) -> Tensor:
     """RoIAlign of many maps with about as many boxes each: one product for all, with empty places in it.
 
     down, across: (n, bins, cells) weights of each box along y and x
-    order, counts: as ``_by_map`` gives them
+    place, most: as ``_places`` gives them
     """
-    place, most = _places(order, counts)
     table = down.new_zeros(len(maps) * most, *down.shape[1:]).index_copy(0, place, down)
     strips = rearrange(table, "(b n) i h -> b (n i) h", n=most) @ rearrange(maps, "b c h w -> b h (w c)")
     strips = rearrange(strips, "b (n i) (w c) -> (b n) i w c", n=most, w=maps.shape[3])[place]
@@ -128,16 +144,22 @@ def _align_together(maps: Tensor, down: Tensor, across: Tensor, order: Tensor, c
 
 
 def _align_points(
-    maps: Tensor, boxes: Tensor, index: Tensor, size: tuple[int, int], samples: int, aligned: bool
+    maps: Tensor,
+    boxes: Tensor,
+    place: Tensor,
+    most: int,
+    size: tuple[int, int],
+    samples: int,
+    aligned: bool,
 ) -> Tensor:
     """RoIAlign of many maps by reading a fixed number of points in each bin.
 
     boxes: (n, 4) in cells
+    place, most: as ``_places`` gives them
     """
     x1, y1, x2, y2 = boxes.unbind(1)
-    y, down = (each.flatten(1) for each in _points(y1, y2, size[0], maps.shape[2], samples, aligned))
-    x, across = (each.flatten(1) for each in _points(x1, x2, size[1], maps.shape[3], samples, aligned))
-    place, most = _places(*_by_map(index, len(boxes), len(maps)))
+    y, down = (each.flatten(1) for each in points_of(y1, y2, size[0], maps.shape[2], samples, aligned))
+    x, across = (each.flatten(1) for each in points_of(x1, x2, size[1], maps.shape[3], samples, aligned))
     half = [max(side - 1, 1) / 2 for side in maps.shape[2:]]  # the grid runs from -1 to 1
     grid = torch.stack(torch.broadcast_tensors(x[:, None] / half[1] - 1, y[..., None] / half[0] - 1), -1)
     grid = grid.to(maps.dtype)
@@ -229,19 +251,9 @@ def segment_align(
             remedy="give sequences (b, c, t) and segments (n, 2)",
         )
     _check_index(index, len(segments), len(sequences))
-    size, channels = sequences.shape[2], sequences.shape[1]
-    start, end = (segments * scale).unbind(1)
-    points, share = _points(start, end, bins, size, samples, aligned)
-    left = points.detach().nan_to_num().floor()  # NaN stays NaN in what is found
-    part = points - left
-    first = index.to(left.device)[:, None, None] * size
-    cells = torch.cat([left, (left + 1).clamp(max=size - 1)], 2).long() + first
-    weights = torch.cat([(1 - part) * share, part * share], 2).to(sequences.dtype)
+    size = sequences.shape[2]
     table = rearrange(sequences, "b c t -> (b t) c")
-    if not cells.numel():
-        return sequences.new_zeros(len(segments), channels, bins)
-    found = F.embedding_bag(cells.flatten(0, 1), table, per_sample_weights=weights.flatten(0, 1), mode="sum")
-    return rearrange(found, "(n i) c -> n c i", i=bins)
+    return read_segments(table, segments * scale, index.to(table.device) * size, size, bins, samples, aligned)
 
 
 def _by_map(index: Tensor, n: int, maps: int) -> tuple[Tensor, list[int]]:
@@ -311,7 +323,10 @@ def _check_boxes(maps: Tensor, boxes: Tensor) -> None:
 
 
 def _check_index(index: Tensor, n: int, maps: int) -> None:
-    if index.shape != (n,) or (n and not 0 <= int(index.min()) <= int(index.max()) < maps):
+    fits = index.shape == (n,)
+    if fits and n and readable(index):
+        fits = 0 <= int(index.min()) <= int(index.max()) < maps
+    if not fits:
         raise FormatError(
             f"the index of shape {tuple(index.shape)} does not say for each of {n} boxes "
             f"which of {maps} maps it is cut from",

@@ -39,6 +39,15 @@ def as_numpy(tensor: Array) -> np.ndarray:
     return found
 
 
+def readable(tensor: Array) -> bool:
+    """Tell whether a torch tensor's values can be looked at for nothing: on the CPU, outside of compilation.
+
+    Elsewhere a look waits for all that was asked of the device, so shapes are fixed there and what only
+    refuses bad input is left out.
+    """
+    return tensor.device.type == "cpu" and not namespace(tensor).compiler.is_compiling()
+
+
 def as_float(array: Array) -> Array:
     """Return the array as floating point (float64 for numpy integers), unchanged if it is already.
 
@@ -105,6 +114,8 @@ def suppress(
     returns: (kept,) indices by falling score
     """
     xp = namespace(items, scores)
+    if xp is not np and not readable(items):
+        return suppress_together(items, scores, threshold, overlap)
     if xp is not np:
         kept = suppress(as_numpy(items), as_numpy(scores), threshold, overlap)
         return xp.as_tensor(kept, device=items.device)
@@ -125,6 +136,49 @@ def suppress(
 
 AT_A_TIME = 16
 """Items that ``suppress`` takes together (benchmarks/bench_nets.py)."""
+
+
+def suppress_together(
+    items: Array, scores: Array, threshold: float, overlap: Callable[[Array, Array], Array]
+) -> Array:
+    """Return what ``suppress`` does, of torch tensors on their own device: all overlaps at once."""
+    # bfloat16 as in ``as_numpy``; of the negative ones what is no number comes last, as in numpy
+    items, scores = (
+        part.float() if part.itemsize < 4 else part for part in (as_float(items), as_float(scores))
+    )
+    order = (-scores).argsort(stable=True)
+    items = items[order]
+    covers = ~(overlap(items[:, None], items[None]) <= threshold)
+    return order[settled(covers, covers.new_ones(len(order)))]
+
+
+def settled(covers: Array, there: Array) -> Array:
+    """Tell what stays in greedy suppression, in many groups of torch's at once.
+
+    An item goes where a better one that stays covers it. From the best one downwards each round settles one
+    more at least, and most need few; between two looks at whether all is settled there are some rounds,
+    for on a GPU each look waits.
+
+    covers: (..., n, n) bool, whether the item of the row overlaps that of the column too much; best first
+    there: (..., n) bool
+    returns: (..., n) bool
+    """
+    xp = namespace(covers)
+    covers, stays, count = covers.triu(1), there, there.shape[-1]
+    if xp.compiler.is_compiling():  # no look at all
+        for row in range(count):
+            stays = stays & ~(covers[..., row, :] & stays[..., row, None])
+        return stays
+    between = 1 if readable(there) else ROUNDS
+    for done in range(1, count + 1):
+        before, stays = stays, there & ~(covers & stays[..., None]).any(-2)
+        if done % between == 0 and xp.equal(before, stays):
+            break
+    return stays
+
+
+ROUNDS = 6
+"""Rounds of ``settled`` between two looks where a look waits for a GPU."""
 
 
 def number(value: Any, what: str) -> float:

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from stad_lite import boxes
+from stad_lite.arrays import readable
 from stad_lite.errors import FormatError, NotFiniteError
 
 POSITIVE, NEGATIVE, IGNORED = 1, 0, -1
@@ -116,7 +117,7 @@ def _labels(overlaps: Tensor, largest: Tensor, positive: float, negative: float,
             f"overlaps of shape {tuple(overlaps.shape)}, positive from {positive}, negative below {negative}",
             remedy="give overlaps (n, g) and 0 <= negative <= positive <= 1",
         )
-    if not torch.isfinite(overlaps).all():
+    if readable(overlaps) and not torch.isfinite(overlaps).all():
         raise NotFiniteError("an overlap is not finite", remedy="look for NaN among boxes and truths")
     label = torch.full((len(overlaps),), NEGATIVE, device=overlaps.device)
     if not overlaps.shape[1]:

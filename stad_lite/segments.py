@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stad_lite.arrays import Array, as_float, as_numpy, namespace, ratio, suppress
+from stad_lite.arrays import Array, as_float, as_numpy, namespace, ratio, readable, suppress
 
 
 def length(segments: Array) -> Array:
@@ -128,6 +128,11 @@ def soft_nms(
     array([1.   , 0.068])
     """
     xp = namespace(segments, scores)
+    if xp is not np and not readable(segments):
+        names = xp.zeros_like(scores) if labels is None else labels
+        count = len(scores) if most is None else min(most, len(scores))
+        places, values = soft_picks(segments, scores, sigma, min_score, names, count)
+        return places[values >= min_score], values[values >= min_score]
     if xp is not np:
         arrays = (None if x is None else as_numpy(x) for x in (segments, scores, labels))
         spans, values, names = arrays
@@ -154,3 +159,34 @@ def soft_nms(
         decayed = current[rivals] * np.exp(-(iou(spans[best], spans[rivals]) ** 2) / sigma)
         current[rivals] = np.where(decayed < min_score, -np.inf, decayed)
     return order[np.array(picked, dtype=np.int64)], np.array(picked_scores, dtype=np.float64)
+
+
+def soft_picks(
+    segments: Array, scores: Array, sigma: float, min_score: float, labels: Array, picks: int
+) -> tuple[Array, Array]:
+    """Return so many picks of ``soft_nms`` of torch tensors on their own device, in many groups at once.
+
+    Nothing is read back, so a group that has no more to pick goes on with places of no score.
+
+    segments: (..., n, 2) start and end
+    scores, labels: (..., n)
+    returns: (..., picks) places and (..., picks) scores, minus infinity where there was nothing left
+    """
+    xp = namespace(segments, scores)
+    none = -float("inf")
+    order = labels.argsort(dim=-1, stable=True)  # of equal scores the lower label's is picked, as above
+    segments = segments.gather(-2, order[..., None].expand(segments.shape))
+    scores, labels = scores.gather(-1, order), labels.gather(-1, order)
+    current = scores.masked_fill(~(scores >= min_score), none)
+    places, values = [], []
+    for _ in range(picks):
+        value, best = current.max(-1, keepdim=True)
+        places.append(best)
+        values.append(value)
+        own = segments.gather(-2, best[..., None].expand(*best.shape, 2))
+        decayed = current * xp.exp(-(iou(own, segments) ** 2) / sigma)
+        decayed = decayed.masked_fill(~(decayed >= min_score), none)
+        current = xp.where(labels == labels.gather(-1, best), decayed, current).scatter(-1, best, none)
+    if not picks:
+        return labels.new_zeros((*scores.shape[:-1], 0), dtype=xp.int64), scores[..., :0]
+    return order.gather(-1, xp.cat(places, -1)), xp.cat(values, -1)

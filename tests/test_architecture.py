@@ -24,7 +24,7 @@ PAPERS = ["cfad", "step", "sp_tad", "pcsc", "flow_subnet"]
 # Module or package -> floor. An import may only point to a lower floor (or to the same module).
 FLOORS = {
     "errors": 1, "arrays": 1, "progress": 1, "unpickle": 1,
-    "boxes": 1, "segments": 1, "align": 1, "anchors": 1,
+    "boxes": 1, "segments": 1, "tables": 1, "align": 1, "anchors": 1,
     "tubes": 2,
     "matching": 3, "records": 3, "linking": 3, "settings": 3,
     "data": 4, "metrics": 4, "nets": 4,
@@ -38,7 +38,7 @@ FLOORS = {
 
 # On these floors a module may also import what stands before it in this list.
 ORDERED = {
-    1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "align", "anchors"],
+    1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "tables", "align", "anchors"],
     3: ["matching", "settings", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
     4.5: ["schedule", "training"],

@@ -25,7 +25,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import as_numpy, suppress
+from stad_lite.arrays import as_numpy, settled
 from stad_lite.baselines.config import Architecture, Decoding, DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
@@ -321,11 +321,11 @@ def _best(actionness: Tensor, boxes: Tensor, config: Decoding) -> Tensor:
     width = actionness.shape[2]
     # neighbours of a good cell say the same box: more are offered than may stay (4 is our choice)
     scores, cells = actionness.flatten(1).topk(min(4 * config.keep, actionness[0].numel()))
-    places = []
-    for window, (score, cell) in enumerate(zip(scores, cells, strict=True)):
-        offered = boxes[window][:, cell // width, cell % width].transpose(0, 1)
-        good = (score >= config.min_score) & (offered[..., 2:] > offered[..., :2]).all(-1).all(-1)
-        score, cell, offered = score[good], cell[good], offered[good]
-        cell = cell[suppress(offered, score, config.nms, box_ops.tubelet_iou)[: config.keep]]
-        places.append(torch.stack([torch.full_like(cell, window), cell // width, cell % width], 1))
-    return torch.cat(places)
+    index = rearrange(cells, "w n -> w 1 n 1").expand(-1, boxes.shape[1], -1, 4)
+    offered = rearrange(boxes.flatten(2, 3).gather(2, index), "w t n side -> w n t side")
+    good = (scores >= config.min_score) & (offered[..., 2:] > offered[..., :2]).all(-1).all(-1)
+    covers = box_ops.tubelet_iou(offered[:, :, None], offered[:, None]) > config.nms
+    stays = settled(covers, good)
+    window, place = (stays & (stays.cumsum(1) <= config.keep)).nonzero(as_tuple=True)
+    cell = cells[window, place]
+    return torch.stack([window, cell // width, cell % width], 1)

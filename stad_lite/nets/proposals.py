@@ -14,6 +14,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import readable, settled
 from stad_lite.errors import FormatError
 
 
@@ -53,15 +54,12 @@ def survivors(boxes: Tensor, valid: Tensor, threshold: float) -> Tensor:
     valid: (..., n) bool
     returns: (..., n) bool
     """
-    there = valid.nonzero()[:, -1]
-    most = int(there.max()) + 1 if len(there) else 0  # most groups are far from full: no work beyond the last
-    boxes, stays = boxes[..., :most, :], valid[..., :most]
-    covers = (box_ops.pairwise_iou(boxes, boxes) > threshold).triu(diagonal=1)
-    for _ in range(most):
-        beaten = (covers & stays[..., :, None]).any(-2)
-        before, stays = stays, valid[..., :most] & ~beaten
-        if torch.equal(before, stays):
-            break
+    most = valid.shape[-1]
+    if readable(valid):  # most groups are far from full: no work beyond the last
+        there = valid.nonzero()[:, -1]
+        most = int(there.max()) + 1 if len(there) else 0
+    boxes = boxes[..., :most, :]
+    stays = settled(box_ops.pairwise_iou(boxes, boxes) > threshold, valid[..., :most])
     return F.pad(stays, (0, valid.shape[-1] - most))
 
 

@@ -60,20 +60,25 @@ class RPNHead(nn.Module):
 def sample_anchors(labels: Tensor, count: int, share: float = 0.5, seed: int | torch.Generator = 0) -> Tensor:
     """Choose anchors for the loss at random: positives up to a share, negatives for the rest.
 
-    labels: (anchors,) 1 positive, 0 negative, -1 ignored
-    count: how many; PCSC and Faster R-CNN take 256
-    returns: (anchors,) bool
+    labels: (..., anchors) 1 positive, 0 negative, -1 ignored
+    count: how many of each row; PCSC and Faster R-CNN take 256
+    returns: (..., anchors) bool
     Source: Faster R-CNN Sec. 3.1.3.
     """
     if not isinstance(seed, torch.Generator):
         seed = torch.Generator().manual_seed(seed)
-    chance = torch.rand(len(labels), generator=seed).to(labels.device)
-    chosen = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
-    for label, most in ((1, int(count * share)), (0, count)):
-        candidates = (labels == label).nonzero()[:, 0]
-        room = min(most, count - int(chosen.sum()))
-        chosen[candidates[chance[candidates].argsort()[:room]]] = True
-    return chosen
+    chance = torch.rand(labels.shape, generator=seed).to(labels.device)
+    # positives first, then negatives, each at random; what is ignored comes last of all
+    positive, negative = _ranks(chance, labels == 1), _ranks(chance, labels == 0)
+    chosen = (labels == 1) & (positive < int(count * share))
+    return chosen | ((labels == 0) & (negative < count - chosen.sum(-1, keepdim=True)))
+
+
+def _ranks(chance: Tensor, among: Tensor) -> Tensor:
+    """Return the place of each of ``among`` when they are put in order; others come after them."""
+    order = chance.masked_fill(~among, torch.inf).argsort(-1)
+    places = torch.arange(order.shape[-1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(-1, order, places)
 
 
 def rpn_loss(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.align import roi_align
+from stad_lite.arrays import readable
 from stad_lite.errors import FormatError
 from stad_lite.matching import IGNORED, POSITIVE, by_threshold
 from stad_lite.nets.losses import smooth_l1
@@ -22,6 +23,7 @@ from stad_lite.nets.proposals import Proposals
 from stad_lite.nets.rpn import sample_anchors
 from stad_lite.pcsc.cooperation import Detections
 from stad_lite.systems.truth import TrueBoxes
+from stad_lite.tables import by_number, read_boxes
 from stad_lite.training.counts import normaliser
 
 CODER = (10.0, 10.0, 5.0, 5.0)
@@ -110,6 +112,8 @@ def pool(
     Source: PCSC Sec. 3.3 (RoI pooling from the image-level features).
     """
     of = level_of(boxes, len(levels), canonical)
+    if samples and not readable(boxes):
+        return _pool_together(levels, strides, boxes, item, size, of, samples)
     order, parts = [], []
     for number, (maps, stride) in enumerate(zip(levels, strides, strict=True)):
         chosen = (of == number).nonzero()[:, 0]
@@ -119,6 +123,28 @@ def pool(
     if not parts:
         return levels[0].new_zeros(0, levels[0].shape[1], size, size)
     return torch.cat(parts)[torch.cat(order).argsort()]
+
+
+def _pool_together(
+    levels: Sequence[Tensor],
+    strides: Sequence[int],
+    boxes: Tensor,
+    item: Tensor,
+    size: int,
+    of: Tensor,
+    samples: int,
+) -> Tensor:
+    """Do what ``pool`` does, without a look at how many boxes each level has.
+
+    of: (r,) level of each box
+    """
+    cells = [maps.shape[2] * maps.shape[3] for maps in levels]
+    begins = [len(levels[0]) * sum(cells[:i]) for i in range(len(levels))]
+    rows = (begins, cells, [maps.shape[2] for maps in levels], [maps.shape[3] for maps in levels])
+    first, each, height, width = (by_number(of, values) for values in rows)
+    scaled = boxes * by_number(of, [1 / stride for stride in strides])[:, None].to(boxes.dtype)
+    table = torch.cat([rearrange(maps, "b c h w -> (b h w) c") for maps in levels])
+    return read_boxes(table, scaled, first + item * each, (height, width), size, samples)
 
 
 @torch.no_grad()
@@ -154,8 +180,8 @@ def sample(proposals: Proposals, targets: Targets, count: int, share: float) -> 
     # torch's own: checkpoints keep its state, so a run that goes on draws what it would have drawn
     generator = torch.default_generator
     kinds = targets.labels.clamp(max=1)
-    chosen = torch.stack([sample_anchors(row, count, share, generator) for row in kinds])
-    most = max(1, int(chosen.sum(1).max()))
+    chosen = sample_anchors(kinds, count, share, generator)
+    most = max(1, int(chosen.sum(1).max())) if readable(chosen) else min(count, chosen.shape[1])
     order = chosen.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :most]
     place = order[..., None].expand(-1, -1, 4)
     kept = chosen.gather(1, order)
@@ -209,11 +235,26 @@ def detections(
     return Detections(boxes, logits.float().softmax(-1)[..., 1:], proposals.valid)
 
 
+def flat(boxes: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the item (r,) and the box (r, 4) of every place that holds one, of a table (b, n, 4).
+
+    Where a look at ``valid`` (b, n) would wait for a GPU, all places are given.
+    """
+    if readable(valid):
+        return valid.nonzero()[:, 0], boxes[valid]
+    item = torch.arange(len(boxes), device=boxes.device)[:, None].expand(valid.shape)
+    return item.flatten(), boxes.flatten(0, 1)
+
+
 def in_table(values: Tensor, valid: Tensor) -> Tensor:
     """Return flat values (r, ...) in a padded table (b, n, ...) with zeros where ``valid`` (b, n) is False.
 
+    values: of the places that ``flat`` gives
     raises: FormatError where the two do not count the same
     """
+    if not readable(valid):
+        table = values.unflatten(0, valid.shape)
+        return table.masked_fill(~valid[(..., *[None] * (table.ndim - 2))], 0)
     if int(valid.sum()) != len(values):
         raise FormatError(f"{len(values)} values for {int(valid.sum())} places", remedy="give one a place")
     table = values.new_zeros(*valid.shape, *values.shape[1:])

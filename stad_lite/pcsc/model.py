@@ -209,8 +209,8 @@ class PCSC(nn.Module):
             proposals = detector.with_truth(proposals, truth)
             targets = detector.label(proposals, truth, config.overlap)
             proposals, targets = detector.sample(proposals, targets, config.head_batch, config.positive_share)
-        item = proposals.valid.nonzero()[:, 0]
-        flat, name = proposals.boxes[proposals.valid], f"stage{number}" if number else f"{stream}0"
+        name = f"stage{number}" if number else f"{stream}0"
+        item, flat = detector.flat(proposals.boxes, proposals.valid)
         features = self.region_features(levels, flat, item, stream, name)
         logits, offsets, _ = self.heads[name](features)
         logits, offsets = (detector.in_table(x.float(), proposals.valid) for x in (logits, offsets))
@@ -281,7 +281,7 @@ def region_loss(
     targets = detector.label(Proposals(everywhere, scores, there), truth, config.overlap)
     labels = targets.labels.clamp(max=1)
     generator = torch.default_generator
-    chosen = torch.stack([sample_anchors(row, config.rpn_batch, 0.5, generator) for row in labels])
+    chosen = sample_anchors(labels, config.rpn_batch, 0.5, generator)
     wanted = torch.zeros_like(everywhere)
     positive = labels == 1
     wanted[positive] = box_ops.encode(targets.boxes[positive], everywhere[positive])

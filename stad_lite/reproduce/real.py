@@ -38,6 +38,7 @@ from stad_lite.step import system as step
 from stad_lite.step.classify import Classification
 from stad_lite.step.config import StepConfig
 from stad_lite.step.fusion import look_together
+from stad_lite.step.model import decode
 from stad_lite.step.tubes import assemble
 from stad_lite.systems.maps import frame_maps
 from stad_lite.training.loop import fit
@@ -168,8 +169,9 @@ def step_figures(
     looks = list(look_together(systems, test, None, rule))
     figures: dict[str, float] = {}
     for number in range(systems[0].config.steps):
-        shown = ((video, runs, steps[number]) for video, runs, steps in looks)
-        found = assemble(systems[0].config, systems[0].classes, test, shown)
+        config = systems[0].config
+        shown = ((video, runs, decode(steps[number], config)) for video, runs, steps in looks)
+        found = assemble(config, systems[0].classes, test, shown)
         result = evaluate(test.annotations, found, "frame-map", 0.5, convention, source="frames")
         figures[f"step{number + 1}"] = figures["frame_map"] = result.iou[0.5]
     if has_tubes(test):

@@ -12,9 +12,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from stad_lite import segments as segment_ops
-from stad_lite.align import segment_align
 from stad_lite.sp_tad.config import Architecture
 from stad_lite.sp_tad.pyramid import pyramid_level
+from stad_lite.tables import by_number, read_segments
 
 DELTA_WEIGHTS = (2.0, 1.0)
 """What the predicted shift of the centre and the log of the length's factor are divided by (Sparse R-CNN)."""
@@ -35,6 +35,10 @@ class Levels(NamedTuple):
     maps: Sequence[Tensor]
     strides: Sequence[int]
     window: int
+
+    def table(self) -> Tensor:
+        """Return all steps of all levels, level by level and item by item: (rows, channels)."""
+        return torch.cat([rearrange(maps, "b c t -> (b t) c") for maps in self.maps])
 
 
 def to_segments(centred: Tensor) -> Tensor:
@@ -61,27 +65,29 @@ def refine(segments: Tensor, deltas: Tensor) -> Tensor:
     return to_segments(torch.stack([(start + end) / 2 + shift, length * factor], -1))
 
 
-def segment_features(levels: Levels, segments: Tensor, eta: float, bins: int, samples: int = 2) -> Tensor:
+def segment_features(
+    levels: Levels, segments: Tensor, eta: float, bins: int, samples: int = 2, table: Tensor | None = None
+) -> Tensor:
     """Cut each proposal's lengthened segment out of its level of the pyramid.
 
     segments: (b, n, 2) start and end in windows
     eta: the segment reaches 1 / eta of its length further on either side; its level is that of its own length
     bins, samples: as in ``segment_align``
+    table: ``levels.table()``, where it is known
     returns: (b, n, bins, channels)
     Source: SP-TAD Sec. 3.1.3 (SoI align) and Eq. 1.
     """
+    batch, count = segments.shape[:2]
     flat = rearrange(segments.detach(), "b n s -> (b n) s")
-    item = torch.arange(len(segments), device=flat.device).repeat_interleave(segments.shape[1])
+    item = torch.arange(batch, device=flat.device).repeat_interleave(count, output_size=batch * count)
     level = pyramid_level(flat[:, 1] - flat[:, 0], len(levels.maps))
-    frames = segment_ops.expand(flat, eta) * levels.window
-    order = level.argsort(stable=True)
-    chosen = order.split(torch.bincount(level, minlength=len(levels.maps)).tolist())
-    pieces = [
-        segment_align(sequence, frames[here], item[here], bins, 1 / stride, samples)
-        for sequence, stride, here in zip(levels.maps, levels.strides, chosen, strict=True)
-    ]
-    found = torch.cat(pieces).index_select(0, order.argsort())
-    return rearrange(found, "(b n) c i -> b n i c", b=len(segments))
+    steps = [maps.shape[2] for maps in levels.maps]
+    size = by_number(level, steps)
+    first = by_number(level, [batch * sum(steps[:i]) for i in range(len(steps))]) + item * size
+    scale = by_number(level, [1 / stride for stride in levels.strides]).to(flat.dtype)
+    cut = segment_ops.expand(flat, eta) * levels.window * scale[:, None]
+    found = read_segments(levels.table() if table is None else table, cut, first, size, bins, samples)
+    return rearrange(found, "(b n) c i -> b n i c", b=batch)
 
 
 class SparseInteraction(nn.Module):
@@ -187,18 +193,21 @@ class DetectionHead(nn.Module):
         self.classes = nn.Linear(c, num_classes)
         self.deltas = nn.Linear(c, 2)
 
-    def forward(self, levels: Levels, segments: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, levels: Levels, segments: Tensor, features: Tensor, table: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return class logits (b, n, classes), new segments (b, n, 2) and new features (b, n, channels).
 
         segments: (b, n, 2) start and end in windows
         features: (b, n, channels)
+        table: ``levels.table()``, where it is known
         """
         features = self.norm1(
             features + self.self_attention(features, features, features, need_weights=False)[0]
         )
         if isinstance(self.interaction, SparseInteraction):
             config = self.config
-            cut = segment_features(levels, segments, config.eta, config.bins, config.samples)
+            cut = segment_features(levels, segments, config.eta, config.bins, config.samples, table)
             seen = self.interaction(features, cut)
         else:
             seen = self.interaction(features, segments, levels)

@@ -101,9 +101,10 @@ class SpTad(nn.Module):
         size = len(stages[0])
         segments = repeat(to_segments(self.proposals["segments"]), "n s -> b n s", b=size)
         features = repeat(self.proposals["features"], "n c -> b n c", b=size)
+        table = levels.table() if self.config.interaction == "sparse" else None  # once for all heads
         all_logits, all_segments = [], []
         for head in self.heads:
-            logits, segments, features = head(levels, segments, features)
+            logits, segments, features = head(levels, segments, features, table)
             all_logits.append(logits)
             all_segments.append(segments)
             segments = segments.detach()

@@ -15,8 +15,9 @@ from stad_lite.records import Predictions
 from stad_lite.sp_tad.backbone import I3DStages, Source
 from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.criterion import Instances, make_truth, set_loss
+from stad_lite.sp_tad.merging import merged_on
 from stad_lite.sp_tad.model import Outputs, SpTad
-from stad_lite.sp_tad.windows import FoundSegments, Item, Timeline, Window, WindowSet, decode, merged
+from stad_lite.sp_tad.windows import FoundSegments, Item, Timeline, Window, WindowSet, decode
 from stad_lite.systems.detect import batched, evaluated
 
 
@@ -107,7 +108,7 @@ def detect(system: SpTadSystem, source: Source, batch: int = 8) -> Predictions:
             check_outputs(outputs, some.windows, data.lines)
             for one in decode(outputs, some.windows, system.config):
                 found[one.window.video].append(one)
-    return merged(found, data.lines, system)
+    return merged_on(device, found, data.lines, system)
 
 
 def check_outputs(outputs: Outputs, windows: Sequence[Window], lines: Mapping[str, Timeline]) -> None:

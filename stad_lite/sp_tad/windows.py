@@ -320,20 +320,34 @@ def merge(
     most: segments kept
     Source: SP-TAD Sec. 4.1 (soft-NMS over overlapping windows; its numbers are AFSD's).
     """
-    spans = [to_seconds(one.segments, one.window, line) for one in found]
-    segments = np.concatenate([np.zeros((0, 2)), *spans])
-    scores = np.concatenate([np.zeros(0), *(one.scores for one in found)])
-    labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in found)])
-    good = (scores >= min_score) & (segments[:, 1] > segments[:, 0])
-    segments, scores, labels = segments[good], scores[good], labels[good]
+    segments, scores, labels = gathered(found, line, min_score)
     if sigma:
         order, scores = segment_ops.soft_nms(segments, scores, sigma, min_score, labels, most)
     else:
         order = np.lexsort((labels, -scores))[:most]
         scores = scores[order]
+    return named(segments[order], scores, labels[order], classes)
+
+
+def gathered(
+    found: Sequence[FoundSegments], line: Timeline, min_score: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return segments (n, 2) in seconds, scores and labels (n,) of a video's windows before suppression."""
+    spans = [to_seconds(one.segments, one.window, line) for one in found]
+    segments = np.concatenate([np.zeros((0, 2)), *spans])
+    scores = np.concatenate([np.zeros(0), *(one.scores for one in found)])
+    labels = np.concatenate([np.zeros(0, np.int64), *(one.labels for one in found)])
+    good = (scores >= min_score) & (segments[:, 1] > segments[:, 0])
+    return segments[good], scores[good], labels[good]
+
+
+def named(
+    segments: np.ndarray, scores: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+) -> tuple[Segment, ...]:
+    """Return segments (n, 2), scores and labels (n,) as records."""
     return tuple(
         Segment(classes[label], float(start), float(end), float(score))
-        for (start, end), score, label in zip(segments[order], scores, labels[order], strict=True)
+        for (start, end), score, label in zip(segments, scores, labels, strict=True)
     )
 
 

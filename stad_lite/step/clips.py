@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +16,9 @@ from stad_lite.data.source import VideoSource
 from stad_lite.records import VideoAnnotation
 from stad_lite.step.augment import colours, cropped
 from stad_lite.step.config import Input, StepConfig
-from stad_lite.systems.items import mirrored, read_stream, stream_input
-from stad_lite.systems.maps import FrameMaps, can_mirror
+from stad_lite.systems.detect import look
+from stad_lite.systems.items import Items, first_frame, mirrored, read_stream, stream_input
+from stad_lite.systems.maps import FrameMaps, can_mirror, maps_of
 from stad_lite.systems.truth import Truth, truth_of
 
 
@@ -149,3 +151,26 @@ def has_truth(source: VideoSource, run: FrameRun, config: StepConfig) -> bool:
     """Tell whether a clip holds a truth that counts."""
     video = source.annotations.videos[run.video]
     return bool(clip_truth(video, source.classes, run.frames, run.valid, config).valid.any())
+
+
+def asked(
+    system: Any,
+    source: VideoSource,
+    maps: FrameMaps | None,
+    collate: Callable[[list[Any]], Any],
+    answer: Callable[..., Any],
+) -> Iterator[tuple[str, Items, list[Any]]]:
+    """Yield every video with its clips and what a system answers to their batches (``detect.look``).
+
+    maps: of all frames; computed video by video where they are not given (but for I3D: they are a clip's)
+    raises: FormatError, NotFiniteError
+    """
+    config = system.config
+    source.check(config.size, config.stream != "rgb")
+
+    def clips(video: str) -> Items:
+        known = maps_of(system, source, video, maps)
+        runs = video_runs(source, video, config, config.stride)
+        return Items(runs, lambda run, _: item_of(config, source, run, known))
+
+    return look(system.network, source, clips, collate, answer, first_frame)

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import readable
 from stad_lite.errors import FormatError
 from stad_lite.step.config import Heads, Input, StepConfig
 from stad_lite.step.cuboids import CUBOIDS
@@ -203,7 +204,7 @@ def check_truth(batch: dict[str, Tensor], config: StepConfig, initial: Tensor) -
         )
     if labels.shape[:2] != truth.shape[:2] or batch["valid"].shape != truth.shape[:2]:
         raise FormatError("labels and truth are not of one number", remedy="give labels (b, g, classes)")
-    if config.classification == "softmax" and bool((labels.sum(2) > 1).any()):
+    if config.classification == "softmax" and readable(labels) and bool((labels.sum(2) > 1).any()):
         raise FormatError(
             "a truth has several labels", remedy="use classification='bce', or give every truth one label"
         )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from einops import rearrange, reduce, repeat
 from torch import Tensor, nn
 
-from stad_lite.align import roi_align, roi_max_pool
+from stad_lite.align import roi_align, roi_align_all, roi_max_pool
 from stad_lite.nets.i3d import I3DBlocks
 from stad_lite.nets.layers import Norm
 from stad_lite.step.config import Heads, StepConfig
@@ -35,24 +35,30 @@ class Raw(NamedTuple):
     after: Tensor | None
 
 
-def pool_regions(maps: Tensor, tubelets: Tensor, item: Tensor, stride: int, config: Heads) -> Tensor:
+def pool_regions(
+    maps: Tensor, tubelets: Tensor, item: Tensor, stride: int, config: Heads, each: int = 0
+) -> Tensor:
     """Cut every box of every tubelet out of its own frame's map.
 
     maps: (b, t, c, h, w)
     tubelets: (n, t, 4) xyxy pixels
     item: (n,) which of the b clips each tubelet is in
     stride: pixels per cell
+    each: how many tubelets every clip has where all have as many, clip by clip; 0 where they may differ
     returns: (n, t, c, config.roi_size, config.roi_size)
     Source: STEP Sec. 3.2.
     """
-    length = tubelets.shape[1]
+    length, samples, aligned = tubelets.shape[1], 1 if config.head == "vector" else 0, config.roi == "align"
+    flat = rearrange(maps, "b t c h w -> (b t) c h w")
+    if each and config.roi != "max":
+        boxes = rearrange(tubelets, "(b m) t side -> (b t) m side", m=each)
+        regions = roi_align_all(flat, boxes, config.roi_size, 1 / stride, samples, aligned)
+        return rearrange(regions, "(b t) m c i j -> (b m) t c i j", t=length)
     index = rearrange(item[:, None] * length + torch.arange(length, device=item.device), "n t -> (n t)")
-    flat, boxes = rearrange(maps, "b t c h w -> (b t) c h w"), rearrange(tubelets, "n t side -> (n t) side")
+    boxes = rearrange(tubelets, "n t side -> (n t) side")
     if config.roi == "max":
         regions = roi_max_pool(flat, boxes, index, config.roi_size, 1 / stride)
     else:
-        samples = 1 if config.head == "vector" else 0
-        aligned = config.roi == "align"
         regions = roi_align(flat, boxes, index, config.roi_size, 1 / stride, samples, aligned)
     return rearrange(regions, "(n t) c i j -> n t c i j", t=length)
 
@@ -63,9 +69,9 @@ def whole_frame(maps: Tensor, stride: int, config: Heads) -> Tensor:
     Source: STEP Sec. 3.5 (scene context).
     """
     height, width = maps.shape[-2:]
-    frame = maps.new_tensor([0, 0, width * stride, height * stride])
-    tubelets = repeat(frame, "side -> b t side", b=maps.shape[0], t=maps.shape[1])
-    return pool_regions(maps, tubelets, torch.arange(len(maps), device=maps.device), stride, config)
+    zero = maps.new_zeros(maps.shape[:2])  # numbers of the program need no copy to the device
+    tubelets = torch.stack([zero, zero, zero + width * stride, zero + height * stride], -1)
+    return pool_regions(maps, tubelets, torch.arange(len(maps), device=maps.device), stride, config, each=1)
 
 
 class TwoBranchHead(nn.Module):
@@ -110,14 +116,15 @@ class TwoBranchHead(nn.Module):
             if layer is not None:
                 nn.init.normal_(layer.weight, std=1e-3)
 
-    def forward(self, maps: Tensor, tubelets: Tensor, item: Tensor) -> Raw:
+    def forward(self, maps: Tensor, tubelets: Tensor, item: Tensor, each: int = 0) -> Raw:
         """Return the raw outputs for tubelets.
 
         maps: (b, t, c, h, w) of the clips that this step sees
         tubelets: (n, t, 4) xyxy pixels
         item: (n,) which of the b clips each tubelet is in
+        each: as in ``pool_regions``
         """
-        regions = pool_regions(maps, tubelets, item, self.stride, self.config)
+        regions = pool_regions(maps, tubelets, item, self.stride, self.config, each)
         logits, local = self.branches(regions, maps, item, self.stride)
         logits, boxes = logits.float(), self.config.boxes
         offsets = _boxes(self.location(local))

@@ -16,7 +16,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import suppress
+from stad_lite.arrays import as_numpy, readable, settled, suppress
 from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import freeze_norms
@@ -71,7 +71,9 @@ def tidy(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = size
     inside = box_ops.clip(boxes, width, height)
     sides = inside[..., 2:] - inside[..., :2]
-    frame = inside.new_tensor([0, 0, width, height])
+    # numbers of the program need no copy to the device
+    zero = torch.zeros_like(inside[..., 0])
+    frame = torch.stack([zero, zero, zero + width, zero + height], -1)
     return torch.where((sides > SMALLEST).all(-1, keepdim=True), inside, frame)
 
 
@@ -224,15 +226,19 @@ class StepNetwork(nn.Module):
     def raw_of_all(self, maps: Tensor, proposals: Tensor, step: int) -> Raw:
         """Return a step's raw outputs (b, m, ...) for all proposals (b, m, t, 4) of all clips."""
         batch, count = proposals.shape[:2]
-        item = torch.arange(batch, device=maps.device).repeat_interleave(count)
-        raw = self.raw(maps, rearrange(proposals, "b m t side -> (b m) t side"), item, step)
+        item = torch.arange(batch, device=maps.device)
+        item = item.repeat_interleave(count, output_size=batch * count)
+        raw = self.raw(maps, rearrange(proposals, "b m t side -> (b m) t side"), item, step, each=count)
         parts = (x if x is None else rearrange(x, "(b m) ... -> b m ...", b=batch) for x in raw)
         return Raw(*parts)  # type: ignore[arg-type]
 
-    def raw(self, maps: Tensor, tubelets: Tensor, item: Tensor, step: int) -> Raw:
-        """Return a step's raw outputs for tubelets (n, t, 4) in the clips ``item`` (n,)."""
+    def raw(self, maps: Tensor, tubelets: Tensor, item: Tensor, step: int, each: int = 0) -> Raw:
+        """Return a step's raw outputs for tubelets (n, t, 4) in the clips ``item`` (n,).
+
+        each: how many tubelets every clip has where all have as many, clip by clip
+        """
         first = (maps.shape[1] - self.seen(step)) // 2
-        output: Raw = self.heads[step](maps[:, first : first + self.seen(step)], tubelets, item)
+        output: Raw = self.heads[step](maps[:, first : first + self.seen(step)], tubelets, item, each)
         return output
 
 
@@ -294,6 +300,29 @@ def decode(answer: Dense, config: Decoding) -> list[Found]:
         select(boxes.reshape(-1, *boxes.shape[2:]), label, scores.ravel(), config)
         for boxes, scores in zip(answer.boxes, answer.scores, strict=True)
     ]
+
+
+def found_by(answer: Answer, config: StepConfig) -> list[Found]:
+    """Return what ``decode`` does of a step's answer, suppressed on the device that it is on.
+
+    returns: one a clip
+    """
+    if readable(answer.scores):
+        return decode(dense(answer, config), config)
+    scores = rearrange(answer.scores, "b m classes -> b classes m")
+    order = (-scores).argsort(dim=-1, stable=True)
+    scores = scores.gather(-1, order)
+    regressed = rearrange(answer.boxes, "b m t r side -> b r m t side")
+    boxes = tidy(centre(regressed, config.boxes), config.size).expand(-1, scores.shape[1], -1, -1, -1)
+    boxes = boxes.gather(2, order[..., None, None].expand_as(boxes))
+    covers = box_ops.tubelet_iou(boxes[:, :, :, None], boxes[:, :, None]) > config.nms
+    stays = settled(covers, scores > config.min_score)
+    scores = scores.masked_fill(~stays, -torch.inf).flatten(1)
+    best = (-scores).argsort(dim=-1, stable=True)[:, : config.keep]
+    scores, labels = scores.gather(1, best), best // answer.scores.shape[1]
+    boxes = boxes.flatten(1, 2)[torch.arange(len(best), device=best.device)[:, None], best]
+    columns = zip(*(as_numpy(part) for part in (boxes.double(), labels, scores.double())), strict=True)
+    return [Found(*(part[row[2] >= 0] for part in row)) for row in columns]
 
 
 def select(boxes: np.ndarray, labels: np.ndarray, scores: np.ndarray, config: Decoding) -> Found:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import readable
 from stad_lite.errors import FormatError, NotFiniteError
 
 SMALLEST = 1e-6
@@ -77,7 +78,7 @@ def assign(overlaps: Tensor, valid: Tensor, threshold: float) -> Assignment:
             f"overlaps of shape {tuple(overlaps.shape)} with truths {tuple(valid.shape)}",
             remedy="give overlaps (b, m, g) and validity (b, g)",
         )
-    if not torch.isfinite(overlaps).all():
+    if readable(overlaps) and not torch.isfinite(overlaps).all():
         raise NotFiniteError("an overlap is not finite", remedy="look for NaN among the boxes")
     batch, count, truths = overlaps.shape
     if not truths or not count:

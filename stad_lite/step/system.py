@@ -21,15 +21,14 @@ from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3DBlocks
 from stad_lite.nets.published import Trunk
 from stad_lite.records import Predictions
-from stad_lite.step.clips import clip_runs, has_truth, item_of, read_input, training_item, video_runs
+from stad_lite.step.clips import asked, clip_runs, has_truth, read_input, training_item
 from stad_lite.step.config import StepConfig
 from stad_lite.step.criterion import losses
-from stad_lite.step.model import Answer, Dense, StepNetwork, decode, dense
+from stad_lite.step.model import Answer, Dense, StepNetwork, dense, found_by
 from stad_lite.step.tubes import assemble
-from stad_lite.systems import detect as detection
 from stad_lite.systems.detect import Check, Found, evaluated, unchecked
-from stad_lite.systems.items import Items, collated, first_frame, run_title, some_places
-from stad_lite.systems.maps import FrameMaps, frame_maps, maps_of
+from stad_lite.systems.items import Items, collated, run_title, some_places
+from stad_lite.systems.maps import FrameMaps, frame_maps
 
 
 class StepSystem:
@@ -68,9 +67,9 @@ class StepSystem:
         check(*(part for one in said for part in one if part is not None))
         return said
 
-    def predict(self, batch: dict[str, Tensor]) -> list[Found]:
+    def predict(self, batch: dict[str, Tensor], check: Check = unchecked) -> list[Found]:
         """Return the last step's detections of every clip."""
-        return decode(dense(self.answers(batch)[-1], self.config), self.config)
+        return found_by(self.answers(batch, check)[-1], self.config)
 
 
 def build(config: StepConfig, classes: Sequence[str], pretraining: int = 0) -> StepSystem:
@@ -124,27 +123,17 @@ collate = partial(collated, padding={"truth": 0, "present": 0, "labels": 0, "val
 def look(
     system: StepSystem, source: VideoSource, maps: FrameMaps | None = None
 ) -> Iterator[tuple[str, list[FrameRun], list[Dense]]]:
-    """Yield every video's clips with what each step says of them, nothing left out yet.
+    """Yield every video's clips with what each step says of them, nothing left out yet (``asked``).
 
-    maps: of all frames; computed video by video where they are not given (but for I3D: they are a clip's)
     returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
-    raises: FormatError, NotFiniteError
     """
-    config = system.config
-    source.check(config.size, config.stream != "rgb")
-
-    def clips(video: str) -> Items:
-        known = maps_of(system, source, video, maps)
-        runs = video_runs(source, video, config, config.stride)
-        return Items(runs, lambda run, _: item_of(config, source, run, known))
-
-    looks = detection.look(system.network, source, clips, collate, system.answers, first_frame)
-    for video, data, parts in looks:
-        steps = ([dense(one, config) for one in step] for step in zip(*parts, strict=True))
-        yield video, data.places, [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in steps]
+    for video, data, parts in asked(system, source, maps, collate, system.answers):
+        steps = ([dense(one, system.config) for one in step] for step in zip(*parts, strict=True))
+        yield video, list(data.places), [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in steps]
 
 
 def detect(system: StepSystem, source: VideoSource, maps: FrameMaps | None = None) -> Predictions:
     """Return the last step's detections on frames, and the tubes that they are linked to (``assemble``)."""
-    looks = ((video, runs, steps[-1]) for video, runs, steps in look(system, source, maps))
-    return assemble(system.config, system.classes, source, looks)
+    looks = asked(system, source, maps, collate, system.predict)
+    found = ((video, data.places, [one for part in parts for one in part]) for video, data, parts in looks)
+    return assemble(system.config, system.classes, source, found)

@@ -12,7 +12,6 @@ from stad_lite.linking import LabelSmoothing, TubeletConfig, link_tubelets
 from stad_lite.linking.detections import Detections
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
 from stad_lite.step.config import Input, StepConfig
-from stad_lite.step.model import Dense, decode
 from stad_lite.systems.detect import Found, joined
 from stad_lite.tubes import Tube, cut_at
 
@@ -95,15 +94,15 @@ def assemble(
     config: StepConfig,
     classes: Sequence[str],
     source: VideoSource,
-    looks: Iterable[tuple[str, Sequence[FrameRun], Dense]],
+    looks: Iterable[tuple[str, Sequence[FrameRun], Sequence[Found]]],
 ) -> Predictions:
-    """Return the predictions of what was seen of each video's clips.
+    """Return the predictions of what was found in each video's clips.
 
     Where only some frames count (AVA), there are boxes on those and no tubes.
     """
     videos = {}
-    for video, runs, seen in looks:
-        found, count = decode(seen, config), source.num_frames(video)
+    for video, runs, found in looks:
+        count = source.num_frames(video)
         keys = source.annotations.videos[video].evaluated_frames
         if keys is None:
             frames = on_frames(runs, found, count, config)
