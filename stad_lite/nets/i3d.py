@@ -85,7 +85,7 @@ class Unit3D(nn.Module):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Return (b, channels, t', h', w') of clips (b, in_channels, t, h, w)."""
-        sides = _sides(clips, self.kernel, self.stride, self.padding)
+        sides = sides_of(clips, self.kernel, self.stride, self.padding)
         if all(before == after for before, after in sides):  # no copy of the whole map
             before = [before for before, _ in sides]
             maps = F.conv3d(clips, self.conv3d.weight, self.conv3d.bias, self.stride, before)
@@ -104,16 +104,19 @@ class SamePool3D(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return (b, c, t', h', w') of maps (b, c, t, h, w) that are nowhere below zero."""
-        sides = _sides(maps, self.kernel, self.stride, self.padding)
+        sides = sides_of(maps, self.kernel, self.stride, self.padding)
         ceil = self.padding == "fixed"
         if all(before == after for before, after in sides):  # minus infinity pads as zero does: no copy
             return F.max_pool3d(
                 maps, self.kernel, self.stride, [before for before, _ in sides], ceil_mode=ceil
             )
+        if not any(before for before, _ in sides):  # the last window may reach beyond the end: no copy
+            return F.max_pool3d(maps, self.kernel, self.stride, ceil_mode=True)
         return F.max_pool3d(pad(maps, sides), self.kernel, self.stride, ceil_mode=ceil)
 
 
-def _sides(maps: Tensor, kernel: Triple, stride: Triple, padding: Padding) -> list[tuple[int, int]]:
+def sides_of(maps: Tensor, kernel: Triple, stride: Triple, padding: Padding) -> list[tuple[int, int]]:
+    """Return the cells that maps (b, c, t, h, w) are filled up with before and after along each axis."""
     return (
         same_padding(maps.shape[2:], kernel, stride) if padding == "same" else fixed_padding(kernel, stride)
     )
