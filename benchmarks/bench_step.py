@@ -25,7 +25,7 @@ from benchmarks.measure import compare_parts, origin, report_parts, wall_seconds
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.step import system as pipeline
 from stad_lite.step.config import StepConfig, schedule
-from stad_lite.step.model import decode, dense
+from stad_lite.step.model import decode, dense, found_by
 from stad_lite.step.system import StepSystem
 from stad_lite.systems.detect import BATCH
 from stad_lite.training.examples import CLASSES, Noise
@@ -184,7 +184,7 @@ class EndToEnd:
 
     def decoding(self, answers: Sequence[Any]) -> list[Any]:
         """Return the detections of every clip."""
-        return [found for answer in answers for found in decode(dense(answer, self.config), self.config)]
+        return [found for answer in answers for found in found_by(answer, self.config)]
 
     @torch.no_grad()
     def run(self, part: str, given: Any) -> Any:
