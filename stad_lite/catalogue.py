@@ -17,6 +17,8 @@ from stad_lite.records import Predictions
 from stad_lite.schedule import TrainConfig
 
 if TYPE_CHECKING:  # it needs torch, and ``stad-lite --help`` does not
+    import torch
+
     from stad_lite.nets.published import Trunk
 
 PROFILES = ("smoke", "lesson", "paper")
@@ -46,6 +48,7 @@ class Entry:
     config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
     finishes: whether ``finish`` of that module is called when the network is trained
     more: profiles beside ``PROFILES``
+    pretrains: whether ``build`` may train a small backbone, and is told on which device
     """
 
     summary: str
@@ -57,6 +60,7 @@ class Entry:
     data_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     finishes: bool = False
     more: tuple[str, ...] = ()
+    pretrains: bool = False
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -80,9 +84,13 @@ class Entry:
         self._check_profile(profile)
         return replace(DATA.get(profile, DATA["paper"]), **self.data_changes(profile))
 
-    def build(self, config: Any, classes: Sequence[str]) -> Any:
-        """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``."""
-        return _module(self.system).build(config, classes)
+    def build(self, config: Any, classes: Sequence[str], device: torch.device | None = None) -> Any:
+        """Return a new system: ``network``, ``config``, ``classes``, ``loss``, ``predict``.
+
+        device: that a small backbone is pretrained on; the system itself is on the CPU
+        """
+        build = _module(self.system).build
+        return build(config, classes, device=device) if self.pretrains else build(config, classes)
 
     def rebuild(self, config: Any, classes: Sequence[str]) -> Any:
         """Return a new system whose weights will be loaded, so that none are pretrained for it."""
@@ -167,6 +175,7 @@ ENTRIES = {
         system="stad_lite.step.system",
         data_changes=_step_data,
         more=("large", "paper_ava"),
+        pretrains=True,
     ),
     "sp_tad": Entry(
         summary="SP-TAD: learnable proposals that find actions in time",
@@ -183,6 +192,7 @@ ENTRIES = {
         configs="stad_lite.pcsc.config:PCSCConfig",
         system="stad_lite.pcsc.system",
         finishes=True,
+        pretrains=True,
     ),
     "cfad": Entry(
         summary="CFAD: coarse tubes as polynomials, refined at key timestamps, never linked",
@@ -190,6 +200,7 @@ ENTRIES = {
         configs="stad_lite.cfad.config:CfadConfig",
         system="stad_lite.cfad.system",
         data_changes=_cfad_data,
+        pretrains=True,
     ),
 }
 """Name -> entry."""

@@ -58,6 +58,7 @@ def pretrained(
     settings: Settings | None = None,
     schedule: TrainConfig | None = None,
     cache_dir: Path | None = None,
+    device: torch.device | None = None,
 ) -> VGG:
     """Return the small backbone, trained now if it is not in the cache yet (lesson: under two minutes).
 
@@ -68,6 +69,7 @@ def pretrained(
     settings: of the clips; None for the profile's
     schedule: of the training; None for ``SCHEDULES[profile]``
     cache_dir: instead of ``synthetic.cache_folder()``
+    device: to train on, the CPU unless told; what another one has made is kept apart from the CPU's
     returns: VGG in evaluation mode with the end point ``conv3_2``: 32 channels at stride 4
     raises: StadError for an unknown modality or profile
     """
@@ -86,9 +88,12 @@ def pretrained(
     key = config_hash({"version": VERSION, **decisive}, schedule, settings.key, numbers)
 
     def train_now() -> dict[str, Tensor]:
-        return train(config, schedule, read_clips(settings, numbers, SEEN[modality], cache_dir))
+        return train(config, schedule, read_clips(settings, numbers, SEEN[modality], cache_dir), device)
 
-    state = checkpoint.kept(folder / "backbones" / f"{modality}-{key}.pt", train_now)
+    path = folder / "backbones" / f"{modality}-{key}.pt"
+    if device is not None and device.type != "cpu" and not path.is_file():
+        path = path.with_name(f"{modality}-{key}-{device.type}.pt")
+    state = checkpoint.kept(path, train_now)
     with torch.random.fork_rng(devices=[]):
         backbone = _backbone(modality, config)
     backbone.load_state_dict(state)
@@ -133,8 +138,13 @@ def read_clips(
     return Frames(tensors, Actors(boxes, present, labels))
 
 
-def train(config: DenseConfig, schedule: TrainConfig, frames: Frames) -> dict[str, Tensor]:
-    """Train a frame detector on the streams that the frames have, and return the weights of its backbone."""
+def train(
+    config: DenseConfig, schedule: TrainConfig, frames: Frames, device: torch.device | None = None
+) -> dict[str, Tensor]:
+    """Train a frame detector on the streams that the frames have, and return the weights of its backbone.
+
+    device: the CPU unless told; all numbers are drawn on the CPU, and frames cross as bytes
+    """
     modality, early = config.modality, len(frames.inputs) > 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(schedule.seed)
@@ -143,28 +153,33 @@ def train(config: DenseConfig, schedule: TrainConfig, frames: Frames) -> dict[st
         generator = torch.default_generator if early else torch.Generator().manual_seed(schedule.seed)
         if early:
             detector.backbones[modality] = _backbone("early", config)
+        place = device or torch.device("cpu")
+        detector.to(place)
 
         def loss() -> dict[str, Tensor]:
-            inputs, actors = _draw(frames, config, schedule.batch, generator)
+            inputs, actors = _draw(frames, config, schedule.batch, generator, place)
             return losses(detector({modality: inputs}), actors, detector.stride, config)
 
         minimise(detector, loss, schedule, f"pretraining {' and '.join(frames.inputs)}")
     state = detector.backbones[modality].state_dict()
-    return {name: value.detach().contiguous() for name, value in state.items()}
+    return {name: value.detach().cpu().contiguous() for name, value in state.items()}
 
 
 def _draw(
-    frames: Frames, config: DenseConfig, batch: int, generator: torch.Generator
+    frames: Frames, config: DenseConfig, batch: int, generator: torch.Generator, place: torch.device
 ) -> tuple[Tensor, Actors]:
-    """Draw frames at random, half of them mirrored, as clips of one frame."""
+    """Draw frames at random, half of them mirrored, as clips of one frame on a device."""
     count, length, _, width = next(iter(frames.inputs.values())).shape[:4]
     clip = torch.randint(count, (batch,), generator=generator)
     time = torch.randint(length, (batch,), generator=generator)
     turned = torch.rand(batch, generator=generator) < 0.5
-    parts = [stream_input(s, values[clip, time], config.flow_scale) for s, values in frames.inputs.items()]
+    drawn = {stream: values[clip, time].to(place) for stream, values in frames.inputs.items()}
+    parts = [stream_input(stream, values, config.flow_scale) for stream, values in drawn.items()]
     inputs = torch.cat(parts, 1)
     stream = "early" if len(parts) > 1 else config.modality
+    turned = turned.to(place)
     inputs = torch.where(turned[:, None, None, None], mirrored(inputs, stream), inputs)
-    boxes, present = frames.actors.boxes[clip, :, time], frames.actors.present[clip, :, time]
+    known = frames.actors
+    boxes, present = known.boxes[clip, :, time].to(place), known.present[clip, :, time].to(place)
     boxes = torch.where(turned[:, None, None], box_ops.mirrored(boxes, width), boxes)
-    return inputs[:, None], Actors(boxes[:, :, None], present[:, :, None], frames.actors.labels[clip])
+    return inputs[:, None], Actors(boxes[:, :, None], present[:, :, None], known.labels[clip].to(place))

@@ -79,15 +79,18 @@ class CfadSystem:
             return find_tubes(network, features, batch["count"].tolist(), self.classes, check)
 
 
-def build(config: CfadConfig, classes: Sequence[str], pretraining: int = 0) -> CfadSystem:
+def build(
+    config: CfadConfig, classes: Sequence[str], pretraining: int = 0, device: torch.device | None = None
+) -> CfadSystem:
     """Return a new system; a small backbone starts from its pretrained weights (``config.pretrained``).
 
     pretraining: seed of the pretrained weights; the caller sets that of the rest
+    device: that they are trained on where the cache lacks them (``pretrained``)
     raises: FormatError for no classes
     """
     system = CfadSystem(config, classes)
     if config.pretrained and config.backbone == "small":
-        known = pretrained(config.stream, config.pretrained, pretraining)
+        known = pretrained(config.stream, config.pretrained, pretraining, device=device)
         system.network.backbone.load_state_dict(known.state_dict())
     return system
 

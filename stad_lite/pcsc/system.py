@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from stad_lite.arrays import check_finite_frames
@@ -87,16 +88,18 @@ class PCSCSystem:
             yield video, parts
 
 
-def build(config: PCSCConfig, classes: Sequence[str], pretraining: int = 0) -> PCSCSystem:
+def build(
+    config: PCSCConfig, classes: Sequence[str], pretraining: int = 0, device: torch.device | None = None
+) -> PCSCSystem:
     """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
 
-    The caller sets the seed.
-    pretraining: seed of the pretrained weights
+    pretraining: seed of the pretrained weights; the caller sets that of the rest
+    device: that they are trained on where the cache lacks them (``pretrained``)
     raises: FormatError for no classes
     """
     system = PCSCSystem(config, classes)
     for stream in system.streams if config.pretrained else ():
-        known = pretrained(stream, config.pretrained, pretraining)
+        known = pretrained(stream, config.pretrained, pretraining, device=device)
         system.backbone(stream).load_state_dict(known.state_dict())
     return system
 

@@ -72,15 +72,18 @@ class StepSystem:
         return found_by(self.answers(batch, check)[-1], self.config)
 
 
-def build(config: StepConfig, classes: Sequence[str], pretraining: int = 0) -> StepSystem:
+def build(
+    config: StepConfig, classes: Sequence[str], pretraining: int = 0, device: torch.device | None = None
+) -> StepSystem:
     """Return a new system; a small backbone starts from its pretrained weights (``config.pretrained``).
 
     pretraining: seed of the pretrained weights; the caller sets that of the rest
+    device: that they are trained on where the cache lacks them (``pretrained``)
     raises: FormatError for no classes
     """
     system = StepSystem(config, classes)
     if config.pretrained and config.backbone == "small":
-        known = pretrained(config.stream, config.pretrained, pretraining)
+        known = pretrained(config.stream, config.pretrained, pretraining, device=device)
         system.network.backbone.load_state_dict(known.state_dict())
     return system
 
@@ -128,8 +131,9 @@ def look(
     returns: video, its n clips, and for each step boxes (n, m, classes, t, 4) and scores (n, m, classes)
     """
     for video, data, parts in asked(system, source, maps, collate, system.answers):
-        steps = ([dense(one, system.config) for one in step] for step in zip(*parts, strict=True))
-        yield video, list(data.places), [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in steps]
+        each = ([dense(one, system.config) for one in step] for step in zip(*parts, strict=True))
+        steps = [Dense(*map(np.concatenate, zip(*step, strict=True))) for step in each]
+        yield video, list(data.places), steps
 
 
 def detect(system: StepSystem, source: VideoSource, maps: FrameMaps | None = None) -> Predictions:
