@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from stad_lite.nets.weights import State
 from stad_lite.records import Predictions, atomic_write
 from stad_lite.schedule import TrainConfig, plain
 from stad_lite.settings import changed, from_plain
+from stad_lite.systems.quick import quickly
 from stad_lite.training import checkpoint, distributed
 from stad_lite.training.loop import Run, fit
 
@@ -131,7 +133,7 @@ def train(
             for note in source.notes:
                 say(f"note: {note}")
         checkpoint.seed_all(spec.train.seed)
-        system = distributed.first_alone(lambda: entry.build(spec.model, source.classes))
+        system = distributed.first_alone(lambda: entry.build(spec.model, source.classes, place))
         for line in published.fill(entry.trunks(system), states):
             if distributed.rank() == 0:
                 say(line)
@@ -214,7 +216,9 @@ def predict(system: Any, entry: Entry, source: VideoSource) -> Predictions:
     returns: the same in every process
     """
     mine = source.videos[distributed.rank() :: distributed.world()]
-    found = dict(entry.detect(system, source.subset(mine)).videos) if mine else {}
+    place = next(system.network.parameters()).device
+    detect = partial(entry.detect, system, source.subset(mine))
+    found = dict(quickly(system.network, place, detect).videos) if mine else {}
     videos = {name: video for part in distributed.gather(found) for name, video in part.items()}
     return Predictions(system.classes, {name: videos[name] for name in source.videos})
 
