@@ -310,7 +310,10 @@ def _ms(seconds: float, frames: int) -> float:
 
 
 def sizes_of(profile: str) -> dict[str, Any]:
-    """Return the parameters of each system for 24 classes, whole, of what published weights fill, and rest."""
+    """Return the parameters of each system for 24 classes, whole and without its backbone (CFAD Fig. 6b).
+
+    The backbone is what published weights fill; a system of two streams has two.
+    """
     found = {}
     for name in FULL:
         entry = ENTRIES[name]
@@ -341,7 +344,7 @@ def noise(config: CfadConfig) -> VideoSource:
 
 
 def full_step(config: CfadConfig) -> dict[str, Any]:
-    """Return parameters, time and memory of one prediction and one training step on one video of noise."""
+    """Return parameters, time and memory of one prediction and one training step on one video (``noise``)."""
     torch.manual_seed(0)
     system = CfadSystem(config, CLASSES)
     data = cfad.training_set(system, noise(config))
