@@ -36,7 +36,7 @@ class Input(Group):
     backbone: ``i3d`` to Mixed_5b (the paper's), or ``small`` (2-D, stride 4, then convolutions over time)
     stream: ``rgb``, or ``early``: RGB with the flow to the next frame stacked behind it (Sec. 4.3)
     flow_scale: pixels a frame that count as 1 (ours)
-    pretrained: profile of the small backbone pretrained on synthetic frames, "" for random weights
+    pretrained: profile of the small backbone pretrained on synthetic frames, "" for random weights (ours)
     frozen: the backbone is not trained; maps of a small one are computed once and kept as float16
     frozen_norms: I3D's batch norms keep their published statistics and are not trained (ours)
     size: (height, width) of frames, pixels (not in the paper)
