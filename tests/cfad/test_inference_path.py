@@ -14,7 +14,6 @@ from stad_lite.baselines import system as dense
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.cfad import decoding
 from stad_lite.cfad import system as cfad
-from stad_lite.cfad.coarse import sample_times
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
 from tests.cfad.cases import CLASSES, tiny
@@ -116,12 +115,6 @@ def test_a_rival_that_detects_on_every_frame_is_seen_to_do_so(source):
     seen = shapes(rival.network.backbones["rgb"])
     detect_and_link.detect(rival, source)
     assert sum(shape[0] for shape in seen) >= sum(LENGTHS.values())
-
-
-def test_times_of_the_key_samples_lie_inside_their_spans():
-    spans = torch.tensor([[0.0, 1.0], [3.0, 16.0]])
-    times = sample_times(spans, 6)
-    assert ((times >= spans[:, :1]) & (times <= spans[:, 1:] - 1)).all()
 
 
 def test_resampling_alone_decides_what_the_backbone_costs(source):
