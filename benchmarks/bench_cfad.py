@@ -85,8 +85,10 @@ RIVAL, SAME = "detect and link", "the same network on every frame, linked"
 class Sizes:
     """What is measured.
 
-    profile: of both detectors, and of the systems whose parameters are counted
-    clips, steps: that they are trained on, and for
+    profile: of both detectors
+    full: of the systems whose parameters are counted, and of CFAD's single step
+    clips: that they are trained on
+    steps: of CFAD's training and of its rival's
     frames: of the videos
     videos: of each length
     rounds: calls that are timed
@@ -94,14 +96,14 @@ class Sizes:
 
     profile: str = "lesson"
     full: str = "paper"
-    clips: int = 160
-    steps: int = 300
+    clips: int = 60
+    steps: tuple[int, int] = (120, 250)
     frames: tuple[int, ...] = (32, 64, 96, 192)
-    videos: int = 4
-    rounds: int = 5
+    videos: int = 2
+    rounds: int = 3
 
 
-SMALL = Sizes("smoke", "smoke", 3, 2, (16, 24), 2, 1)
+SMALL = Sizes("smoke", "smoke", 3, (2, 2), (16, 24), 2, 1)
 
 
 class Account:
@@ -230,11 +232,10 @@ def trained(sizes: Sizes) -> tuple[CfadSystem, DenseSystem]:
     backbone = ours.network.backbone
     theirs.network.backbones["rgb"].load_state_dict(backbone.state_dict())
     still = (("backbones", 0.0),)
-    for system, room, plan in (
-        (ours, cfad, schedule(sizes.profile)),
-        (theirs, dense, replace(dense_schedule(sizes.profile), lr_factors=still)),
-    ):
-        plan = replace(plan, steps=sizes.steps, checkpoint_every=10**6)
+    plans = schedule(sizes.profile), replace(dense_schedule(sizes.profile), lr_factors=still)
+    systems = ((ours, cfad), (theirs, dense))
+    for (system, room), plan, steps in zip(systems, plans, sizes.steps, strict=True):
+        plan = replace(plan, steps=steps, checkpoint_every=10**6)
         with tempfile.TemporaryDirectory() as folder:
             data = room.training_set(system, source)
             fit(system, data, plan, folder, collate=room.collate, device="cpu", say=lambda line: None)
