@@ -22,6 +22,7 @@ from stad_lite.reproduce import real
 from stad_lite.reproduce.experiments import cfad as cfad_experiment
 from stad_lite.reproduce.experiments import step as experiment
 from stad_lite.step.config import StepConfig, schedule
+from stad_lite.systems.maps import frame_maps
 
 SMOKE = synthetic.Settings.smoke()
 SIZE = (48, 48)
@@ -210,7 +211,7 @@ def test_cfads_figures_are_named_as_those_of_its_experiment(sources, place):
     plan = replace(cfad_schedule("smoke"), steps=1, batch=2)
     system = real.fit_cfad(config, train, plan, place / "named")
     figures = real.cfad_figures(system, test)
-    found = cfad_experiment.pipeline.detect(system, test)
+    found = cfad_experiment.pipeline.detect(system, test, frame_maps(system, test))
     for name, value in cfad_experiment.scores(test.annotations, found, "").items():
         assert figures[name] == pytest.approx(value, abs=1e-6), name
 
