@@ -40,7 +40,7 @@ from stad_lite.cfad.trajectory import normalised_time
 from stad_lite.cfad.videos import item_of, true_tubes, video_run
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings, cache_folder
-from stad_lite.linking import link
+from stad_lite.linking import MedianFilter, link
 from stad_lite.matching import POSITIVE
 from stad_lite.metrics import evaluate
 from stad_lite.metrics.matching import thresholds
@@ -88,7 +88,9 @@ DIALS: dict[str, dict[str, Any]] = {
 
 FEW = ("", "coarse_")
 """What the variants beside ``base`` are judged by."""
-CLIPS = {"smoke": (4, 3), "lesson": (600, 100), "paper": (2000, 500)}
+TRIM = MedianFilter(width=9, threshold=0.1, rescore=False)
+"""How the rival's tubes are trimmed, chosen on ``val``: label smoothness leaves next to nothing of them."""
+CLIPS = {"smoke": (4, 3), "lesson": (400, 100), "paper": (2000, 500)}
 """Profile -> clips of ``train`` and of the split that judges."""
 
 
@@ -266,4 +268,4 @@ def detect_and_link(system: CfadSystem, source: VideoSource, maps: FrameMaps) ->
             rows = (boxes[frame, anchor], scores[frame, anchor, label])
             found = FrameBoxes(run.frames[as_numpy(frame)], as_numpy(label), *(as_numpy(row) for row in rows))
             videos[video] = VideoPredictions(frames=found)
-    return link(Predictions(system.classes, videos), "online", trim="labels")
+    return link(Predictions(system.classes, videos), "online", trim=TRIM)
