@@ -15,7 +15,9 @@ and for nothing else, as the two ask different things of it:
 - CFAD sees the T = 32 frames that a video is resampled to, however long it is; a small network over time
   stands in for I3D's ("neck"). So the longer a video, the less it costs a frame. How much of that is owed to
   looking at fewer frames tells the row in which T is the number of frames: there the backbone sees as many as
-  the rival's, and what is left of the ratio comes from not detecting and linking frame by frame.
+  the rival's, and what is left of the ratio comes from not detecting and linking frame by frame. What CFAD's
+  modules cost does not grow with the video (N samples of each proposal); at 32 frames both rows are of the
+  same work and differ by the noise of the run.
 - Where frames cannot be skipped, the last row is the fairest: CFAD's own backbone, neck and box proposals on
   every frame, with a linker in place of proposals, coarse tubes and keys.
 
