@@ -23,9 +23,6 @@ from stad_lite.records.files import atomic_write
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.tubes import Tube, interpolate
 
-ALLOWED = unpickle.NUMPY_GLOBALS | {("_codecs", "encode"), ("collections", "OrderedDict")}
-"""Beyond numpy: how protocol 2 stores bytes, and ordered tables."""
-
 _KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
 
 _FLAT = "boxes without area, dropped"
@@ -114,7 +111,7 @@ def read_tubes(
         video = file.relative_to(folder).as_posix().removesuffix("_tubes.pkl")
         tubes = []
         try:
-            for label, group in unpickle.load(file, ALLOWED, encoding="latin1").items():
+            for label, group in unpickle.load(file, encoding="latin1").items():
                 for rows, score in group:
                     tube = _scored(rows, float(score), classes[int(label)], inclusive, tally, video)
                     tubes += [] if tube is None else [tube]
@@ -151,7 +148,7 @@ def read_frame_detections(
     videos: ids by video index: the test list that the detector ran over
     raises: FormatError, UnknownVideoError and what ``unpickle`` raises
     """
-    table = np.asarray(unpickle.load(path, ALLOWED, encoding="latin1"))
+    table = np.asarray(unpickle.load(path, encoding="latin1"))
     if table.dtype.kind not in "if" or table.ndim != 2 or table.shape[1] != 8:
         raise FormatError(f"the pickle holds {table.dtype} of shape {table.shape}, not (n, 8)", file=path)
     if len(table) and not 0 <= table[:, 0].min() <= table[:, 0].max() < len(videos):
@@ -191,7 +188,7 @@ def write_frame_detections(
 
 
 def _table(path: str | PathLike[str]) -> Mapping[str, Any]:
-    table = unpickle.load(path, ALLOWED, encoding="latin1")
+    table = unpickle.load(path, encoding="latin1")
     if not isinstance(table, Mapping) or not set(_KEYS) <= set(table):
         raise FormatError(
             "the pickle is not a ground-truth cache", file=path, remedy=f"it needs {', '.join(_KEYS)}"
