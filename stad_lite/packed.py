@@ -43,6 +43,8 @@ def gunzip(data: bytes, path: str | PathLike[str]) -> bytes:
 
     raises: TruncatedFileError, FormatError
     """
+    if data and not data.startswith(b"\x1f\x8b"):
+        raise FormatError("not a gzip file", file=path, remedy="check what kind of file it is")
     parts, room = [], limit(len(data))
     rest = data
     try:
@@ -72,6 +74,9 @@ def arrays(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
+    with path.open("rb") as stream:
+        if stream.read(2) not in (b"", b"P", b"PK"):
+            raise FormatError("not an archive of arrays", file=path, remedy="write the file again")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()

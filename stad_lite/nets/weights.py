@@ -17,10 +17,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from stad_lite import packed
 from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import PWCNet
@@ -99,8 +99,7 @@ def read_state(path: str | PathLike[str]) -> State:
     try:
         content: Any
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                content = {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+            content = {name: torch.from_numpy(array) for name, array in packed.arrays(path).items()}
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -12,13 +12,13 @@ import json
 import os
 import re
 import tempfile
-import zlib
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
+from stad_lite import packed
+from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records.document import from_document, parse, to_document
 from stad_lite.records.types import Annotations, Predictions
 
@@ -100,14 +100,7 @@ def read(path: str | PathLike[str]) -> Annotations | Predictions:
 
 def _load_json(path: Path) -> Any:
     data = path.read_bytes()
-    if _kind(path) == ".json.gz":
-        try:
-            data = gzip.decompress(data)
-        except EOFError:
-            raise TruncatedFileError("the gzip stream ends too early", remedy="copy the file again") from None
-        except (OSError, zlib.error) as error:
-            raise FormatError(f"not a gzip file ({error})", remedy="check what kind of file it is") from None
-    return parse(data)
+    return parse(packed.gunzip(data, path) if _kind(path) == ".json.gz" else data)
 
 
 def read_annotations(path: str | PathLike[str]) -> Annotations:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from stad_lite import matlab
 from stad_lite.boxes import xywh_to_xyxy, xyxy_to_xywh
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records.exchange.report import Reading, Tally
@@ -127,19 +128,7 @@ def _columns(content: dict[str, Any], file: Path, width: int) -> tuple[np.ndarra
 
 
 def _load(path: str | PathLike[str]) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    try:
-        return loadmat(path, squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # scipy raises many kinds for a damaged or a v7.3 file
-        raise FormatError(
-            f"not a readable MATLAB v5 file ({type(error).__name__}: {error})",
-            file=path,
-            remedy="a v7.3 file has to be saved again as v7",
-        ) from None
+    return matlab.read(path, squeeze_me=True, struct_as_record=False)
 
 
 def _tubes(entry: Any, classes: Sequence[str], name: str, tally: Tally) -> list[Tube]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, TruncatedFileError
+from stad_lite import packed
+from stad_lite.errors import FormatError, NotFiniteError, TruncatedFileError
 from stad_lite.records.files import atomic_write
 
 
@@ -20,21 +20,8 @@ def read_text(path: str | PathLike[str]) -> str:
 
     raises: MissingFileError, TruncatedFileError, FormatError
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except EOFError:
-            raise TruncatedFileError(
-                "the gzip stream ends too early", file=path, remedy="copy it again"
-            ) from None
-        except (OSError, zlib.error) as error:
-            raise FormatError(f"not a gzip file ({error})", file=path) from None
     try:
-        return data.decode("utf-8-sig")
+        return packed.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8 ({error.reason} at byte {error.start})", file=path) from None
 
@@ -65,6 +52,8 @@ def read_json(path: str | PathLike[str]) -> Any:
         ) from None
     except RecursionError:
         raise FormatError("the JSON is nested too deeply", file=path) from None
+    except ValueError:  # Python refuses to convert whole numbers of thousands of digits
+        raise FormatError("a number is too long to read", file=path, remedy="correct the number") from None
 
 
 def rows(path: str | PathLike[str], comma: bool = True) -> Iterator[tuple[int, list[str]]]:
