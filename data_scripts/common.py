@@ -56,6 +56,9 @@ def main(dataset: Dataset, arguments: Sequence[str] | None = None) -> int:
     options = _parser(dataset).parse_args(arguments)
     try:
         return {"download": _download, "convert": _convert, "verify": _verify}[options.verb](dataset, options)
+    except KeyboardInterrupt:
+        print("stopped; the same line makes what is missing", file=sys.stderr)
+        return 130
     except Difference as error:
         print(error, file=sys.stderr)
         return 1
@@ -175,7 +178,10 @@ def check_files(entries: Sequence[Entry], folder: Path) -> str:
         if path.is_file():
             digest, size = sha256_of(path), path.stat().st_size
         elif zipped.is_file():
-            content = packed.read(zipped)
+            try:
+                content = packed.gunzip(zipped.read_bytes(), zipped)
+            except StadError as error:
+                raise Difference(f"not a whole gzip file ({error.problem})", file=zipped) from None
             digest, size = hashlib.sha256(content).hexdigest(), len(content)
         else:
             continue

@@ -79,11 +79,8 @@ def arrays(path: str | PathLike[str]) -> dict[str, np.ndarray]:
             raise FormatError("not an archive of arrays", file=path, remedy="write the file again")
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            room = limit(path.stat().st_size)
-            if sum(member.file_size for member in members) > room:
-                raise FormatError(f"the archive unpacks to more than {room} bytes", remedy=_TOO_MUCH)
-            return {m.filename.removesuffix(".npy"): array(archive.read(m)) for m in members}
+            check_archive(archive, path)
+            return {m.filename.removesuffix(".npy"): array(archive.read(m)) for m in archive.infolist()}
     except (FormatError, TruncatedFileError) as error:
         raise error.at(file=path) from None
     except (zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
@@ -94,6 +91,13 @@ def arrays(path: str | PathLike[str]) -> dict[str, np.ndarray]:
         raise FormatError(
             f"not an archive of arrays ({error})", file=path, remedy="write the file again"
         ) from None
+
+
+def check_archive(archive: zipfile.ZipFile, path: Path) -> None:
+    """Hold what a zip archive says of its members to what may come of its bytes. raises: FormatError"""
+    room = limit(path.stat().st_size)
+    if sum(member.file_size for member in archive.infolist()) > room:
+        raise FormatError(f"the archive unpacks to more than {room} bytes", file=path, remedy=_TOO_MUCH)
 
 
 def array(data: bytes) -> np.ndarray:

@@ -15,10 +15,19 @@ from typing import Protocol
 import numpy as np
 
 from stad_lite import packed
-from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, StadError, UnknownVideoError
+from stad_lite.errors import (
+    FormatError,
+    MissingFileError,
+    NotFiniteError,
+    StadError,
+    TruncatedFileError,
+    UnknownVideoError,
+)
 from stad_lite.records import Annotations, atomic_write
 from stad_lite.records.files import safe_name
 
+UNFINISHED = ".unfinished"
+"""A file that lies in a folder as long as its features are being made."""
 KEPT = 512
 """Videos whose features a reader keeps in memory."""
 
@@ -133,6 +142,9 @@ def open_features(folder: str | PathLike[str], annotations: Annotations) -> Feat
     raises: MissingFileError where none has one, FormatError where files do not agree or are damaged
     """
     folder = Path(folder)
+    if (folder / UNFINISHED).exists():
+        remedy = "give the command that makes them again: it goes on"
+        raise TruncatedFileError("the features of this folder are not all made", file=folder, remedy=remedy)
     found, layouts = {}, {}
     for video in annotations.videos:
         path = folder / file_name(video)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from stad_lite import packed
-from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
+from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
@@ -101,7 +101,12 @@ def read_state(path: str | PathLike[str]) -> State:
         if path.suffix == ".npz":
             content = {name: torch.from_numpy(array) for name, array in packed.arrays(path).items()}
         else:
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    packed.check_archive(archive, path)
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except StadError:
+        raise
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:

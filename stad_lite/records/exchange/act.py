@@ -9,7 +9,7 @@ matter of the metric's convention, not of the file.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 from stad_lite import unpickle
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records.exchange.report import Reading, Tally
-from stad_lite.records.files import atomic_write
+from stad_lite.records.files import atomic_write, write_folder
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.tubes import Tube, interpolate
 
@@ -89,7 +89,7 @@ def write_ground_truth(
             rows = np.column_stack([tube.frames + 1, tube.boxes - [0, 0, inclusive, inclusive]])
             labelled.setdefault(index[tube.label], []).append(rows.astype(np.float32))
         table["gttubes"][name] = labelled
-    return _dump(table, path)
+    return _write(table, path)
 
 
 def read_tubes(
@@ -124,9 +124,16 @@ def read_tubes(
 
 
 def write_tubes(predictions: Predictions, folder: str | PathLike[str], inclusive: bool = False) -> list[Path]:
-    """Write one ``<video>_tubes.pkl`` a video; a box without a score of its own gets the tube's."""
+    """Write a new folder of one ``<video>_tubes.pkl`` a video, whole or not at all.
+
+    A box without a score of its own gets the tube's.
+    raises: FormatError where the folder holds something, and for an id that leads out of it
+    """
+    return write_folder(folder, _tube_files(predictions, inclusive))
+
+
+def _tube_files(predictions: Predictions, inclusive: bool) -> Iterator[tuple[str, bytes]]:
     index = {name: i for i, name in enumerate(predictions.classes)}
-    written = []
     for name, video in predictions.videos.items():
         table: dict[int, list[Any]] = {i: [] for i in index.values()}
         for tube in video.tubes or ():
@@ -134,8 +141,7 @@ def write_tubes(predictions: Predictions, folder: str | PathLike[str], inclusive
             scores = np.full(len(tube), tube.score) if tube.box_scores is None else tube.box_scores
             rows = np.column_stack([tube.frames + 1, boxes, scores]).astype(np.float32)
             table[index[tube.label]].append([rows, tube.score])
-        written.append(_dump(table, Path(folder) / f"{name}_tubes.pkl"))
-    return written
+        yield f"{name}_tubes.pkl", _dumped(table)
 
 
 def read_frame_detections(
@@ -184,7 +190,7 @@ def write_frame_detections(
             index = np.full(len(boxes), i)
             columns = [index, boxes.frame + 1, boxes.label, np.asarray(boxes.score), corners]
             parts.append(np.column_stack(columns))
-    return _dump(np.concatenate(parts).astype(np.float32), path)
+    return _write(np.concatenate(parts).astype(np.float32), path)
 
 
 def _table(path: str | PathLike[str]) -> Mapping[str, Any]:
@@ -234,8 +240,12 @@ def _checked(kind: Any, path: str | PathLike[str], *content: Any) -> Any:
         raise error.at(file=path) from None
 
 
-def _dump(content: Any, path: str | PathLike[str]) -> Path:
+def _dumped(content: Any) -> bytes:
     data = pickle.dumps(content, protocol=2)
     # The field's evaluators run on numpy 1, which knows the module under its old name only.
-    data = data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    return data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+
+
+def _write(content: Any, path: str | PathLike[str]) -> Path:
+    data = _dumped(content)
     return atomic_write(path, lambda stream: stream.write(data))

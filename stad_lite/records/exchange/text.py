@@ -79,3 +79,16 @@ def numbers(fields: list[str], path: str | PathLike[str], line: int) -> list[flo
     if not all(abs(value) < float("inf") for value in values):
         raise NotFiniteError(f"line {line} has a number that is not finite", file=path)
     return values
+
+
+def word(name: str) -> str:
+    """Return a video id that may stand in a table between blanks. raises: FormatError"""
+    if name.split() != [name]:
+        raise FormatError("an id with blanks cannot stand here", video=name, remedy="rename the video")
+    return name
+
+
+def cell(name: str) -> None:
+    """Hold a video id to what may stand in a table between commas. raises: FormatError"""
+    if name.splitlines() != [name] or name.strip() != name or next(csv.reader([name])) != [name]:
+        raise FormatError("an id with such letters cannot stand here", video=name, remedy="rename the video")
