@@ -21,7 +21,7 @@ from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownVi
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.files import atomic_write, write_folder
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
-from stad_lite.tubes import Tube, interpolate
+from stad_lite.tubes import Tube, frames_between, interpolate
 
 _KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
 
@@ -229,7 +229,7 @@ def _rows(
     values = rows[:, 1:] + [0, 0, inclusive, inclusive, 0][: rows.shape[1] - 1]
     if len(frames) != frames[-1] - frames[0] + 1:
         tally.note(_FILLED, video)
-        values = interpolate(frames, values, np.arange(frames[0], frames[-1] + 1))
+        values = interpolate(frames, values, frames_between(frames, 1000 * len(frames)))
     return int(frames[0]), values[:, :4], values[:, 4] if rows.shape[1] == 6 else None
 
 

@@ -20,7 +20,7 @@ from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.files import atomic_write
 from stad_lite.records.types import FrameBoxes, Predictions, VideoPredictions
-from stad_lite.tubes import Tube, interpolate
+from stad_lite.tubes import Tube, frames_between, interpolate
 
 
 def read_tubes(
@@ -153,7 +153,7 @@ def _tubes(entry: Any, classes: Sequence[str], name: str, tally: Tally) -> list[
         corners = xywh_to_xyxy(rows - [1, 1, 0, 0])
         if len(frames) != frames[-1] - frames[0] + 1:
             tally.note("tubes with missing frames, filled by linear interpolation", name)
-            corners = interpolate(frames, corners, np.arange(frames[0], frames[-1] + 1))
+            corners = interpolate(frames, corners, frames_between(frames, 1000 * len(frames)))
         try:
             tubes.append(Tube(int(frames[0]), corners, classes[int(label) - 1], float(scores[i])))
         except StadError as error:

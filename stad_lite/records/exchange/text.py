@@ -14,6 +14,9 @@ from stad_lite import packed
 from stad_lite.errors import FormatError, NotFiniteError, TruncatedFileError
 from stad_lite.records.files import atomic_write
 
+LONGEST_LINE = 100_000
+"""Letters of a table's line; Python's reader of csv takes little more in a field."""
+
 
 def read_text(path: str | PathLike[str]) -> str:
     """Return the text of a file; one that is gzipped is unpacked, whatever its name.
@@ -63,8 +66,11 @@ def rows(path: str | PathLike[str], comma: bool = True) -> Iterator[tuple[int, l
     """
     lines = read_text(path).splitlines()
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, [field.strip() for field in next(csv.reader([line]))] if comma else line.split()
+        if not line.strip():
+            continue
+        if len(line) > LONGEST_LINE:
+            raise FormatError(f"line {number} has {len(line)} letters", file=path, remedy="correct the line")
+        yield number, [field.strip() for field in next(csv.reader([line]))] if comma else line.split()
 
 
 def numbers(fields: list[str], path: str | PathLike[str], line: int) -> list[float]:
@@ -75,7 +81,9 @@ def numbers(fields: list[str], path: str | PathLike[str], line: int) -> list[flo
     try:
         values = [float(field) for field in fields]
     except ValueError:
-        raise FormatError(f"line {line} has {fields!r} where numbers are expected", file=path) from None
+        raise FormatError(
+            f"line {line} has {str(fields)[:200]} where numbers are expected", file=path
+        ) from None
     if not all(abs(value) < float("inf") for value in values):
         raise NotFiniteError(f"line {line} has a number that is not finite", file=path)
     return values
