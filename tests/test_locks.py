@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stad_lite.training import run_folder
 from stad_lite.training.loop import fit
 from tests.training.tiny import CONFIG, Points, Tiny
 
-ROWS = 25
+ROWS = 12
 ADDING = f"""
 import sys
 from stad_lite.reproduce.sweep import Row, keep_row
@@ -33,12 +34,12 @@ def test_sweeps_at_once_lose_no_row(tmp_path: Path) -> None:
 
 
 def test_a_folder_takes_one_run_at_a_time(tmp_path: Path) -> None:
-    run = tmp_path / "run"
+    run, config = tmp_path / "run", replace(CONFIG, steps=4)
     with run_folder.alone(run / "checkpoints"):
         with pytest.raises(StadError, match="another process is at work here; let that run end"):
-            fit(Tiny(), Points(), CONFIG, run, device="cpu", say=str)
+            fit(Tiny(), Points(), config, run, device="cpu", say=str)
         assert not (run / "config.json").exists()
-    fit(Tiny(), Points(), CONFIG, run, device="cpu", say=str)
+    fit(Tiny(), Points(), config, run, device="cpu", say=str)
     steps = [line["step"] for line in run_folder.read_metrics(run)]
     assert steps == sorted(set(steps))
 

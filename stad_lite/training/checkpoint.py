@@ -107,14 +107,14 @@ def read(path: Path) -> dict[str, Any]:
         if damaged:
             raise zipfile.BadZipFile(damaged)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (StadError, OSError):
+    except (StadError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # torch.load names no common kind
         raise TruncatedFileError("the checkpoint is cut off or damaged", file=path) from error
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise FormatError(f"not a checkpoint of version {VERSION}", file=path)
-    if not isinstance(state.get("network"), dict):
-        raise FormatError("a checkpoint without a network", file=path)
+    if not isinstance(state.get("network"), dict) or type(state.get("step", 0)) is not int:
+        raise FormatError("a checkpoint without a network or step", file=path)
     return state
 
 
