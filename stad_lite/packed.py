@@ -124,10 +124,10 @@ def shaped(
         raise FormatError(f"an array of {dtype} is no plain data", remedy="write numbers or text")
     if not (isinstance(shape, tuple) and len(shape) <= 32 and all(type(n) is int and n >= 0 for n in shape)):
         raise FormatError(f"an array of shape {shape!r} cannot be", remedy="write the file again")
-    # a long side of nothing takes no bytes, but a loop over it would not end
-    if math.prod(n for n in shape if n) > max(ALWAYS, len(raw)):
-        raise FormatError("an array is longer than its bytes", remedy="write the file again")
     needed = math.prod(shape) * dtype.itemsize
+    # a long side of nothing takes no bytes, but a loop over it would not end
+    if not needed and math.prod(n for n in shape if n) > ALWAYS:
+        raise FormatError("an array is longer than its bytes", remedy="write the file again")
     if needed > len(raw):
         raise TruncatedFileError(
             f"an array lacks {needed - len(raw)} of {needed} bytes", remedy="copy the file again"

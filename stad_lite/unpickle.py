@@ -104,7 +104,7 @@ class _Array:
 def _dtype(name: str, align: bool = False, copy: bool = False) -> _Dtype:
     kinds = "biufcSUO"
     if not isinstance(name, str) or len(name) > 12 or name[:1] not in kinds or not name[1:].isdecimal():
-        raise UnsafePickleError(f"the pickle asks for dtype {name!r}, which is not plain data")
+        raise UnsafePickleError(f"the pickle asks for dtype {str(name)[:100]!r}, which is not plain data")
     return _Dtype(name)
 
 
@@ -128,7 +128,9 @@ def _scalar(dtype: Any, raw: Any) -> Any:
 def _encode(text: str, encoding: str) -> bytes:
     """Make the bytes that protocols 0 to 2 write as text; other codecs may import and expand things."""
     if encoding != "latin1":
-        raise UnsafePickleError(f"the pickle asks for the codec {encoding!r}, which is not plain data")
+        raise UnsafePickleError(
+            f"the pickle asks for the codec {str(encoding)[:100]!r}, which is not plain data"
+        )
     return text.encode("latin1")
 
 
@@ -191,7 +193,8 @@ class _Reader(pickle._Unpickler):
         """Return what stands for a name; nothing is imported."""
         plain = module.replace("numpy.core", "numpy._core").replace("__builtin__", "builtins")
         if (plain, name) not in _NAMES:
-            raise UnsafePickleError(f"the pickle asks for {module}.{name}, which is not plain data")
+            asked = f"{module}.{name}"[:200]
+            raise UnsafePickleError(f"the pickle asks for {asked}, which is not plain data")
         return _NAMES[plain, name]
 
     def _refuse(self) -> None:

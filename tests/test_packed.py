@@ -58,7 +58,7 @@ def npy(shape: str, kind: str = "<f8", data: bytes = b"") -> bytes:
     ("content", "problem"),
     [
         (npy("(1099511627776,)"), "lacks"),
-        (npy("(4, 1099511627776)", data=bytes(32)), "lacks|longer"),
+        (npy("(4, 1099511627776)", data=bytes(32)), "lacks"),
         (npy("(0, 1099511627776)"), "longer than its bytes"),
         (npy("(-1,)", data=bytes(8)), "cannot be"),
         (npy("(True,)", data=bytes(8)), "cannot be"),
@@ -110,7 +110,7 @@ MATS = {
     "sparse": mat(matrix(5, (2**31 - 1, 2**31 - 1), element(5, bytes(8)))),
     "a function": mat(matrix(16, (1, 1))),
     "nested": mat(nested(500)),
-    "grows": mat(struct.pack("<II", 15, len(zlib.compress(bytes(1 << 28)))) + zlib.compress(bytes(1 << 28))),
+    "grows": mat(struct.pack("<II", 15, len(zlib.compress(bytes(1 << 25)))) + zlib.compress(bytes(1 << 25))),
     "beyond the end": mat(struct.pack("<II", 14, 1 << 30)),
 }
 
@@ -169,7 +169,7 @@ print(json.dumps(said))
 
 
 def test_what_grows_without_measure_takes_no_memory(tmp_path: Path) -> None:
-    blanks = gzip.compress(b" " * (1 << 29), 9)
+    blanks = gzip.compress(b" " * (1 << 26))
     for name in ("records.json.gz", "flow.flo.gz", "text.json.gz", "list.txt"):
         (tmp_path / name).write_bytes(blanks)
     with zipfile.ZipFile(tmp_path / "far.npz", "w") as archive:
