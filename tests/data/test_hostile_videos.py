@@ -105,8 +105,8 @@ def test_rendering_holds_a_few_frames(tmp_path: Path) -> None:
     """A still video of 4096 x 4096 is small on the disk and 50 MB a frame."""
     pytest.importorskip("resource")
     still = np.zeros((4096, 4096, 3), np.uint8)
-    path = video_files.write(tmp_path / "a.mp4", (still for _ in range(40)))
+    path = video_files.write(tmp_path / "a.mp4", (still for _ in range(16)))
     command = [sys.executable, "-c", RENDER, str(path), str(tmp_path / "b.mp4")]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) < 1500  # the decoder's own frames, the encoder's, and ours; 40 would be 2000
+    assert int(done.stdout) < 1000  # interpreter, decoder, encoder and one frame; all would be 800 more
