@@ -101,10 +101,7 @@ def read_state(path: str | PathLike[str]) -> State:
         if path.suffix == ".npz":
             content = {name: torch.from_numpy(array) for name, array in packed.arrays(path).items()}
         else:
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as archive:
-                    packed.check_archive(archive, path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _loaded(path)
     except StadError:
         raise
     except pickle.UnpicklingError as error:
@@ -133,6 +130,13 @@ def read_state(path: str | PathLike[str]) -> State:
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
+
+
+def _loaded(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed.check_archive(archive, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def load(
