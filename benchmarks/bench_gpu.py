@@ -72,7 +72,7 @@ def read(lines: Iterable[str]) -> Rows:
     for line in lines:
         try:
             name, figures = json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError):
             continue
         yield name, figures
 
