@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stad_lite.nets.i3d import I3D, InceptionBlock, SamePool3D, Unit3D, sides_of
+from stad_lite.nets.i3d import I3D, InceptionBlock, SamePool3D, Unit3D, beyond_the_end, sides_of
 from stad_lite.nets.layers import pad
 
 Sides = list[tuple[int, int]]
@@ -134,7 +134,7 @@ def over_space(maps: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], s
     before = [side for side, _ in sides]
     if all(first == last for first, last in sides):
         return F.max_pool2d(maps, kernel, stride, before)
-    if not any(before):  # the last window may reach beyond the end
+    if beyond_the_end(sides, stride):
         return F.max_pool2d(maps, kernel, stride, ceil_mode=True)
     return F.max_pool2d(pad(maps, sides), kernel, stride)
 

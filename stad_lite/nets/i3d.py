@@ -110,9 +110,17 @@ class SamePool3D(nn.Module):
             return F.max_pool3d(
                 maps, self.kernel, self.stride, [before for before, _ in sides], ceil_mode=ceil
             )
-        if not any(before for before, _ in sides):  # the last window may reach beyond the end: no copy
+        if not ceil and beyond_the_end(sides, self.stride):
             return F.max_pool3d(maps, self.kernel, self.stride, ceil_mode=True)
         return F.max_pool3d(pad(maps, sides), self.kernel, self.stride, ceil_mode=ceil)
+
+
+def beyond_the_end(sides: Sequence[tuple[int, int]], stride: Sequence[int]) -> bool:
+    """Tell whether maps need no filling up, but for a last window that reaches beyond their end.
+
+    A pool that rounds its cells up takes such a window, with what is there of it.
+    """
+    return all(before == 0 and after < step for (before, after), step in zip(sides, stride, strict=True))
 
 
 def sides_of(maps: Tensor, kernel: Triple, stride: Triple, padding: Padding) -> list[tuple[int, int]]:

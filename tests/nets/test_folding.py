@@ -77,7 +77,13 @@ def test_other_networks_are_folded_too(build) -> None:
     assert not any(isinstance(part, nn.BatchNorm2d) for part in folded(net).modules())
 
 
-KERNELS = [((1, 3, 3), (1, 2, 2)), ((3, 3, 3), (2, 2, 2)), ((2, 2, 2), (2, 2, 2)), ((3, 3, 3), (1, 1, 1))]
+KERNELS = [
+    ((1, 3, 3), (1, 2, 2)),
+    ((3, 3, 3), (2, 2, 2)),
+    ((2, 2, 2), (2, 2, 2)),
+    ((3, 3, 3), (1, 1, 1)),
+    ((2, 2, 2), (1, 1, 1)),
+]
 
 
 @pytest.mark.parametrize(("kernel", "stride"), KERNELS)
