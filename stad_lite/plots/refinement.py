@@ -10,6 +10,7 @@ import numpy as np
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
 from stad_lite.plots.cuboids import pale
+from stad_lite.plots.tubes import Tubes, as_tubes
 from stad_lite.tubes import Tube
 
 if TYPE_CHECKING:
@@ -58,6 +59,29 @@ def over_frames(
         ax.set_title(titles[number] if titles else "")
     _legend(figure, list(kinds))
     return figure
+
+
+def along(
+    frames: np.ndarray,
+    kinds: Mapping[str, Tubes],
+    numbers: Sequence[int],
+    columns: int = 8,
+) -> Figure:
+    """Return some frames of a video with what tubes of some kinds have there (``over_frames``).
+
+    frames: (t, h, w, 3) uint8, the whole video
+    kinds: name in ``LOOKS`` -> its tube or tubes
+    numbers: of the frames that are shown
+    """
+    boxes = {name: [boxes_at(tubes, number) for number in numbers] for name, tubes in kinds.items()}
+    titles = [f"frame {number}" for number in numbers]
+    return over_frames(frames[np.asarray(numbers)], boxes, titles, columns)
+
+
+def boxes_at(tubes: Tubes, number: int) -> np.ndarray:
+    """Return the boxes (k, 4) of the tubes that have one on a frame."""
+    here = [tube for tube in as_tubes(tubes) if tube.start <= number < tube.end]
+    return np.array([tube.boxes[number - tube.start] for tube in here]).reshape(-1, 4)
 
 
 def edges(tubes: Mapping[str, Tube], ax: Axes, column: int = 0) -> Axes:

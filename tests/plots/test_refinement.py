@@ -30,6 +30,16 @@ def test_boxes_are_on_their_frames_and_later_kinds_on_top() -> None:
     assert [text.get_text() for text in picture.legends[0].texts] == ["coarse", "refined"]
 
 
+def test_tubes_are_drawn_on_the_frames_that_they_have() -> None:
+    long, short = Tube(0, np.array([[0.0, 0, 2, 3]] * 3)), Tube(1, np.array([[1.0, 1, 5, 6]]))
+    axes = refinement.along(FRAMES, {"truth": [long, short], "refined": short}, [0, 1]).axes
+    black, red = (refinement.LOOKS[name]["color"] for name in ("truth", "refined"))
+    assert drawn(axes[0]) == [(0, 0, 2, 3, black)]
+    assert drawn(axes[1]) == [(0, 0, 2, 3, black), (1, 1, 4, 5, black), (1, 1, 4, 5, red)]
+    assert [ax.get_title(loc="left") for ax in axes] == ["frame 0", "frame 1"]
+    assert refinement.boxes_at([short], 2).shape == (0, 4)
+
+
 def test_edges_are_the_tubes_columns() -> None:
     truth = Tube(3, np.array([[1.0, 2, 5, 9], [2.0, 3, 6, 8]]))
     ax = style.figure()[1]
