@@ -35,9 +35,9 @@ from stad_lite.training.flow import SCHEDULES, Pairs, pairs_of, train
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {"network": "pwc-net", "enlarged": 2},
     "own_size": {"network": "pwc-net", "enlarged": 1},
-    "not_normalised": {"network": "pwc-net", "enlarged": 2, "normalise": False},
-    "not_still": {"network": "pwc-net", "enlarged": 2, "still": False},
-    "flownet_s": {"network": "flownet-s", "enlarged": 2},
+    "not_normalised": {"network": "pwc-net", "enlarged": 1, "normalise": False},
+    "not_still": {"network": "pwc-net", "enlarged": 1, "still": False},
+    "flownet_s": {"network": "flownet-s", "enlarged": 1},
     "dis": {"estimator": "dis"},
     "dis_fast": {"estimator": "dis", "preset": "fast"},
     "farneback": {"estimator": "farneback"},
