@@ -56,16 +56,17 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     raises: FormatError for an unknown profile, MissingFileError for weights that are not here
     """
     began = time.process_time()
-    judging = pairs(profile, split, range(CLIPS[profile][1]), EVERY)
     settings = VARIANTS[variant]
-    if "network" in settings:
-        net, size = trained(variant, seed, profile)
-        judged = estimator(net, size)
-    else:
-        judged = untrained(**settings)
-    error, zero = judging.error(judged), judging.error(lambda first, _: np.zeros((*first.shape[:2], 2)))
-    figures = {"epe": error, "zero": zero, "ratio": zero / error}
+    judged = estimator(*trained(variant, seed, profile)) if "network" in settings else untrained(**settings)
+    figures = figures_of(judged, profile, split)
     return {**figures, "cpu_seconds": time.process_time() - began}
+
+
+def figures_of(judged: Estimator, profile: str, split: str = "test") -> dict[str, float]:
+    """Return the figures of an estimator but for its time."""
+    judging = pairs(profile, split, range(CLIPS[profile][1]), EVERY)
+    error, zero = judging.error(judged), judging.error(lambda first, _: np.zeros((*first.shape[:2], 2)))
+    return {"epe": error, "zero": zero, "ratio": zero / error}
 
 
 def shared(variant: str) -> tuple[str, ...]:
