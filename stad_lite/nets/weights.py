@@ -17,13 +17,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
+from stad_lite import packed
+from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
-from stad_lite.nets.flow.pwcnet import PWCNet
+from stad_lite.nets.flow.flownet2 import FlowNet2
+from stad_lite.nets.flow.pwcnet import PWCNet, from_pytorch_pwc
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import END_POINTS, I3D, I3DBlocks
 from stad_lite.nets.inputs import FLOW_REACH
@@ -99,10 +100,11 @@ def read_state(path: str | PathLike[str]) -> State:
     try:
         content: Any
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                content = {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+            content = {name: torch.from_numpy(array) for name, array in packed.arrays(path).items()}
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _loaded(path)
+    except StadError:
+        raise
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
@@ -131,6 +133,13 @@ def read_state(path: str | PathLike[str]) -> State:
     return tensors
 
 
+def _loaded(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed.check_archive(archive, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def load(
     net: nn.Module,
     state: Mapping[str, Tensor],
@@ -140,7 +149,8 @@ def load(
 ) -> Report:
     """Fill a network with published weights.
 
-    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS or SPyNet
+    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS, FlowNet2 or
+        SPyNet
     state: as ``read_state`` returns it
     layout: a name in ``LAYOUTS`` (None: the one that fills most of the network)
     strict: whether missing tensors and other shapes are errors, before anything is changed
@@ -371,8 +381,12 @@ LAYOUTS: dict[type[nn.Module], tuple[Layout, ...]] = {
         Layout("reduced-fc", _prefixed("base."), fed=("bgr",)),
         Layout("torchvision", _features_to("base."), _decimated, fed=TORCHVISION),
     ),
-    PWCNet: (Layout("pwc-net", lambda key: key, fed=("bgr01",)),),
+    PWCNet: (
+        Layout("pwc-net", lambda key: key, fed=("bgr01",)),
+        Layout("pytorch-pwc", from_pytorch_pwc, fed=("bgr01",)),
+    ),
     FlowNetS: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
+    FlowNet2: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
     SPyNet: (Layout("spynet", lambda key: key, fed=("imagenet",)),),
 }
 """Network -> the layouts of its weights that are known. The flow networks take RGB in [0, 1] and turn it into
