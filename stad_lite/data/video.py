@@ -32,9 +32,9 @@ Size = tuple[int, int] | None
 
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,flv,asf,ogg,nut,mxf,gif,m4v,h264,hevc,"
-    "ivf,obu,dv,rm,gxf,yuv4mpegpipe"
+    "ivf,obu,dv,rm,gxf,yuv4mpegpipe,wav,mp3,flac,aac"
 )
-"""Formats that hold their pictures themselves (FFmpeg's names)."""
+"""Formats that hold their pictures or sound themselves (FFmpeg's names)."""
 PATIENCE = 60.0
 """Seconds for opening a file, and for reading any part of it."""
 MOST_PIXELS = 1 << 26
