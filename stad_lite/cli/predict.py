@@ -109,5 +109,6 @@ def _render(
         return render_video(arguments.input, published, arguments.render, video_id=name)
     with tempfile.TemporaryDirectory() as folder:
         frames = source.frames(name, range(source.num_frames(name)))
-        plain = video.write(Path(folder) / "video.mp4", frames, source.fps(name))
+        times = source.annotations.videos[name].times
+        plain = video.write(Path(folder) / "video.mp4", frames, source.fps(name), times=times)
         return render_video(plain, found, arguments.render, video_id=name)

@@ -7,15 +7,16 @@ one. What the scripts of ``data_scripts/`` convert to is such a folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 
 from stad_lite.data.clips import VideoReader
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.progress import progress
-from stad_lite.records import Annotations, VideoAnnotation, read_annotations
+from stad_lite.records import Annotations, read_annotations
+from stad_lite.records.exchange.report import Tally
 
 RECORDS = ("annotations.json", "annotations.json.gz", "annotations.npz")
 ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg")
@@ -27,10 +28,12 @@ class VideoFolder:
 
     annotations: the record
     files: video id -> path, for every video of the record
+    notes: what is worth knowing of the files, where they were looked at
     """
 
     annotations: Annotations
     files: dict[str, Path]
+    notes: tuple[str, ...] = ()
 
     def reader(self, size: tuple[int, int] | None = None) -> VideoReader:
         """Return a reader of frames by video id, scaled to (height, width) while decoding."""
@@ -102,29 +105,39 @@ def _bears(path: Path, name: str) -> bool:
     return f"/{path.with_suffix('').as_posix()}".endswith(f"/{name}")
 
 
-def check_folder(folder: str | PathLike[str]) -> VideoFolder:
+def check_folder(
+    folder: str | PathLike[str], say: Callable[[str], object] = lambda line: None
+) -> VideoFolder:
     """Open a folder and decode every video once, to see that it is what the record says.
 
-    raises: what ``open_folder`` and ``video.probe`` raise; FormatError for another frame size;
-        FrameRangeError, with tube and frame, for a tube that reaches past the frames that decode
+    say: is told all that is wrong where it is more than one thing
+    returns: the folder, with notes of what is worth knowing
+    raises: what ``open_folder`` raises; the first thing wrong, with its place: what ``video.probe`` raises,
+        FormatError for another size, rate, length or number of frames, for boxes that look like shares of the
+        frame and for damaged frames, FrameRangeError for what reaches past the frames that decode
     """
-    from stad_lite.data.video import probe, trim_tubes
-
-    opened = open_folder(folder)
+    opened, tally = open_folder(folder), Tally()
+    wrong: list[StadError] = []
     for name, path in progress(opened.files.items(), len(opened.files), "decoding"):
-        video = opened.annotations.videos[name]
-        try:
-            info = probe(path)
-            _compare(video, info.width, info.height)
-            trim_tubes(video.tubes or (), info.num_frames, video=name)
-        except StadError as error:
-            raise error.at(file=path, video=name) from None
-    return opened
+        wrong += [error.at(file=path, video=name) for error in _wrong(opened, name, path, tally)]
+    if len(wrong) > 1:
+        for error in wrong:
+            say(str(error))
+    if wrong:
+        raise wrong[0]
+    return replace(opened, notes=tuple(tally.sentences()))
 
 
-def _compare(video: VideoAnnotation, width: int, height: int) -> None:
-    if video.width and video.height and (video.width, video.height) != (width, height):
-        raise FormatError(
-            f"the frames are {width} x {height}, the boxes were made on {video.width} x {video.height}",
-            remedy="scale the boxes, or the video",
-        )
+def _wrong(opened: VideoFolder, name: str, path: Path, tally: Tally) -> list[StadError]:
+    from stad_lite.data import fitting
+    from stad_lite.data.video import probe
+
+    try:
+        info = probe(path)
+    except StadError as error:
+        return [error]
+    about = asdict(info)
+    for oddity in fitting.oddities(about):
+        tally.note(oddity, name)
+    found = fitting.faults(opened.annotations.videos[name], about, info.file_end)
+    return [*found, *fitting.damaged(info.damaged)]

@@ -17,11 +17,11 @@ import numpy as np
 
 from stad_lite.arrays import check_finite_frames
 from stad_lite.data import decoded, published, synthetic
+from stad_lite.data.fitting import FPS, faults, fitted, oddities
 from stad_lite.data.flow import ESTIMATORS
 from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
 from stad_lite.data.frame_cache import FORMS
 from stad_lite.data.location import SETS, set_name
-from stad_lite.data.video import trim_tubes
 from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records import (
     Annotations,
@@ -31,13 +31,11 @@ from stad_lite.records import (
     VideoPredictions,
     read_annotations,
 )
+from stad_lite.records.exchange.report import Tally
 from stad_lite.settings import Between, Count, OneOf, check
 
 Reading = Callable[[str, np.ndarray], np.ndarray]
 """(video, numbers) -> one entry a number: frames (n, h, w, 3) uint8, or flow (n, h, w, 2) float32."""
-
-FPS = 25.0
-"""Frames a second of a video that does not say."""
 
 LEAVE_OUT = "make it again or leave the video out"
 
@@ -298,7 +296,8 @@ def open_source(
     if left := len(annotations.videos) - len(found):
         notes = [*notes, f"{left} of {len(annotations.videos)} videos have no file and are left out"]
     on_files = published.SETS[known].on_files(annotations, about, start)
-    return replace(files_source(on_files, chosen_files, store), notes=tuple(notes))
+    source = files_source(on_files, chosen_files, store, whole=False)
+    return replace(source, notes=(*notes, *source.notes))
 
 
 def synthetic_source(
@@ -323,36 +322,44 @@ def synthetic_source(
     )
 
 
-def files_source(annotations: Annotations, files: dict[str, Path], store: decoded.Store) -> VideoSource:
+def files_source(
+    annotations: Annotations, files: dict[str, Path], store: decoded.Store, whole: bool = True
+) -> VideoSource:
     """Return video files as a source; they are decoded here, unless the store holds them already.
 
     annotations: holds every video of ``files``; what files do not decode is cut off its tubes (one box)
     store: decodes, estimates flow, and keeps both
+    whole: all frames of a file, where its record says fewer
     raises: FrameRangeError where a tube reaches beyond its video, and what reading the files raises
     """
     store.add(files)
     known = annotations.videos
-    videos = {name: _settled(name, known[name], store) for name in files}
+    tally = Tally()
+    videos = {name: _settled(name, known[name], store, whole, tally) for name in files}
     truth = Annotations(annotations.dataset, annotations.classes, videos)
     published = {name: _published_size(known[name], store.about(name)) for name in files}
-    return VideoSource(
-        truth, store.frame_size, store.frames, store.flow, store.estimator, published=published
-    )
+    notes = tuple(tally.sentences())
+    return VideoSource(truth, store.frame_size, store.frames, store.flow, store.estimator, notes, published)
 
 
 def _published_size(video: VideoAnnotation, found: Mapping[str, int]) -> Size:
     return (video.height or found["height"], video.width or found["width"])
 
 
-def _settled(name: str, video: VideoAnnotation, store: decoded.Store) -> VideoAnnotation:
-    """The truth in the source's pixels, with the frames that decode."""
+def _settled(
+    name: str, video: VideoAnnotation, store: decoded.Store, whole: bool, tally: Tally
+) -> VideoAnnotation:
+    """The truth in the source's pixels, with the frames that decode and their times."""
     found = store.about(name)
-    count = min(found["num_frames"], video.num_frames or found["num_frames"])
-    fps = video.fps or found["fps"] or FPS
+    for oddity in oddities(found):
+        tally.note(oddity, name)
+    tally.note("frames that the decoder marks as damaged", name, len(found["damaged"]))
+    if whole and next(faults(video, found), None) is not None:
+        tally.note(
+            "videos that are not what the record says (stad-lite check names it); the file counts", name
+        )
     try:
-        tubes = video.tubes and trim_tubes(video.tubes, count, allowed=1, video=name)[0]
-        video = replace(video, tubes=tubes, num_frames=count, fps=fps, duration=video.duration or count / fps)
-        return scaled(video, store.frame_size)
+        return scaled(fitted(video, found, whole), store.frame_size)
     except StadError as error:
         raise error.at(file=store.files[name], video=name) from None
 

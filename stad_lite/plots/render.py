@@ -40,7 +40,7 @@ def render_video(
     chosen, classes = select(predictions, video_id, video)
     real = None if truth is None else select(truth, video_id, video)
     colours = style.class_colours(classes)
-    rate = video_files.frame_rate(video) or 25.0
+    info = video_files.probe(video)
 
     def frames() -> Iterator[np.ndarray]:
         number = 0
@@ -52,7 +52,7 @@ def render_video(
                 number += 1
         _warn_of_rest(chosen, number)
 
-    return video_files.write(out, frames(), rate)
+    return video_files.write(out, frames(), info.fps or 25.0, times=info.times)
 
 
 def _warn_of_rest(video: Video, num_frames: int) -> None:

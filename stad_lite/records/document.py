@@ -137,6 +137,8 @@ def to_document(record: Annotations | Predictions, plain: bool = True) -> dict[s
             entry["ignore"] = [{"start": start, "end": end} for start, end in video.ignore]
             evaluated = video.evaluated_frames
             entry["evaluated_frames"] = None if evaluated is None else _out(evaluated, plain)
+            if video.times is not None:
+                entry["times"] = _out(video.times, plain)
         videos[name] = entry
     return {**head, "classes": list(record.classes), "videos": videos}
 
@@ -173,7 +175,7 @@ def _frames_out(boxes: FrameBoxes, classes: tuple[str, ...] | None) -> dict[str,
 
 
 def _annotation(entry: dict[str, Any], index: Mapping[str, int]) -> VideoAnnotation:
-    _keys(entry, {*_META, "tubes", "frames", "segments", "ignore", "evaluated_frames"}, "the entry")
+    _keys(entry, {*_META, "tubes", "frames", "segments", "ignore", "evaluated_frames", "times"}, "the entry")
     evaluated = entry.get("evaluated_frames")
     return VideoAnnotation(
         num_frames=_maybe(entry, "num_frames", whole=True),
@@ -183,6 +185,7 @@ def _annotation(entry: dict[str, Any], index: Mapping[str, int]) -> VideoAnnotat
         duration=_maybe(entry, "duration"),
         ignore=tuple(_span(span) for span in _list(entry.get("ignore", []), "ignore")),
         evaluated_frames=None if evaluated is None else _column(evaluated, "evaluated_frames", whole=True),
+        times=None if entry.get("times") is None else _column(entry["times"], "times"),
         **_content(entry, index),
     )
 

@@ -139,10 +139,14 @@ def is_trimmed(source: VideoSource) -> bool:
 
 
 def segments_of(video: VideoAnnotation, fps: float) -> tuple[Segment, ...]:
-    """Return a video's segments; those of its tubes where it has tubes in place of segments."""
+    """Return a video's segments; those of its tubes where it has tubes in place of segments.
+
+    fps: frames a second of a video that does not know when its frames are shown (``times``)
+    """
     if video.segments is not None:
         return video.segments
-    return tuple(Segment(tube.label, tube.start / fps, tube.end / fps) for tube in video.tubes or ())
+    tubes = video.tubes or ()
+    return tuple(Segment(tube.label, *video.seconds([tube.start, tube.end], fps).tolist()) for tube in tubes)
 
 
 def segment_truth(source: Any) -> Annotations:
