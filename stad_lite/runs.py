@@ -127,6 +127,7 @@ def train(
         states = _published(spec)
         source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
         _check_truth(source)
+        source = _with_classes(source, run)
         if distributed.rank() == 0:
             for note in source.notes:
                 say(f"note: {note}")
@@ -138,6 +139,9 @@ def train(
         system.network.to(place)
         data = entry.training_set(system, source)
         data.seed = spec.train.seed
+        if distributed.rank() == 0:
+            for note in data.notes:
+                say(f"note: {note}")
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
         done_run = fit(
@@ -277,6 +281,19 @@ def _check_truth(source: VideoSource) -> None:
             file=source.annotations.dataset,
             remedy="put a record into the folder (annotations.json), or choose another data set",
         )
+
+
+def _with_classes(source: VideoSource, run: Path) -> VideoSource:
+    """The source with its classes in the order in which a run that goes on has learnt them."""
+    if not (run / "system.json").is_file():
+        return source
+    earlier = read_spec(run).classes
+    if earlier and sorted(earlier) != sorted(source.classes):
+        raise FormatError(
+            f"the run knows the classes {', '.join(earlier)} and the data has {', '.join(source.classes)}",
+            file=run, remedy="choose another folder, or go on with the data of the run",
+        )  # fmt: skip
+    return replace(source, annotations=source.annotations.ordered(earlier)) if earlier else source
 
 
 def _finish(run: Path, spec: Spec, system: Any, source: VideoSource) -> None:

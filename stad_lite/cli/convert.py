@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truth", type=Path, metavar="T", help="annotations that give classes, videos and frame sizes"
     )
-    parser.add_argument("--subset", help="of activitynet annotations: training, validation or testing")
+    parser.add_argument("--subset", help="list of activitynet or thumos14 annotations: validation, ...")
     parser.add_argument(
         "--actions", type=Path, metavar="LIST", help="of ava: the .pbtxt that names its actions"
     )

@@ -62,7 +62,7 @@ def restrict(truth: Annotations, predictions: Predictions, path: str) -> tuple[A
 
     raises: MissingFileError, FormatError, UnknownVideoError for a video without annotation
     """
-    names = read_list(path)
+    names = read_list(path, truth.videos)
     unknown = next((name for name in names if name not in truth.videos), None)
     if unknown is not None:
         raise UnknownVideoError("the list names a video that has no annotation", file=path, video=unknown)

@@ -320,7 +320,7 @@ def _mask_id(file: Path, folder: Path) -> str:
 
 def _split_files(path: Path) -> list[tuple[str, str]]:
     if path.is_dir():
-        return [(file.name, file.read_text("utf-8")) for file in sorted(path.rglob("*.txt"))]
+        return [(file.name, file.read_text("utf-8-sig")) for file in sorted(path.rglob("*.txt"))]
     return [(name.rsplit("/", 1)[-1], text) for name, text in archive_texts(path)]
 
 
@@ -338,7 +338,7 @@ def archive_texts(path: str | PathLike[str]) -> list[tuple[str, str]]:
             for member in archive:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None and member.name.endswith(".txt"):
-                    texts.append((member.name, content.read().decode("utf-8")))
+                    texts.append((member.name, content.read().decode("utf-8-sig")))
     except EOFError:
         raise TruncatedFileError("the archive ends too early", file=path, remedy="copy it again") from None
     except (tarfile.TarError, OSError, UnicodeDecodeError) as error:

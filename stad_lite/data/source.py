@@ -19,7 +19,7 @@ from stad_lite.arrays import check_finite_frames
 from stad_lite.data import decoded, published, synthetic
 from stad_lite.data.fitting import FPS, faults, fitted, oddities
 from stad_lite.data.flow import ESTIMATORS
-from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
+from stad_lite.data.folder import OwnVideos, open_own
 from stad_lite.data.frame_cache import FORMS
 from stad_lite.data.location import SETS, set_name
 from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
@@ -29,7 +29,6 @@ from stad_lite.records import (
     Predictions,
     VideoAnnotation,
     VideoPredictions,
-    read_annotations,
 )
 from stad_lite.records.exchange.report import Tally
 from stad_lite.settings import Between, Count, OneOf, check
@@ -284,8 +283,9 @@ def open_source(
         return synthetic_source(chosen, 64 if clips is None else clips, part, cache_dir)
     store = decoded.Store(cache_dir, size, form, flow)
     if known is None:
-        annotations, found = _own(Path(name), subset)
-        return files_source(annotations, _some(found, clips), store)
+        annotations, found, notes = _own(Path(name), subset)
+        source = files_source(annotations, _some(found, clips), store)
+        return replace(source, notes=(*notes, *source.notes))
     annotations, notes = published.truth(known, subset, split, data)
     found = published.video_files(known, list(annotations.videos), files, data)
     if not found:
@@ -371,25 +371,14 @@ def _some(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[str
     return files if clips is None else {names[number]: files[names[number]] for number in clips}
 
 
-def _own(path: Path, subset: str) -> tuple[Annotations, dict[str, Path]]:
-    """A folder with a record, a folder of videos, or one video; the last two have no truth."""
+def _own(path: Path, subset: str) -> OwnVideos:
     if subset != "all":
         raise UnknownVideoError(
             f"a folder or a file has no list {subset!r}", file=path, remedy="make a folder of each"
         )
     if not path.exists():
         raise _no_path(path)
-    if path.is_file():
-        files = {path.stem: path}
-    elif record := next((path / name for name in RECORDS if (path / name).is_file()), None):
-        annotations = read_annotations(record)
-        return annotations, find_videos(path, annotations.videos)
-    else:
-        files = list_videos(path)
-    if not files:
-        problem = f"the folder holds no video ({', '.join(ENDINGS)})"
-        raise MissingFileError(problem, file=path, remedy="put videos into it, or give another folder")
-    return Annotations(path.stem, (), dict.fromkeys(files, VideoAnnotation())), files
+    return open_own(path)
 
 
 def _no_path(path: Path) -> MissingFileError:

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +27,15 @@ REFUSED = re.compile(rf'[<>:"/|?*\\%\x00-\x1f]|[. ]\Z|\A(?={DEVICE}).', re.IGNOR
 """What Windows refuses in a file's name, and our own %; of a device's name the first letter."""
 LONGEST_NAME = 150
 """Letters of a file's name, without its ending."""
+
+
+_ENDINGS = """mp4 avi mkv mov webm mpg mpeg m4v wmv asf flv f4v ts mts m2ts m2t tp trp vob mpe m1v m2v mpv 3gp
+3g2 ogv ogg ogm qt rm rmvb mxf dv gif divx xvid amv mjpeg mjpg y4m nut ivf obu h264 264 h265 265 hevc avc vro
+wtv mod tod m4s mk3d"""
+VIDEO_ENDINGS = tuple(f".{ending}" for ending in _ENDINGS.split())
+"""Endings of video files, of all containers that PyAV opens and people have."""
+ID = re.compile(rf"(?P<id>.+?)({'|'.join(map(re.escape, VIDEO_ENDINGS))})(\s.*)?\Z", re.IGNORECASE)
+"""A line of a list that names a video file, perhaps with further words."""
 
 
 def safe_name(name: str, folders: bool = False) -> str:
@@ -130,23 +139,46 @@ def read_predictions(path: str | PathLike[str]) -> Predictions:
     return record
 
 
-def read_list(path: str | PathLike[str]) -> tuple[str, ...]:
-    """Return the video ids of a list, one a line; a video file's ending and further words are dropped.
+def read_list(path: str | PathLike[str], known: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the video ids of a list, one a line; a video file's ending and what follows it are dropped.
 
+    known: ids that there are; a line is first of all one of these, with an ending or further words or without
     raises: MissingFileError, FormatError for an empty list and for a name that stands twice
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise FormatError("the list is not UTF-8 text", file=path) from None
-    names = [line.split()[0] for line in lines if line.strip()]
-    names = [name.removesuffix(".avi").removesuffix(".mp4") for name in names]
+    names = [_listed(line.strip(), known) for line in lines if line.strip()]
     if len(set(names)) != len(names) or not names:
         raise FormatError(f"the list has {len(names)} lines, {len(set(names))} of them distinct", file=path)
     return tuple(names)
+
+
+def _listed(line: str, known: Collection[str]) -> str:
+    """The id that a line names: all of it, or what stands before an ending or before further words."""
+    found = ID.match(line)
+    short = found["id"] if found else line
+    words = line
+    while words:
+        for name in (words, without_ending(words)):
+            if name in known:
+                return name
+        words = words[: -len(words.split()[-1])].rstrip()
+    return short
+
+
+def without_ending(name: str) -> str:
+    """Return a name without a video file's ending.
+
+    >>> without_ending("run/a.b.MKV"), without_ending("a.b")
+    ('run/a.b', 'a.b')
+    """
+    head, dot, ending = name.rpartition(".")
+    return head if head and dot and f".{ending.lower()}" in VIDEO_ENDINGS else name
 
 
 def write(record: Annotations | Predictions, path: str | PathLike[str]) -> Path:

@@ -7,7 +7,7 @@ reads and writes them; others' formats are converted at the border and nowhere e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -214,6 +214,19 @@ class Annotations(_ByValue):
     def subset(self, videos: Sequence[str]) -> Annotations:
         """Return the same record with these videos only, in this order."""
         return Annotations(self.dataset, self.classes, {video: self.videos[video] for video in videos})
+
+    def ordered(self, classes: Sequence[str]) -> Annotations:
+        """Return the same record with its classes in another order. raises: FormatError for other classes"""
+        if sorted(classes) != sorted(self.classes):
+            raise FormatError("the classes are others", remedy=f"give {', '.join(self.classes)} in any order")
+        place = np.array([list(classes).index(name) for name in self.classes], dtype=np.int64)
+        videos = {
+            name: video
+            if video.frames is None
+            else replace(video, frames=replace(video.frames, label=place[video.frames.label]))
+            for name, video in self.videos.items()
+        }
+        return Annotations(self.dataset, tuple(classes), videos)
 
 
 @dataclass(frozen=True, eq=False)

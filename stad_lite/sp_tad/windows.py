@@ -251,13 +251,14 @@ class WindowSet(Items):
         self.segments = {name: segments_of(annotated[name], source.fps(name)) for name in source.videos}
         stride = config.train_stride if training else config.test_stride
         every = [window for line in self.lines.values() for window in self.reader.windows(line, stride)]
-        self.notes: list[str] = []
         self._truth: dict[Window, tuple[np.ndarray, np.ndarray]] = {}
         super().__init__(every, self.item, str, seed)
         if training:
             self.places = [window for window in every if len(self.truth(window)[0])]
             lost = unseen(self.lines.values(), every, self.segments, config.truth_share)
-            self.notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
+            notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
+            blank = sum(not segments for segments in self.segments.values())
+            self.notes = [*notes, *([f"videos without segments, not trained on: {blank}"] if blank else [])]
             self._check_counts()
 
     def _check_counts(self) -> None:

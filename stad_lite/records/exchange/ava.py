@@ -8,6 +8,8 @@ overlap is what it would be in pixels.
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +124,7 @@ def write_ground_truth(
         lines += _lines(name, boxes, annotations.classes, actions, size, fps, extra)
         if video.evaluated_frames is not None:
             bare = np.setdiff1d(video.evaluated_frames, boxes.frame)
-            lines += [f"{name},{_stamp(frame / fps)}\n" for frame in bare]
+            lines += [f"{_field(name)},{_stamp(frame / fps)}\n" for frame in bare]
     return write_text(path, "".join(lines))
 
 
@@ -232,6 +234,13 @@ def _frames(seconds: np.ndarray, fps: float) -> np.ndarray:
     return np.rint(np.asarray(seconds, dtype=np.float64) * fps).astype(np.int64)
 
 
+def _field(name: str) -> str:
+    """A name as a csv holds it."""
+    sink = io.StringIO()
+    csv.writer(sink, lineterminator="").writerow([name])
+    return sink.getvalue()
+
+
 def _stamp(seconds: float) -> str:
     return f"{round(seconds):04d}"
 
@@ -254,7 +263,7 @@ def _lines(
     for i, (frame, label) in enumerate(zip(boxes.frame.tolist(), boxes.label.tolist(), strict=True)):
         corners = ",".join(repr(share) for share in shares[i])
         tail = "" if extra is None else f",{extra[i]}"
-        lines.append(f"{name},{_stamp(frame / fps)},{corners},{ids[classes[label]]}{tail}\n")
+        lines.append(f"{_field(name)},{_stamp(frame / fps)},{corners},{ids[classes[label]]}{tail}\n")
     return lines
 
 
