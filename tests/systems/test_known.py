@@ -92,7 +92,7 @@ def term(source: VideoSource, name: str, config: DenseConfig) -> float:
     torch.manual_seed(0)
     system = dense.build(config, CLASSES)
     data = dense.training_set(system, source)
-    return float(system.loss(dense.collate([data[0]]))[name])
+    return float(system.loss(dense.collate([data[0]]))[name].detach())
 
 
 def test_the_baseline_trains_on_key_frames_as_on_tubes() -> None:
