@@ -90,7 +90,7 @@ def load(
     subset: str = "val",
     evaluated_only: bool = True,
     sizes: csv_files.Sizes | None = None,
-    fps: float = 1.0,
+    fps: float | None = None,
 ) -> Reading[Annotations]:
     """Return the annotations of a data-set folder.
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from stad_lite.data.workers import short_sockets
 from stad_lite.errors import FormatError, FrameRangeError
 
 
@@ -250,7 +251,9 @@ def loader(
     numbers = order(len(clips), clips.seed, epoch, shuffle)
     groups = [numbers[i : i + batch].tolist() for i in range(0, len(numbers), batch)]
     options: dict[str, Any] = {}
-    if workers:  # new interpreters on every platform, as in training
+    if workers:
+        short_sockets()
+        # new interpreters on every platform, as in training
         options = {"prefetch_factor": ahead, "multiprocessing_context": "spawn"}
     # the batches are sampled in the order given, and come back in it
     return iter(

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from stad_lite.data.clips import shown_at
 from stad_lite.data.video import trim_tubes
 from stad_lite.errors import FormatError, FrameRangeError, StadError
-from stad_lite.records import FrameBoxes, VideoAnnotation
+from stad_lite.records import FrameBoxes, VideoAnnotation, VideoPredictions
 
 About = Mapping[str, Any]
 """num_frames, fps, times, width and height of a file, as it decodes."""
 
 LONGER = 0.25
 """Seconds by which a record's lengths may differ from the file's: sound and rounding."""
+
+Timed = TypeVar("Timed", VideoAnnotation, VideoPredictions)
 
 FPS = 25.0
 """Frames a second of a video that does not say."""
@@ -45,15 +47,15 @@ def times_of(about: About) -> np.ndarray | None:
     return np.array(about["times"]) if about.get("times") else None
 
 
-def on_file_frames(video: VideoAnnotation, about: About, start: float = 0.0) -> VideoAnnotation:
+def on_file_frames(video: Timed, about: About, start: float = 0.0) -> Timed:
     """Return a video whose boxes on single frames stand on the numbers that the file has for their seconds.
 
     Records of key frames (AVA) count at a rate of their own and know no number of frames; others come back as
     they are.
     start: second of the film at which the file begins
     """
-    boxes = video.frames
-    if boxes is None or video.tubes is not None or video.num_frames is not None or not video.fps:
+    boxes, counted = video.frames, getattr(video, "num_frames", None) is not None
+    if boxes is None or video.tubes is not None or counted or not video.fps:
         return video
     per_second, edges = video.fps, edges_of(about)
 
@@ -63,13 +65,11 @@ def on_file_frames(video: VideoAnnotation, about: About, start: float = 0.0) -> 
         beyond = np.where(seconds < 0, -1, about["num_frames"] + 1)
         return np.where(inside, shown_at(edges, seconds), beyond)
 
-    evaluated = video.evaluated_frames
-    return replace(
-        video,
-        fps=about["fps"],
-        frames=replace(boxes, frame=numbers(boxes.frame)),
-        evaluated_frames=None if evaluated is None else numbers(evaluated),
-    )
+    boxes = replace(boxes, frame=numbers(boxes.frame))
+    if isinstance(video, VideoPredictions):
+        return replace(video, fps=None, frames=boxes)
+    keys = None if video.evaluated_frames is None else numbers(video.evaluated_frames)
+    return replace(video, fps=about["fps"], frames=boxes, evaluated_frames=keys)
 
 
 def fitted(video: VideoAnnotation, about: About, whole: bool = True) -> VideoAnnotation:

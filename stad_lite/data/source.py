@@ -166,7 +166,7 @@ def scaled(video: VideoAnnotation, size: Size) -> VideoAnnotation:
         if video.tubes or video.frames:
             raise FormatError("there are boxes but no width and height", remedy="give the frame's size")
         return replace(video, width=width, height=height)
-    return _stretched(replace(video, width=width, height=height), (video.height, video.width), size)
+    return stretched(replace(video, width=width, height=height), (video.height, video.width), size)
 
 
 def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
@@ -175,7 +175,7 @@ def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
     Where there is no truth these are the video file's own pixels.
     """
     videos = {
-        name: _stretched(video, source.size, source.published.get(name, source.size))
+        name: stretched(video, source.size, source.published.get(name, source.size))
         for name, video in predictions.videos.items()
     }
     return replace(predictions, videos=videos)
@@ -184,7 +184,7 @@ def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
 Boxed = TypeVar("Boxed", VideoAnnotation, VideoPredictions)
 
 
-def _stretched(video: Boxed, before: Size, after: Size) -> Boxed:
+def stretched(video: Boxed, before: Size, after: Size) -> Boxed:
     """The record of one video with its boxes on frames of another size."""
     if before == after:
         return video

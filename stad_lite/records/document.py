@@ -127,6 +127,8 @@ def to_document(record: Annotations | Predictions, plain: bool = True) -> dict[s
         entry: dict[str, Any] = {}
         if isinstance(video, VideoAnnotation):
             entry |= {key: getattr(video, key) for key in _META}
+        elif video.fps is not None:
+            entry["fps"] = video.fps
         if video.tubes is not None:
             entry["tubes"] = [_tube_out(tube, plain) for tube in video.tubes]
         if video.frames is not None:
@@ -197,8 +199,8 @@ def _span(entry: Any) -> tuple[float, float]:
 
 
 def _prediction(entry: dict[str, Any], index: Mapping[str, int]) -> VideoPredictions:
-    _keys(entry, {"tubes", "frames", "segments"}, "the entry")
-    return VideoPredictions(**_content(entry, index))
+    _keys(entry, {"tubes", "frames", "segments", "fps"}, "the entry")
+    return VideoPredictions(**_content(entry, index), fps=_maybe(entry, "fps"))
 
 
 def _content(entry: dict[str, Any], index: Mapping[str, int]) -> dict[str, Any]:

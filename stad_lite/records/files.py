@@ -79,6 +79,17 @@ def atomic_write(path: str | PathLike[str], fill: Callable[[BinaryIO], object]) 
     return path
 
 
+def keep_apart(out: str | PathLike[str], *inputs: str | PathLike[str]) -> None:
+    """Refuse an output that is one of the inputs, by whatever name. raises: FormatError"""
+    for path in inputs:
+        try:
+            same = os.path.samefile(out, path)
+        except OSError:  # one of them is not there
+            same = os.path.abspath(out) == os.path.abspath(path)
+        if same:
+            raise FormatError("the output would replace its own input", file=out, remedy="name another file")
+
+
 def _kind(path: Path) -> str:
     for suffix in (".json", ".json.gz", ".npz"):
         if path.name.endswith(suffix):

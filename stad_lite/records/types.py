@@ -125,7 +125,8 @@ class VideoAnnotation(_ByValue):
     """What is known of one video; None where the publisher or the set gives nothing.
 
     num_frames, width, height: frames and pixels
-    fps: frames a second, on average where ``times`` are given
+    fps: frames a second, on average where ``times`` are given; without ``num_frames`` the numbers of boxes on
+        single frames stand for seconds by it (AVA)
     duration: seconds
     tubes, frames, segments: what is annotated; None means this set has none of the kind
     ignore: (start, end) spans in seconds that count neither for nor against
@@ -177,13 +178,19 @@ class VideoAnnotation(_ByValue):
 
 @dataclass(frozen=True, eq=False)
 class VideoPredictions(_ByValue):
-    """What a detector says of one video; None where it says nothing of the kind."""
+    """What a detector says of one video; None where it says nothing of the kind.
+
+    fps: numbers a second of boxes on single frames that count time (AVA), None where they are the video's
+    """
 
     tubes: tuple[Tube, ...] | None = None
     frames: FrameBoxes | None = None
     segments: tuple[Segment, ...] | None = None
+    fps: float | None = None
 
     def __post_init__(self) -> None:
+        if self.fps is not None:
+            _set(self, fps=number(self.fps, "fps"))
         _settle_tuples(self)
 
 
@@ -262,6 +269,8 @@ def check_record(record: Annotations | Predictions) -> None:
         try:
             if isinstance(video, VideoAnnotation):
                 _check_numbers(video)
+            elif video.fps is not None and not (np.isfinite(video.fps) and video.fps > 0):
+                raise FormatError(f"fps is {video.fps}", remedy="give a positive number, or leave it out")
             _check_tubes(video, known, scored=isinstance(record, Predictions))
             _check_frames(video, len(record.classes), scored=isinstance(record, Predictions))
             for index, segment in enumerate(video.segments or ()):
