@@ -51,4 +51,5 @@ def _together(known: VideoAnnotation, video: VideoPredictions) -> tuple[VideoAnn
         evaluated_frames=None if keys is None else keys * factor,
     )
     found = replace(video.frames, frame=video.frames.frame * int(rate / ours))
-    return known, replace(video, fps=rate, frames=found)
+    flat = None if video.flat is None else video.flat * [rate / ours, 1, 1]
+    return known, replace(video, fps=rate, frames=found, flat=flat)

@@ -127,8 +127,9 @@ def to_document(record: Annotations | Predictions, plain: bool = True) -> dict[s
         entry: dict[str, Any] = {}
         if isinstance(video, VideoAnnotation):
             entry |= {key: getattr(video, key) for key in _META}
-        elif video.fps is not None:
-            entry["fps"] = video.fps
+        else:
+            entry |= {} if video.fps is None else {"fps": video.fps}
+            entry |= {} if video.flat is None else {"flat": video.flat.tolist()}
         if video.tubes is not None:
             entry["tubes"] = [_tube_out(tube, plain) for tube in video.tubes]
         if video.frames is not None:
@@ -199,8 +200,8 @@ def _span(entry: Any) -> tuple[float, float]:
 
 
 def _prediction(entry: dict[str, Any], index: Mapping[str, int]) -> VideoPredictions:
-    _keys(entry, {"tubes", "frames", "segments", "fps"}, "the entry")
-    return VideoPredictions(**_content(entry, index), fps=_maybe(entry, "fps"))
+    _keys(entry, {"tubes", "frames", "segments", "fps", "flat"}, "the entry")
+    return VideoPredictions(**_content(entry, index), fps=_maybe(entry, "fps"), flat=entry.get("flat"))
 
 
 def _content(entry: dict[str, Any], index: Mapping[str, int]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from stad_lite.arrays import column, number, same, whole, whole_column
+from stad_lite.arrays import column, flat_rows, number, same, whole, whole_column
 from stad_lite.errors import (
     FormatError,
     FrameRangeError,
@@ -181,16 +181,20 @@ class VideoPredictions(_ByValue):
     """What a detector says of one video; None where it says nothing of the kind.
 
     fps: numbers a second of boxes on single frames that count time (AVA), None where they are the video's
+    flat: (n, 3) frame, label and score of boxes without area; they are no boxes, but evaluators count them
     """
 
     tubes: tuple[Tube, ...] | None = None
     frames: FrameBoxes | None = None
     segments: tuple[Segment, ...] | None = None
     fps: float | None = None
+    flat: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.fps is not None:
             _set(self, fps=number(self.fps, "fps"))
+        if self.flat is not None:
+            _set(self, flat=flat_rows(self.flat))
         _settle_tuples(self)
 
 

@@ -179,18 +179,21 @@ def read_results(
     table, scored = _read(path, tally)
     if len(table.time) and not scored:
         raise FormatError("the rows have no score", file=path, remedy="the eighth field is the score")
-    keep = _known(table, actions, tally) & _solid(table, tally)
+    known, solid = _known(table, actions, tally), _solid(table, tally, "kept apart")
     index, fps = {number: i for i, number in enumerate(actions)}, _rate(table, fps)
     videos = {}
     for name, mine in _groups(table).items():
-        mine = mine[keep[mine]]
+        lost = mine[(known & ~solid)[mine]]
+        mine = mine[(known & solid)[mine]]
         width, height = (sizes or {}).get(name, (1, 1))
         labels = np.array([index[int(number)] for number in table.action[mine]])
         scale = [width, height, width, height]
         boxes = FrameBoxes(
             _frames(table.time[mine], fps), labels, table.box[mine] * scale, score=table.extra[mine]
         )
-        videos[name] = VideoPredictions(frames=boxes, fps=fps)
+        numbers = [index[int(number)] for number in table.action[lost]]
+        flat = np.column_stack([_frames(table.time[lost], fps), numbers, table.extra[lost]])
+        videos[name] = VideoPredictions(frames=boxes, fps=fps, flat=flat if len(lost) else None)
     return Reading(_checked(Predictions, path, tuple(actions.values()), videos), tally.sentences())
 
 
@@ -256,10 +259,10 @@ def _known(table: _Table, actions: Mapping[int, str], tally: Tally) -> np.ndarra
     return known
 
 
-def _solid(table: _Table, tally: Tally) -> np.ndarray:
+def _solid(table: _Table, tally: Tally, fate: str = "dropped") -> np.ndarray:
     solid: np.ndarray = np.all(table.box[:, 2:] > table.box[:, :2], axis=1)
     for name in table.video[~solid]:
-        tally.note("boxes without area, dropped", str(name))
+        tally.note(f"boxes without area, {fate}", str(name))
     return solid
 
 

@@ -122,8 +122,8 @@ def read_detections(
         if number not in class_ids:
             raise UnknownLabelError(f"line {line} has class {fields[3]}, which has no name", file=path)
         if end < start:
-            tally.note("detections with start after end, dropped", fields[0])
-            continue
+            tally.note("detections with start after end, kept without length: they match nothing", fields[0])
+            end = start
         found.setdefault(fields[0], []).append(Segment(class_ids[int(number)], start, end, score))
     videos = {name: VideoPredictions(segments=tuple(segments)) for name, segments in found.items()}
     try:
