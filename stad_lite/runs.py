@@ -24,7 +24,7 @@ from stad_lite.nets.weights import State
 from stad_lite.records import Predictions, atomic_write
 from stad_lite.schedule import TrainConfig, plain
 from stad_lite.settings import changed, from_plain
-from stad_lite.training import checkpoint, distributed
+from stad_lite.training import checkpoint, distributed, run_folder
 from stad_lite.training.loop import Run, fit
 
 FORMAT = "stad-lite/run/1"
@@ -122,6 +122,8 @@ def train(
         _check_same(run, spec)
         if (done := _steps_done(run, spec)) is not None:
             if distributed.rank() == 0:
+                if not (run / "curves.png").is_file():  # killed after its last checkpoint
+                    run_folder.plot_run(run)
                 say(f"{run} is finished: {done} of {done} steps are done")
             return Run(run, done, done)
         states = _published(spec)
