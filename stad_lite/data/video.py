@@ -8,7 +8,6 @@ counted by decoding.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +34,19 @@ Size = tuple[int, int] | None
 
 TICK = Fraction(1, 90000)
 """Seconds in which times are written."""
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,flv,asf,ogg,nut,mxf,gif,m4v,h264,hevc,"
+    "ivf,obu,dv,rm,gxf,yuv4mpegpipe,mjpeg,wtv,vc1"
+)
+"""Formats that hold their pictures themselves (FFmpeg's names)."""
+PATIENCE = 60.0
+"""Seconds for opening a file, and for reading any part of it."""
+MOST_PIXELS = 1 << 26
+"""Of a frame: 8192 x 8192."""
+MOST_BYTES = 1 << 32
+"""Of all frames that are read at once."""
+LARGE = 1 << 22
+"""Pixels of a frame beyond which the encoder looks ahead no more: it would keep some sixty frames."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +148,16 @@ def read(
     """
     if frames is None:
         with _opened(path) as (container, stream):
-            convert = _converter(size)
-            return np.stack([convert(frame) for frame in _decoded(container, stream, path)])
+            convert, images, held = _converter(size), [], 0
+            for frame in _decoded(container, stream, path):
+                images.append(convert(frame))
+                held += images[-1].nbytes
+                if held > MOST_BYTES:
+                    raise FormatError(
+                        f"the video has more than {MOST_BYTES >> 30} GiB of pictures", file=path,
+                        remedy="read it in pieces or at a smaller size",
+                    )  # fmt: skip
+            return np.stack(images)
     wanted, inverse = np.unique(np.asarray(frames, dtype=np.int64), return_inverse=True)
     if not len(wanted):
         raise FormatError("no frames are asked for", file=path, remedy="give at least one frame number")
@@ -194,6 +214,8 @@ def write(
                     stream.height, stream.width = image.shape[:2]
                     stream.pix_fmt = "yuv420p"
                     stream.options = {"crf": str(crf), "threads": "1"}
+                    if stream.height * stream.width > LARGE:
+                        stream.options |= {"preset": "ultrafast"}
                     if times is not None:
                         stream.codec_context.time_base = TICK
                 picture = av.VideoFrame.from_ndarray(image, format="rgb24")
@@ -225,13 +247,16 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[Any, Any]]:
         raise TruncatedFileError("the file is empty", file=path, remedy="copy the file again")
     containers.check_whole(path)
     try:
-        container = av.open(os.path.abspath(path))  # no name that begins with a protocol, as "12:30.mp4" does
+        # a playlist or script would make the decoder read other files, or ask the network
+        options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+        container = av.open(f"file:{path}", options=options, timeout=PATIENCE)
     except av.error.FFmpegError as error:
         problem = f"the file is not a video that FFmpeg can read ({error.strerror})"
         raise FormatError(problem, file=path, remedy="check what kind of file it is") from None
     with container:
         stream = containers.pictures(container, path)
         stream.codec_context.thread_count = 1  # the same work, order and memory on any machine
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         yield container, stream
 
 

@@ -56,14 +56,12 @@ def render_video(
     colours = style.class_colours(classes)
 
     def frames() -> Iterator[np.ndarray]:
-        number = 0
-        for batch in video_files.batches(video, 16):
-            for image in batch:
-                known = None if real is None else boxes_at(*real, number)
-                shown = boxes_at(chosen, classes, number, only, least, known)
-                yield overlay(image, shown, colours, known or ())
-                number += 1
-        _warn_of_rest(chosen, number)
+        number = -1
+        for number, (image,) in enumerate(video_files.batches(video, 1)):
+            known = None if real is None else boxes_at(*real, number)
+            shown = boxes_at(chosen, classes, number, only, least, known)
+            yield overlay(image, shown, colours, known or ())
+        _warn_of_rest(chosen, number + 1)
 
     return video_files.write(out, frames(), info.fps or 25.0, times=info.times)
 

@@ -86,9 +86,8 @@ def test_what_is_replaced_is_told(files: Path, capsys) -> None:
 @pytest.mark.parametrize("levels", [["0.2", "0.5:0.95"], ["0.2,0.5:0.95"], ["0.2", "0.5:0.7", "0.75:0.95"]])
 def test_thresholds_are_numbers_and_ranges_in_any_words(files: Path, levels, capsys) -> None:
     out = files / "r.json"
-    line = (
-        f"evaluate --truth {files / 'annotations.json'} --predictions {files / 'p.json'} --metric video-map"
-    )
+    pair = ["--truth", str(files / "annotations.json"), "--predictions", str(files / "p.json")]
+    line = ["evaluate", *pair, "--metric", "video-map"]
     assert main([*line, "--json", str(out), "--iou", *levels]) == 0
     assert len(json.loads(out.read_text("utf-8"))["iou"]) == 11
     for bad in (["x"], ["0.2", "a:b"], ["0.5", "0.5"], ["2"]):
