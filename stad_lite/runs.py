@@ -121,31 +121,25 @@ def train(
     run, entry = Path(run_dir), spec.entry
     check_workers(workers)
     with distributed.processes(device) as place, run_folder.alone(run):
+        tell = say if distributed.rank() == 0 else _nothing
         _check_same(run, spec)
         if (done := _steps_done(run, spec)) is not None:
-            if distributed.rank() == 0:
-                if not (run / "curves.png").is_file():  # killed after its last checkpoint
-                    run_folder.plot_run(run)
-                say(f"{run} is finished: {done} of {done} steps are done")
+            if distributed.rank() == 0 and not (run / "curves.png").is_file():
+                run_folder.plot_run(run)  # it was killed after its last checkpoint
+            tell(f"{run} is finished: {done} of {done} steps are done")
             return Run(run, done, done)
         states = _published(spec)
         source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
         _check_truth(source)
         source = _with_classes(source, run)
-        if distributed.rank() == 0:
-            for note in source.notes:
-                say(f"note: {note}")
         checkpoint.seed_all(spec.train.seed)
         system = distributed.first_alone(lambda: entry.build(spec.model, source.classes))
-        for line in published.fill(entry.trunks(system), states):
-            if distributed.rank() == 0:
-                say(line)
+        lines = list(published.fill(entry.trunks(system), states))
         system.network.to(place)
         data = entry.training_set(system, source)
         data.seed = spec.train.seed
-        if distributed.rank() == 0:
-            for note in data.notes:
-                say(f"note: {note}")
+        for line in [*(f"note: {note}" for note in (*source.notes, *getattr(data, "notes", ()))), *lines]:
+            tell(line)
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
         done_run = fit(
@@ -298,6 +292,10 @@ def _with_classes(source: VideoSource, run: Path) -> VideoSource:
             file=run, remedy="choose another folder, or go on with the data of the run",
         )  # fmt: skip
     return replace(source, annotations=source.annotations.ordered(earlier)) if earlier else source
+
+
+def _nothing(line: str) -> None:
+    """What other processes than the first say."""
 
 
 def _finish(run: Path, spec: Spec, system: Any, source: VideoSource) -> None:

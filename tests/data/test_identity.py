@@ -76,7 +76,8 @@ def test_two_sets_of_thumos14_are_not_merged(tmp_path: Path) -> None:
         truth = Annotations(
             "t", thumos14.CLASSES, {part: VideoAnnotation(segments=(Segment("Diving", second, 9),))}
         )
-        thumos14.write_ground_truth(truth, tmp_path, part)
+        for file in thumos14.write_ground_truth(truth, tmp_path / part, part):
+            shutil.copy(file, tmp_path)
     with pytest.raises(FormatError, match="several sets: test, val"):
         thumos14.read_ground_truth(tmp_path)
     assert list(thumos14.read_ground_truth(tmp_path, subset="val").record.videos) == ["val"]
@@ -148,7 +149,7 @@ ODD = ["my clip 1", "a,b", 'say "x"', "cam2/clip1", "é视频", "v_1.mp4"]
 def test_ids_pass_through_the_formats_or_are_refused(tmp_path: Path) -> None:
     boxes = FrameBoxes(np.array([3]), np.array([0]), np.array([[0.1, 0.1, 0.5, 0.5]]), np.array([0.5]))
     for name in ODD:
-        found = Predictions(("run",), {name: VideoPredictions(frames=boxes)})
+        found = Predictions(("run",), {name: VideoPredictions(frames=boxes, fps=1.0)})
         path = ava.write_results(found, tmp_path / "ava.csv", {1: "run"})
         assert ava.read_results(path, {1: "run"}).record == found
         timed = Predictions(
