@@ -353,7 +353,7 @@ def _settled(
     found = store.about(name)
     for oddity in oddities(found):
         tally.note(oddity, name)
-    tally.note("frames that the decoder marks as damaged", name, len(found["damaged"]))
+    tally.note("frames that the decoder marks as damaged", name, len(found.get("damaged") or ()))
     if whole and next(faults(video, found), None) is not None:
         tally.note(
             "videos that are not what the record says (stad-lite check names it); the file counts", name
