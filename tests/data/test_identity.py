@@ -150,8 +150,12 @@ def test_ids_pass_through_the_formats_or_are_refused(tmp_path: Path) -> None:
     boxes = FrameBoxes(np.array([3]), np.array([0]), np.array([[0.1, 0.1, 0.5, 0.5]]), np.array([0.5]))
     for name in ODD:
         found = Predictions(("run",), {name: VideoPredictions(frames=boxes, fps=1.0)})
-        path = ava.write_results(found, tmp_path / "ava.csv", {1: "run"})
-        assert ava.read_results(path, {1: "run"}).record == found
+        try:
+            path = ava.write_results(found, tmp_path / "ava.csv", {1: "run"})
+        except StadError as error:
+            assert set(name) & set(',"') and name in str(error)
+        else:
+            assert ava.read_results(path, {1: "run"}).record == found
         timed = Predictions(
             thumos14.CLASSES, {name: VideoPredictions(segments=(Segment("Diving", 0, 1, 0.5),))}
         )
