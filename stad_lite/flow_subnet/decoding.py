@@ -1,0 +1,79 @@
+"""Raw outputs to boxes with classes and scores: the best of each class, then suppression (SSD Sec. 2.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from torch import Tensor
+
+from stad_lite import boxes as box_ops
+from stad_lite.arrays import as_numpy
+from stad_lite.flow_subnet.config import Decoding
+from stad_lite.flow_subnet.criterion import VARIANCES
+from stad_lite.linking import OnlineConfig
+from stad_lite.nets.proposals import survivors
+from stad_lite.systems.detect import Found
+
+
+class Candidates(NamedTuple):
+    """The best default boxes of every frame and class, as they enter suppression.
+
+    boxes: (b, classes, k, 4) xyxy pixels, cut to the frame
+    scores: (b, classes, k) falling
+    """
+
+    boxes: Tensor
+    scores: Tensor
+
+
+def candidates(
+    scores: Tensor, offsets: Tensor, defaults: Tensor, size: tuple[int, int], config: Decoding
+) -> Candidates:
+    """Return the ``keep`` best boxes of each class; nothing here waits for the device.
+
+    scores: (b, n, 1 + classes) raw, background first
+    offsets: (b, n, 4)
+    defaults: (n, 4) xyxy pixels
+    size: (height, width) of the frames
+    """
+    chances = rearrange(scores.softmax(2)[..., 1:], "b n k -> b k n")
+    best, place = chances.topk(min(config.keep, chances.shape[2]), dim=2)
+    rows = repeat(place, "b k n -> b (k n) xyxy", xyxy=4)
+    near = defaults.expand(len(offsets), -1, -1).gather(1, rows)
+    # by columns: a tensor of the four variances would be copied to the device first
+    moved = offsets.gather(1, rows)
+    moved = torch.cat([moved[..., :2] * VARIANCES[0], moved[..., 2:] * VARIANCES[2]], -1)
+    boxes = box_ops.clip(box_ops.decode(moved, near), size[1], size[0])
+    return Candidates(boxes.unflatten(1, best.shape[1:]), best)
+
+
+@torch.no_grad()
+def suppressed(found: Candidates, config: Decoding) -> list[Found]:
+    """Return the boxes of each frame that survive, class by class, best first.
+
+    The candidates cross to the CPU, all classes' suppression runs there at once.
+    """
+    boxes, scores = (tensor.cpu().float() for tensor in found)
+    valid = (scores > config.min_score) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
+    kept = survivors(boxes, valid, config.nms)
+    frames = []
+    for stays, box, score in zip(kept, boxes, scores, strict=True):
+        label, row = stays.nonzero(as_tuple=True)
+        frames.append(Found(*(as_numpy(column) for column in (box[label, row], label, score[label, row]))))
+    return frames
+
+
+def linking(config: Decoding) -> OnlineConfig:
+    """Return ROAD's linking, for boxes that are suppressed already (flow subnet Sec. 4.2 and 4.7)."""
+    return replace(OnlineConfig.road(), pre_nms=None, nms=None, keep=config.linked)
+
+
+def score_table(found: Found, classes: int) -> np.ndarray:
+    """Return the scores (n, classes) of boxes of one class each, 0 for the others, as the linker reads them."""
+    table = np.zeros((len(found), classes))
+    table[np.arange(len(found)), found.labels] = found.scores
+    return table

@@ -1,0 +1,146 @@
+"""The flow subnet as a system: what it trains on, what it finds in videos, at once or as they come.
+
+system = build(FlowSubnetConfig.lesson(), source.classes)
+fit(system, training_set(system, source), schedule("lesson"), run_dir, collate=collate)
+predictions = detect(system, other_source)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stad_lite.baselines.pretraining import pretrained
+from stad_lite.data.flow import Estimator
+from stad_lite.data.source import VideoSource
+from stad_lite.errors import FormatError
+from stad_lite.flow_subnet.config import FlowSubnetConfig
+from stad_lite.flow_subnet.criterion import losses
+from stad_lite.flow_subnet.decoding import candidates, linking, suppressed
+from stad_lite.flow_subnet.detector import SmallBackbone
+from stad_lite.flow_subnet.model import FlowSubnetNetwork
+from stad_lite.flow_subnet.pretraining import pretrained_flow
+from stad_lite.flow_subnet.sequences import (
+    Sequences,
+    as_one,
+    collate,
+    seen_item,
+    sequence,
+    training_sequences,
+)
+from stad_lite.flow_subnet.stream import Account, Stream
+from stad_lite.linking import TRIMS, link
+from stad_lite.nets.published import Trunk
+from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
+from stad_lite.systems import detect as detection
+from stad_lite.systems.detect import Check, Found, evaluated, unchecked
+from stad_lite.systems.items import Items
+from stad_lite.systems.truth import TrueBoxes
+
+__all__ = ["FlowSubnetSystem", "build", "collate", "detect", "stream", "training_set", "trunks"]
+
+
+class FlowSubnetSystem:
+    """The flow subnet as the training loop sees it. raises: FormatError for no classes"""
+
+    def __init__(self, config: FlowSubnetConfig, classes: Sequence[str]) -> None:
+        if not classes:
+            raise FormatError("a detector for no classes", remedy="give the class names")
+        self.config, self.classes = config, tuple(classes)
+        self.network = FlowSubnetNetwork(config, len(self.classes))
+
+    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted terms (``criterion.losses``)."""
+        frozen, flow = bool(batch["frozen"].all()), batch.get("flow")
+        said = self.network(batch["frames"], flow if self.config.estimator == "given" else None, frozen)
+        truth = TrueBoxes(batch["boxes"], batch["labels"])
+        return losses(said, self.network.boxes, truth, self.config, flow)
+
+    @torch.no_grad()
+    def predict(self, batch: dict[str, Tensor], check: Check = unchecked) -> list[Found]:
+        """Return the boxes of the middle frame of every sequence of a batch.
+
+        Sequences that follow on each other share what they have in common.
+        check: is told what the network says, a row a sequence
+        """
+        frames, flow = batch["frames"], batch.get("flow")
+        follow = len(frames) > 1 and all(torch.equal(*pair) for pair in ((frames[:-1, 1:], frames[1:, :2]),))
+        with evaluated(self.network) as (network, _):
+            said = network(*as_one(batch)) if follow else network(frames, flow)
+            scores, offsets = said.scores.flatten(0, 1), said.offsets.flatten(0, 1)
+            check(scores, offsets)
+            best = candidates(scores, offsets, network.boxes, self.config.size, self.config)
+        return suppressed(best, self.config)
+
+
+def build(config: FlowSubnetConfig, classes: Sequence[str], pretraining: int = 0) -> FlowSubnetSystem:
+    """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
+
+    pretraining: seed of the pretrained weights; the caller sets that of the rest
+    raises: FormatError for no classes
+    """
+    system = FlowSubnetSystem(config, classes)
+    backbone, motion = system.network.backbone, system.network.motion
+    if config.pretrained and isinstance(backbone, SmallBackbone):
+        known = pretrained("rgb", config.pretrained, pretraining)
+        backbone.base.load_state_dict(known.state_dict())
+    if config.pretrained and motion is not None and motion.net is not None:
+        motion.net.load_state_dict(pretrained_flow(config, config.pretrained, pretraining).state_dict())
+    if motion is not None:
+        motion.reset_teacher()
+    return system
+
+
+def trunks(system: FlowSubnetSystem) -> dict[str, Trunk]:
+    """Return the networks that published weights fill: VGG16, and the flow network with its teacher."""
+    config, motion = system.config, system.network.motion
+    found = {"rgb": Trunk((system.network.backbone.base,), fed=config.normalise)}
+    if motion is not None and config.learns_flow:
+        nets = (motion.net,) if motion.teacher is None else (motion.net, motion.teacher)
+        # they are given [0, 1], whatever the backbone is fed
+        found["flow"] = Trunk(nets, fed="bgr01" if config.estimator == "pwcnet" else "rgb01")
+    return found
+
+
+def training_set(system: FlowSubnetSystem, source: VideoSource) -> Sequences:
+    """Return the annotated frames of a source with their neighbours.
+
+    raises: FormatError where classes or size are not the system's, or nothing is annotated
+    """
+    source.check(system.config.size, classes=system.classes)
+    return training_sequences(source, system.config)
+
+
+def detect(system: FlowSubnetSystem, source: VideoSource) -> Predictions:
+    """Return the boxes on every frame of every video, and the tubes that they are linked to.
+
+    raises: FormatError, NotFiniteError
+    """
+    config = system.config
+    source.check(config.size, config.sees_motion and config.estimator == "given")
+
+    def whole(video: str) -> Items:
+        runs = [sequence(source, video, frame) for frame in range(source.num_frames(video))]
+        return Items(runs, partial(seen_item, source=source, config=config))
+
+    videos = {}
+    for video, _, parts in detection.look(
+        system.network, source, whole, collate, system.predict, lambda run: int(run.frames[1])
+    ):
+        found = [one for part in parts for one in part]
+        number = np.repeat(np.arange(len(found)), [len(one) for one in found])
+        rows = detection.joined(found)
+        videos[video] = VideoPredictions(frames=FrameBoxes(number, rows.labels, rows.boxes, rows.scores))
+    trim = TRIMS[config.trim]() if config.trim else None
+    return link(Predictions(system.classes, videos), "online", linking(config), trim)
+
+
+def stream(
+    system: FlowSubnetSystem, estimator: Estimator | None = None, account: Account | None = None
+) -> Stream:
+    """Return what takes a video's frames one by one (``stream.Stream``)."""
+    return Stream(system.network, system.classes, estimator, account)
