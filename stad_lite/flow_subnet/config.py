@@ -1,7 +1,7 @@
 """Settings of the flow subnet: what the network is made of, how it is trained, decoded and linked.
 
-What the paper leaves open is our choice and marked so. Where the published code and the paper differ, both are
-values of a setting; ``released`` takes the code's.
+What the paper leaves open is our choice and marked so. Where the published code and the paper differ, both
+are values of a setting; ``released`` takes the code's.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ WHOLE_RUN = 10**9
 class Motion(Group):
     """Where motion comes from, and how it becomes an image (flow subnet Sec. 3.1, 3.2).
 
-    estimator: ``pwcnet`` (the paper's), ``flownets`` (FlowNet2-S of Table 1), ``spynet`` (ours), or ``given``:
-        the source's own flow, precomputed by a classical method or exact
+    estimator: ``pwcnet`` (the paper's), ``flownets`` (FlowNet2-S of Table 1), ``spynet`` (ours), or
+        ``given``: the source's own flow, precomputed by a classical method or exact
     flow_depth, flow_width, flow_reach: levels, factor on the channels, cells of the cost volume
     pairs: ``two``: (k-1, k) and (k, k+1); ``one``: (k, k+1); ``released``: (k-1, k+1), as the code does
     vectors: ``scaled`` with the image when flow is resized, ``raw`` as the code leaves them
     flow_scale: pixels a frame that become as much as half of the range of RGB (ours)
-    encoder: the 1 x 1 convolution to an image alone (``linear``), or batch norm and ReLU behind it (``norm``, the
-        code's)
-    pretrained: profile of the small backbone and flow network pretrained on synthetic clips, "" for random ones
+    encoder: the 1 x 1 convolution to an image alone (``linear``), or batch norm and ReLU behind it (``norm``,
+        the code's)
+    pretrained: profile of small networks pretrained on synthetic clips, "" for random weights
     frozen_items: items of the training before the flow network learns too (Sec. 4.3)
     """
 
@@ -84,10 +84,11 @@ class Detector(Group):
     size: (height, width) of frames, a square
     levels: maps that boxes are found on
     box_shares: smallest sides of default boxes as shares of the frame, one more than levels
-    fusion: ``concat``, ``sum`` or ``average``, each before a 1 x 1 convolution (Eq. 5, 6), ``pyramid`` (Eq. 7),
-        or none: ``appearance`` or ``motion`` alone
+    fusion: ``concat``, ``sum`` or ``average``, each before a 1 x 1 convolution (Eq. 5, 6), ``pyramid``
+        (Eq. 7), or none: ``appearance`` or ``motion`` alone
     fused: at ``all`` levels, or at ``one``: the finest; the others then see appearance alone (ours)
-    convolutions: one 1 x 1 convolution for boxes and classes (``shared``), or one each (``separate``, the code's)
+    convolutions: behind the combination, for boxes and classes (``shared``), or for each (``separate``, the
+        code's)
     """
 
     backbone: Literal["rfb", "small"] = "small"
@@ -150,8 +151,8 @@ class Augmentation(Group):
 class Decoding(Group):
     """Raw outputs to boxes, and boxes to tubes as they come (the linking of ROAD).
 
-    min_score, nms, keep: a box and class needs this score, goes where a better one of its class overlaps more,
-        and so many of a class enter the suppression
+    min_score, nms, keep: a box and class needs this score, goes where a better one of its class overlaps
+        more, and so many of a class enter the suppression
     linked: best boxes of a class and frame that may be linked
     trim: name of a trim of the finished tubes (``linking.TRIMS``), empty for none
     """
@@ -176,7 +177,7 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
         if not self.map_sides or min(self.map_sides) < 1:
             raise conflict(self, "levels", "size", "backbone", remedy="take fewer levels or larger frames")
         if self.estimator == "given" and self.pairs == "released":
-            raise conflict(self, "estimator", "pairs", remedy="flow of a source joins neighbours: pairs=two or one")
+            raise conflict(self, "estimator", "pairs", remedy="a source's flow joins neighbours: pairs=two")
         if self.backbone == "small" and self.channels % 16:
             raise conflict(self, "channels", remedy="give a multiple of 16, for the branches of the blocks")
         if self.backbone == "rfb" and (self.width * 16) % 1:
@@ -189,7 +190,7 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
 
     @property
     def map_sides(self) -> tuple[int, ...]:
-        """Cells along each side of the levels' maps, finest first; none where the backbone has no such level."""
+        """Cells along each side of the levels' maps, finest first; none where there is no such level."""
         if self.backbone == "small":
             sides = [self.size[0] // 4]
             sides += [-(-sides[0] // 2**level) for level in range(1, self.levels)]

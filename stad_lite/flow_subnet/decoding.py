@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,9 +15,11 @@ from stad_lite import boxes as box_ops
 from stad_lite.arrays import as_numpy
 from stad_lite.flow_subnet.config import Decoding
 from stad_lite.flow_subnet.criterion import VARIANCES
+from stad_lite.flow_subnet.model import FlowSubnetNetwork
+from stad_lite.flow_subnet.sequences import as_one
 from stad_lite.linking import OnlineConfig
 from stad_lite.nets.proposals import survivors
-from stad_lite.systems.detect import Found
+from stad_lite.systems.detect import Check, Found
 
 
 class Candidates(NamedTuple):
@@ -67,13 +70,30 @@ def suppressed(found: Candidates, config: Decoding) -> list[Found]:
     return frames
 
 
+@torch.no_grad()
+def found_in(network: FlowSubnetNetwork, batch: Mapping[str, Tensor], check: Check) -> list[Found]:
+    """Return the boxes of the middle frame of every sequence of a batch.
+
+    Sequences of consecutive frames share what they have in common.
+    batch: ``frames`` (b, 3, 3, h, w), and ``flow`` where it is given
+    check: is told what the network says, a row a sequence
+    """
+    frames = batch["frames"]
+    follow = len(frames) > 1 and torch.equal(frames[:-1, 1:], frames[1:, :2])
+    said = network(*as_one(batch)) if follow else network(frames, batch.get("flow"))
+    scores, offsets = said.scores.flatten(0, 1), said.offsets.flatten(0, 1)
+    check(scores, offsets)
+    config = network.config
+    return suppressed(candidates(scores, offsets, network.boxes, config.size, config), config)
+
+
 def linking(config: Decoding) -> OnlineConfig:
     """Return ROAD's linking, for boxes that are suppressed already (flow subnet Sec. 4.2 and 4.7)."""
     return replace(OnlineConfig.road(), pre_nms=None, nms=None, keep=config.linked)
 
 
 def score_table(found: Found, classes: int) -> np.ndarray:
-    """Return the scores (n, classes) of boxes of one class each, 0 for the others, as the linker reads them."""
+    """Return the scores (n, classes) of boxes of one class each, 0 for the others, for the linker."""
     table = np.zeros((len(found), classes))
     table[np.arange(len(found)), found.labels] = found.scores
     return table

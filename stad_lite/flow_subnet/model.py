@@ -31,7 +31,7 @@ class Said(NamedTuple):
 
     scores: (b, t, n, 1 + classes) of all default boxes, background first
     offsets: (b, t, n, 4) from the default boxes
-    flows: levels (b * pairs, 2, h', w') of the flow network, finest first; none where flow is given or not seen
+    flows: levels (b * pairs, 2, h', w') of the flow network, finest first; none where it is not asked
     taught: (b * pairs, 2, h, w) the teacher's flow, pixels of the flow network's input
     """
 
@@ -78,7 +78,9 @@ class FlowSubnetNetwork(nn.Module):
         """
         images = frames.float() / 255
         middle = rearrange(images[:, 1:-1], "b t c h w -> (b t) c h w")
-        motion, flows, taught = None, [], None
+        motion: Tensor | None = None
+        flows: list[Tensor] = []
+        taught = None
         if self.motion is not None:
             fields, flows, taught = self._fields(self.motion, images, given, frozen)
             motion = self.motion.image(rearrange(fields, "b t c h w -> (b t) c h w"))
@@ -115,10 +117,11 @@ class FlowSubnetNetwork(nn.Module):
     def _fields(
         self, motion: MotionNetwork, images: Tensor, given: Tensor | None, frozen: bool
     ) -> tuple[Tensor, list[Tensor], Tensor | None]:
-        """The fields (b, t, 2 a field, h, w) of all frames between the first and the last, and their levels."""
+        """The fields (b, t, 2 a field, h, w) of all frames but first and last; ``flows`` and ``taught``."""
         count, size = images.shape[1], (images.shape[3], images.shape[4])
         places = pair_places(self.config.pairs)
-        flows, taught = [], None
+        flows: list[Tensor] = []
+        taught = None
         if motion.net is None:
             assert given is not None, "the estimator given needs flow"
             fields = given[:, places[0].start :]

@@ -100,7 +100,7 @@ class MotionNetwork(nn.Module):
         return torch.stack([field[:, 0] * columns, field[:, 1] * rows], 1)
 
     def image(self, fields: Tensor) -> Tensor:
-        """Return the fields of frames (n, 2 a field, h, w) in pixels as images (n, 3, h, w) for the backbone."""
+        """Return fields of frames (n, 2 a field, h, w) in pixels as images (n, 3, h, w) for the backbone."""
         found: Tensor = self.encoder(fields * self.scale)
         return found if self.norm is None else F.relu(self.norm(found))
 
@@ -115,8 +115,8 @@ class MotionNetwork(nn.Module):
             return None
         with torch.no_grad():
             features = self.features(images, self.teacher)
-            ends = (paired(features, place, count) for place in places)
-            flow = self.between(*ends, self.teacher)[0]
+            first, second = (paired(features, place, count) for place in places)
+            flow = self.between(first, second, self.teacher)[0]
             return F.interpolate(flow * pwcnet.FLOW_SCALE, scale_factor=4, mode="bilinear")
 
     def reset_teacher(self) -> None:
@@ -130,10 +130,8 @@ def pair_places(pairs: str) -> tuple[slice, slice]:
 
     pairs: ``two``, ``one`` or ``released`` (``config.Motion``)
 
-    >>> [list(range(3))[place] for place in pair_places("two")]
-    [[0, 1], [1, 2]]
-    >>> [list(range(3))[place] for place in pair_places("one")], [range(3)[p] for p in pair_places("released")]
-    ([[1], [2]], [range(0, 1), range(2, 3)])
+    >>> ["abc"[place] for pairs in ("two", "one", "released") for place in pair_places(pairs)]
+    ['ab', 'bc', 'b', 'c', 'a', 'c']
     """
     if pairs == "released":
         return slice(0, -2), slice(2, None)

@@ -1,6 +1,7 @@
 """Small flow networks trained on the synthetic benchmark's exact flow, kept in the cache folder.
 
-They stand for the published weights that the paper starts from (Sec. 4.3). The clips are of the split ``train``.
+They stand for the published weights that the paper starts from (Sec. 4.3). The clips are of the split
+``train``.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.synthetic import Settings, cache_folder, dataset
 from stad_lite.flow_subnet.config import Motion
+from stad_lite.flow_subnet.detector import SmallBackbone
+from stad_lite.flow_subnet.model import FlowSubnetNetwork
 from stad_lite.flow_subnet.motion import flow_network
 from stad_lite.nets.flow.pwcnet import multi_scale_loss
 from stad_lite.nets.flow.warping import end_point_error
@@ -51,6 +55,19 @@ def pretrained_flow(config: Motion, profile: str, seed: int = 0, cache_dir: Path
         net: nn.Module = flow_network(config)
     net.load_state_dict(state)
     return net
+
+
+def fill(network: FlowSubnetNetwork, profile: str, seed: int = 0) -> None:
+    """Let the small networks of a detector begin with pretrained weights.
+
+    profile: ``lesson`` or ``smoke``
+    """
+    if isinstance(network.backbone, SmallBackbone):
+        network.backbone.base.load_state_dict(pretrained("rgb", profile, seed).state_dict())
+    motion = network.motion
+    if motion is not None and motion.net is not None:
+        motion.net.load_state_dict(pretrained_flow(network.config, profile, seed).state_dict())
+        motion.reset_teacher()
 
 
 def read_pairs(settings: Settings, count: int, cache_dir: Path | None = None) -> tuple[Tensor, Tensor]:

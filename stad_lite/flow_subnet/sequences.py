@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -58,7 +58,7 @@ def reads_flow(source: VideoSource, config: FlowSubnetConfig) -> bool:
 
 
 def read_flow(source: VideoSource, run: FrameRun) -> np.ndarray:
-    """Return the flow (t, h, w, 2) from each frame of a sequence to the next, 0 where it is the same frame."""
+    """Return the flow (t, h, w, 2) from each frame of a sequence to the next, 0 to the same frame."""
     flow = read_stream(source, "flow", run.video, run.frames)
     stands = np.append(run.frames[1:] == run.frames[:-1], False)
     return np.where(stands[:, None, None, None], np.float32(0), flow)
@@ -81,8 +81,8 @@ def read_sample(source: VideoSource, run: FrameRun, flow: bool) -> Sample:
 def tensors(clip: Sample) -> dict[str, Tensor]:
     """Return a sequence as a batch holds it.
 
-    returns: ``frames`` (3, 3, h, w) uint8, ``boxes`` (m, 4) and ``labels`` (m,) of the middle one, and ``flow``
-        (2, 2, h, w) where it is known
+    returns: ``frames`` (3, 3, h, w) uint8, ``boxes`` (m, 4) and ``labels`` (m,) of the middle one, and
+        ``flow`` (2, 2, h, w) where it is known
     """
     kept = clip.present[:, 1]
     found = {
@@ -101,9 +101,7 @@ def training_item(
 ) -> dict[str, Tensor]:
     """Return an annotated frame with its neighbours, distorted, cropped and mirrored together."""
     clip = read_sample(source, sequence(source, *place), reads_flow(source, config))
-    change = Augment(
-        config.size, config.flip, config.crop, swap=config.swap, photometric=config.photometric
-    )
+    change = Augment(config.size, config.flip, config.crop, swap=config.swap, photometric=config.photometric)
     return tensors(change(clip, generator))
 
 
@@ -133,7 +131,7 @@ def training_sequences(source: VideoSource, config: FlowSubnetConfig) -> Sequenc
     return Sequences(places, make, title, frozen_items=config.frozen_items)
 
 
-def as_one(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+def as_one(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     """Return sequences of consecutive frames as one, so that nothing is computed twice.
 
     batch: b sequences whose middle frames follow on each other

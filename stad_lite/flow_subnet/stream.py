@@ -1,7 +1,7 @@
-"""Streaming: frames come one by one, and each is found, classified and linked as soon as the next is there.
+"""Streaming: frames come one by one; what is on each is found and linked as soon as the next is there.
 
-Every pyramid and every backbone pass is computed once. What ``system.detect`` finds in a whole video comes out
-frame by frame.
+Every pyramid and every backbone pass is computed once. What ``system.detect`` finds in a whole video comes
+out frame by frame.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from stad_lite.arrays import check_finite_frames
 from stad_lite.data.flow import Estimator
 from stad_lite.data.transforms import resize
 from stad_lite.errors import FormatError
-from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.decoding import candidates, linking, score_table, suppressed
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
 from stad_lite.linking import TRIMS, OnlineLinker
@@ -88,6 +87,7 @@ class Stream:
     estimator: flow from frame to frame, where the network has none of its own (``given``)
     account: where the time goes
 
+    >>> from stad_lite.flow_subnet.config import FlowSubnetConfig
     >>> from stad_lite.flow_subnet.system import build
     >>> system = build(replace(FlowSubnetConfig.smoke(), pretrained=""), ["run"])
     >>> stream = Stream(system.network, system.classes)
@@ -146,7 +146,7 @@ class Stream:
         frame = np.asarray(frame)
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or not frame.size:
             raise FormatError(
-                f"a frame is {frame.dtype} {frame.shape}", frame=self._count, remedy="give (h, w, 3) uint8 RGB"
+                f"the frame is {frame.dtype} {frame.shape}", frame=self._count, remedy="give (h, w, 3) uint8"
             )
         size = (frame.shape[0], frame.shape[1])
         if self.size not in (None, size):
@@ -177,12 +177,13 @@ class Stream:
         with self.account.stage("flow"):
             if motion.net is not None:
                 flow = motion.between(first.features, second.features)[0]
-                return motion.field(flow, self.config.size)  # type: ignore[no-any-return]
+                found: Tensor = motion.field(flow, self.config.size)
+                return found
             assert self.estimator is not None
             if first is second:
                 return first.image.new_zeros(1, 2, *self.config.size)
-            found = torch.as_tensor(self.estimator(first.pixels, second.pixels), dtype=torch.float32)
-            return rearrange(found, "h w c -> 1 c h w").to(first.image.device)
+            given = torch.as_tensor(self.estimator(first.pixels, second.pixels), dtype=torch.float32)
+            return rearrange(given, "h w c -> 1 c h w").to(first.image.device)
 
     def _step(self, after: Seen) -> OnFrame:
         """What is found on the frame before ``after``, which becomes the newest."""
@@ -211,7 +212,7 @@ class Stream:
         with stage("nms"):
             best = candidates(scores, offsets, network.boxes, config.size, config)
             (found,) = suppressed(best, config)
-            check_finite_frames("what the network says", "stream", [number], best.scores.cpu(), best.boxes.cpu())
+            check_finite_frames("what the network says", "", [number], *(part.cpu() for part in best))
         with stage("linking"):
             paths = self.linker.step(number, found.boxes, score_table(found, len(self.classes)))
             joined = paths[np.arange(len(found)), found.labels]

@@ -14,24 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.flow import Estimator
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.criterion import losses
-from stad_lite.flow_subnet.decoding import candidates, linking, suppressed
-from stad_lite.flow_subnet.detector import SmallBackbone
+from stad_lite.flow_subnet.decoding import found_in, linking
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
-from stad_lite.flow_subnet.pretraining import pretrained_flow
-from stad_lite.flow_subnet.sequences import (
-    Sequences,
-    as_one,
-    collate,
-    seen_item,
-    sequence,
-    training_sequences,
-)
+from stad_lite.flow_subnet.pretraining import fill
+from stad_lite.flow_subnet.sequences import Sequences, collate, seen_item, sequence, training_sequences
 from stad_lite.flow_subnet.stream import Account, Stream
 from stad_lite.linking import TRIMS, link
 from stad_lite.nets.published import Trunk
@@ -64,17 +55,10 @@ class FlowSubnetSystem:
     def predict(self, batch: dict[str, Tensor], check: Check = unchecked) -> list[Found]:
         """Return the boxes of the middle frame of every sequence of a batch.
 
-        Sequences that follow on each other share what they have in common.
         check: is told what the network says, a row a sequence
         """
-        frames, flow = batch["frames"], batch.get("flow")
-        follow = len(frames) > 1 and all(torch.equal(*pair) for pair in ((frames[:-1, 1:], frames[1:, :2]),))
         with evaluated(self.network) as (network, _):
-            said = network(*as_one(batch)) if follow else network(frames, flow)
-            scores, offsets = said.scores.flatten(0, 1), said.offsets.flatten(0, 1)
-            check(scores, offsets)
-            best = candidates(scores, offsets, network.boxes, self.config.size, self.config)
-        return suppressed(best, self.config)
+            return found_in(network, batch, check)
 
 
 def build(config: FlowSubnetConfig, classes: Sequence[str], pretraining: int = 0) -> FlowSubnetSystem:
@@ -84,14 +68,8 @@ def build(config: FlowSubnetConfig, classes: Sequence[str], pretraining: int = 0
     raises: FormatError for no classes
     """
     system = FlowSubnetSystem(config, classes)
-    backbone, motion = system.network.backbone, system.network.motion
-    if config.pretrained and isinstance(backbone, SmallBackbone):
-        known = pretrained("rgb", config.pretrained, pretraining)
-        backbone.base.load_state_dict(known.state_dict())
-    if config.pretrained and motion is not None and motion.net is not None:
-        motion.net.load_state_dict(pretrained_flow(config, config.pretrained, pretraining).state_dict())
-    if motion is not None:
-        motion.reset_teacher()
+    if config.pretrained:
+        fill(system.network, config.pretrained, pretraining)
     return system
 
 

@@ -138,7 +138,7 @@ class PWCNet(nn.Module):
         return self.get_submodule(name)(maps)
 
     def pyramid(self, images: Tensor) -> list[Tensor]:
-        """Return the maps of levels 1 to depth of images (b, 3, h, w); a video's next pair needs them again."""
+        """Return the maps of levels 1 to depth of images (b, 3, h, w); a video's next pair has them again."""
         levels = []
         for level in range(1, self.depth + 1):
             for name in ("aa", "a", "b") if level == 6 else ("a", "aa", "b"):
