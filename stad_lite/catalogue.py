@@ -158,7 +158,7 @@ def _step_data(profile: str) -> dict[str, Any]:
 
 def _cfad_data(profile: str) -> dict[str, Any]:
     """As many clips as its lesson is measured on."""
-    return {"clips": 320} if profile == "lesson" else {}
+    return {"clips": 400} if profile == "lesson" else {}
 
 
 ENTRIES = {

@@ -265,7 +265,7 @@ class CfadConfig(Loss, Tubes, Refinement, Matching, Architecture, Spans, Input):
         116 CPU seconds on 320 clips. One seed, 60 clips of ``test``: on true spans a coarse tube IoU of .52,
         refined .66, the right class on .40 of the matched anchors; video-mAP 33 / 27 / 8 at .2 / .3 / .5.
         """
-        return cls(stream="early", proposal_epochs=1, sampled=20, alpha=0.15, class_weight=2.0)
+        return cls(stream="early", proposal_epochs=1, pool=4, sampled=20, alpha=0.15, class_weight=2.0)
 
     @classmethod
     def paper(cls) -> CfadConfig:
@@ -303,7 +303,7 @@ _PAIRS = (
 
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=8, batch=2, lr=2e-3, clip_norm=5.0, checkpoint_every=8),
-    "lesson": TrainConfig(steps=600, batch=4, lr=1e-3, warm_up=20, clip_norm=5.0, checkpoint_every=300),
+    "lesson": TrainConfig(steps=700, batch=4, lr=1.5e-3, warm_up=20, clip_norm=5.0, checkpoint_every=300),
     "paper": TrainConfig(
         epochs=25,
         batch=8,

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
-from stad_lite.nets.flow.pwcnet import PWCNet
+from stad_lite.nets.flow.flownet2 import FlowNet2
+from stad_lite.nets.flow.pwcnet import PWCNet, from_pytorch_pwc
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import END_POINTS, I3D, I3DBlocks
 from stad_lite.nets.inputs import FLOW_REACH
@@ -140,7 +141,8 @@ def load(
 ) -> Report:
     """Fill a network with published weights.
 
-    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS or SPyNet
+    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS, FlowNet2 or
+        SPyNet
     state: as ``read_state`` returns it
     layout: a name in ``LAYOUTS`` (None: the one that fills most of the network)
     strict: whether missing tensors and other shapes are errors, before anything is changed
@@ -371,8 +373,12 @@ LAYOUTS: dict[type[nn.Module], tuple[Layout, ...]] = {
         Layout("reduced-fc", _prefixed("base."), fed=("bgr",)),
         Layout("torchvision", _features_to("base."), _decimated, fed=TORCHVISION),
     ),
-    PWCNet: (Layout("pwc-net", lambda key: key, fed=("bgr01",)),),
+    PWCNet: (
+        Layout("pwc-net", lambda key: key, fed=("bgr01",)),
+        Layout("pytorch-pwc", from_pytorch_pwc, fed=("bgr01",)),
+    ),
     FlowNetS: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
+    FlowNet2: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
     SPyNet: (Layout("spynet", lambda key: key, fed=("imagenet",)),),
 }
 """Network -> the layouts of its weights that are known. The flow networks take RGB in [0, 1] and turn it into

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -66,6 +67,17 @@ def evaluated(network: Network) -> Iterator[tuple[Network, torch.device]]:
         yield network.eval(), next(network.parameters()).device
     finally:
         network.train(training)
+
+
+def dialled(system: Any, **changes: Any) -> Any:
+    """Return a system with the same weights and other settings of inference; the first one stays as it was.
+
+    changes: fields of its config that say nothing of the network's shape
+    """
+    found, network = copy(system), copy(system.network)
+    found.config = network.config = replace(system.config, **changes)
+    found.network = network
+    return found
 
 
 def even_parts(count: int, most: int) -> list[np.ndarray]:

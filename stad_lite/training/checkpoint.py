@@ -72,7 +72,11 @@ def write(folder: Path, state: dict[str, Any]) -> Path:
 
 def write_weights(path: Path, network: nn.Module) -> Path:
     """Write the weights alone, under ``network``. raises: StadError where the disk is full"""
-    state = {"network": network.state_dict()}
+    return write_state(path, {"network": network.state_dict()})
+
+
+def write_state(path: Path, state: dict[str, Any]) -> Path:
+    """Write tensors and plain values under their names. raises: StadError where the disk is full"""
     return _put(path, state, path.stem, lambda content: atomic_write(path, lambda f: f.write(content)))
 
 

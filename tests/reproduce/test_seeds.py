@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stad_lite.reproduce.experiments import baselines, matching, pcsc, sp_tad, step
+from stad_lite.reproduce.experiments import baselines, cfad, matching, pcsc, sp_tad, step
 from stad_lite.training.loop import Run
 
 PRETRAINED = "smoke"
@@ -45,6 +45,7 @@ def _small(monkeypatch, tmp_path) -> Iterator[None]:
         (sp_tad, "base"),
         (sp_tad, "backbone_1e-5"),
         (pcsc, "base"),
+        (cfad, "base"),
         (matching, "one_to_one"),
     ],
     ids=lambda given: given if isinstance(given, str) else given.__name__.rpartition(".")[2],

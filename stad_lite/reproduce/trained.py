@@ -1,0 +1,134 @@
+"""Trained detectors that chapters show: small files in ``book/trained``, each made by one command.
+
+    python -m stad_lite.reproduce.trained cfad
+
+trains an experiment's ``base`` at ``lesson`` (``stad_lite.reproduce.experiments``), keeps the weights at half
+precision, and beside them what they are, how they were made and the figures that they reach on a few clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stad_lite.catalogue import ENTRIES, find
+from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.reproduce.results import installed_versions
+from stad_lite.reproduce.sweep import experiment_module
+from stad_lite.schedule import plain
+from stad_lite.settings import from_plain
+from stad_lite.training import checkpoint
+
+FOLDER = Path(__file__).resolve().parents[2] / "book" / "trained"
+FORMAT = "stad-lite/trained/1"
+CLIPS = 20
+"""Clips of the split ``test`` that the figures are of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained detector.
+
+    system: with its weights, in float32, on the CPU
+    command: that made it
+    figures: name -> percent, on the first ``CLIPS`` clips of ``test``
+    """
+
+    system: Any
+    command: str
+    figures: dict[str, float]
+
+
+def names(folder: str | PathLike[str] = FOLDER) -> tuple[str, ...]:
+    """Return the systems that there is a trained detector of."""
+    return tuple(sorted(path.stem for path in Path(folder).glob("*.pt") if path.stem in ENTRIES))
+
+
+def load(name: str, folder: str | PathLike[str] = FOLDER) -> Trained:
+    """Return the trained detector of a system.
+
+    raises: MissingFileError where there is none, FormatError or TruncatedFileError for a damaged file
+    """
+    entry, path = find(name), Path(folder) / f"{name}.pt"
+    if not path.is_file():
+        raise MissingFileError("no trained detector is kept here", file=path, remedy=f"run: {command(name)}")
+    state = checkpoint.read(path)
+    try:
+        about = json.loads(state["about"])
+        if about["format"] != FORMAT:
+            raise FormatError(f"format {about['format']!r} is not {FORMAT!r}")
+        config = from_plain(type(entry.config("smoke")), about["config"], "config")
+        system = entry.rebuild(config, tuple(about["classes"]))
+        system.network.load_state_dict({key: _wide(value) for key, value in state["network"].items()})
+        system.network.eval()
+        return Trained(system, about["command"], about["figures"])
+    except StadError as error:
+        raise error.at(file=path) from None
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        remedy = f"make it anew: {command(name)}"
+        raise FormatError(f"not a trained detector ({error})", file=path, remedy=remedy) from None
+
+
+def make(name: str, seed: int = 0, profile: str = "lesson", folder: str | PathLike[str] = FOLDER) -> Path:
+    """Train a system's detector and keep it, with its figures. raises: StadError for an unknown experiment"""
+    experiment = experiment_module(name)
+    system, _ = experiment.trained("base", seed, profile)
+    system.network.load_state_dict({k: _wide(_half(v)) for k, v in system.network.state_dict().items()})
+    about = {
+        "format": FORMAT,
+        "command": command(name, seed, profile),
+        "config": plain(system.config),
+        "classes": list(system.classes),
+        "figures": {key: round(value, 1) for key, value in experiment.looked(system, CLIPS, profile).items()},
+        "versions": installed_versions(),
+    }
+    weights = {key: _half(value) for key, value in system.network.state_dict().items()}
+    state = {"network": weights, "about": json.dumps(about)}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return checkpoint.write_state(Path(folder) / f"{name}.pt", state)
+
+
+def command(name: str, seed: int = 0, profile: str = "lesson") -> str:
+    """Return the line that makes a trained detector.
+
+    >>> command("cfad")
+    'python -m stad_lite.reproduce.trained cfad --seed 0 --profile lesson'
+    """
+    return f"python -m stad_lite.reproduce.trained {name} --seed {seed} --profile {profile}"
+
+
+def _half(value: torch.Tensor) -> torch.Tensor:
+    return value.half() if value.is_floating_point() else value
+
+
+def _wide(value: torch.Tensor) -> torch.Tensor:
+    return value.float() if value.is_floating_point() else value
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make a trained detector from the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description="Train a small detector for the chapters and keep it.")
+    parser.add_argument("system", metavar="SYSTEM", help="cfad, ...")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--profile", choices=("smoke", "lesson"), default="lesson")
+    parser.add_argument("--out", default=str(FOLDER), metavar="DIR", help="folder of the kept detectors")
+    chosen = parser.parse_args(arguments)
+    try:
+        path = make(chosen.system, chosen.seed, chosen.profile, chosen.out)
+    except StadError as error:
+        print(f"trained: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    told = load(chosen.system, chosen.out)
+    print(f"{path}: {path.stat().st_size:,} bytes, {told.figures}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
