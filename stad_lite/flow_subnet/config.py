@@ -39,9 +39,12 @@ WHOLE_RUN = 10**9
 class Motion(Group):
     """Where motion comes from, and how it becomes an image (flow subnet Sec. 3.1, 3.2).
 
-    estimator: ``pwcnet`` (the paper's), ``flownets`` (FlowNet2-S of Table 1), ``spynet`` (ours), or
+    estimator: ``pwcnet`` (the paper's), ``flownets``, ``flownet2`` (Table 1), ``spynet`` (ours), or
         ``given``: the source's own flow, precomputed by a classical method or exact
     flow_depth, flow_width, flow_reach: levels, factor on the channels, cells of the cost volume
+    normalised: PWC-Net compares normalised maps and begins near no flow, as random weights need it (ours)
+    enlarged: how many times larger the flow network sees frames (ours; in the paper only up to the next
+        multiple of 64)
     pairs: ``two``: (k-1, k) and (k, k+1); ``one``: (k, k+1); ``released``: (k-1, k+1), as the code does
     vectors: ``scaled`` with the image when flow is resized, ``raw`` as the code leaves them
     flow_scale: pixels a frame that become as much as half of the range of RGB (ours)
@@ -51,10 +54,12 @@ class Motion(Group):
     frozen_items: items of the training before the flow network learns too (Sec. 4.3)
     """
 
-    estimator: Literal["pwcnet", "flownets", "spynet", "given"] = "pwcnet"
-    flow_depth: Annotated[int, Between(3, 6)] = 4
+    estimator: Literal["pwcnet", "flownets", "flownet2", "spynet", "given"] = "pwcnet"
+    flow_depth: Annotated[int, Between(3, 6)] = 3
     flow_width: Annotated[float, Between(0.05, 1)] = 0.25
-    flow_reach: Reach = 3
+    flow_reach: Reach = 2
+    normalised: bool = True
+    enlarged: Annotated[int, Between(1, 4)] = 2
     pairs: Literal["two", "one", "released"] = "two"
     vectors: Literal["scaled", "raw"] = "scaled"
     flow_scale: Scale = 2.0
@@ -208,7 +213,7 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
     def smoke(cls) -> FlowSubnetConfig:
         """Frames of 48 x 48 pixels, few channels: seconds on a CPU."""
         return cls(
-            pretrained="smoke", size=(48, 48), flow_width=0.125, flow_reach=2, channels=16, frozen_items=8
+            pretrained="smoke", size=(48, 48), flow_width=0.125, enlarged=1, channels=16, frozen_items=8
         )
 
     @classmethod
@@ -227,6 +232,8 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
             flow_depth=6,
             flow_width=1.0,
             flow_reach=4,
+            normalised=False,
+            enlarged=1,
             flow_scale=20.0,
             pretrained="",
             frozen_items=75_000 * 40,

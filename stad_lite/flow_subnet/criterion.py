@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
-from stad_lite.flow_subnet.config import FlowSubnetConfig, Loss
+from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.model import Said
 from stad_lite.flow_subnet.motion import pair_places
 from stad_lite.matching import POSITIVE, by_threshold
@@ -84,12 +84,12 @@ def _classification(scores: Tensor, labels: Tensor, gamma: float) -> Tensor:
     return softmax_focal(scores, labels, gamma, "sum")
 
 
-def flow_target(said: Said, flow: Tensor | None, config: Loss) -> Tensor | None:
+def flow_target(said: Said, flow: Tensor | None, config: FlowSubnetConfig) -> Tensor | None:
     """Return what the flow network's levels are held to, None where there is nothing (``supervision``).
 
     returns: (b * pairs, 2, h, w) pixels of the flow network's input
     """
-    if not said.flows or not said.flows[0].requires_grad or not config.flow_weight:
+    if not said.flows or not said.flows[0].requires_grad or not (config.flow_weight and config.learns_flow):
         return None
     if config.supervision == "teacher":
         return said.taught

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from stad_lite.flow_subnet.config import FlowSubnetConfig, Motion
 from stad_lite.nets.flow import pwcnet
+from stad_lite.nets.flow.estimator import at_size
 from stad_lite.nets.flow.flownet import FlowNetS
+from stad_lite.nets.flow.flownet2 import FlowNet2
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
-from stad_lite.nets.flow.warping import resize_to_multiple
 from stad_lite.nets.inputs import PIXELS
 
 Features = Sequence[Tensor]
@@ -29,10 +30,14 @@ def flow_network(config: Motion) -> Any:
     """Return a new network of the kind that the settings name, None for flow that is given."""
     depth, width = config.flow_depth, config.flow_width
     if config.estimator == "pwcnet":
-        return PWCNet(depth, width, config.flow_reach)
-    if config.estimator == "flownets":
-        return FlowNetS(depth, width)
-    return SPyNet(depth, width) if config.estimator == "spynet" else None
+        net = PWCNet(depth, width, config.flow_reach, config.normalised)
+        if config.normalised:  # as ``pwcnet.small_pwcnet`` begins
+            with torch.no_grad():
+                for name in (*(f"predict_flow{level}" for level in range(depth, 1, -1)), "dc_conv7"):
+                    net.get_parameter(f"{name}.weight").mul_(0.01)
+        return net
+    kinds = {"flownets": FlowNetS, "flownet2": FlowNet2, "spynet": SPyNet}
+    return kinds[config.estimator](depth, width) if config.estimator in kinds else None
 
 
 class MotionNetwork(nn.Module):
@@ -59,12 +64,17 @@ class MotionNetwork(nn.Module):
         depth = self.config.flow_depth
         return 2 ** (depth - 1) if self.config.estimator == "spynet" else 2**depth
 
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size at which the flow network sees frames of a size."""
+        sides = (-(-side * self.config.enlarged // self.multiple) * self.multiple for side in (height, width))
+        return next(sides), next(sides)
+
     def features(self, images: Tensor, net: Any = None) -> list[Tensor]:
         """Return what the flow network needs of images (n, 3, h, w) RGB in [0, 1], whatever their pairs.
 
         net: another network than its own
         """
-        images = resize_to_multiple(images, self.multiple)
+        images = at_size(images, self.input_size(images.shape[2], images.shape[3]))
         if self.config.estimator == "pwcnet":
             found: list[Tensor] = (net or self.net).pyramid(images.flip(1))  # it was published for blue first
             return found

@@ -18,7 +18,10 @@ from stad_lite.systems.truth import TrueBoxes
 from tests.flow_subnet.cases import config, network, sequences, video
 
 TRUTH = TrueBoxes(
-    torch.tensor([[[4.0, 4, 20, 40], [24, 8, 40, 36], [0, 0, 0, 0]], [[0.0, 0, 9, 9], [30, 30, 46, 46], [2, 3, 40, 40]]]),
+    torch.tensor([
+        [[4.0, 4, 20, 40], [24, 8, 40, 36], [0, 0, 0, 0]],
+        [[0.0, 0, 9, 9], [30, 30, 46, 46], [2, 3, 40, 40]],
+    ]),
     torch.tensor([[1, 0, -1], [2, 2, 0]]),
 )  # fmt: skip
 """Two frames, one with two boxes and one with three."""

@@ -66,7 +66,7 @@ def test_rfb_maps_are_as_long_as_the_layout_says(side, levels):
 
 def test_the_papers_maps_have_the_papers_channels():
     with torch.device("meta"):
-        backbone = backbone_of(FlowSubnetConfig.paper())
+        backbone = backbone_of(FlowSubnetConfig.paper()).eval()
         maps = backbone(torch.zeros(1, 3, 300, 300))
     assert [level.shape[1] for level in maps] == [512, 1024, 512, 256, 256, 256]
     assert backbone.channels == (512, 1024, 512, 256, 256, 256)

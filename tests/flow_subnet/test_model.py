@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
-from tests.flow_subnet.cases import config, network, sequences, video
+from tests.flow_subnet.cases import network, sequences, video
 
 
 def test_both_streams_run_through_the_same_weights():
@@ -85,7 +85,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_forward_is_one_graph_without_a_wait(name, monkeypatch):
-    """No .item(), .tolist(), .cpu() and no shape that depends on what is seen: one graph, nothing broken off."""
+    """No .item(), .tolist(), .cpu(), and no shape that depends on what is seen: one graph, unbroken."""
     net = network(**SETTINGS[name])
     calls: list[str] = []
     for waits in ("item", "tolist", "cpu", "numpy", "nonzero", "__bool__"):
@@ -197,5 +197,11 @@ def test_papers_parameters():
     with torch.device("meta"):
         net = FlowSubnetNetwork(FlowSubnetConfig.paper(), 24)
     count = {name: sum(p.numel() for p in part.parameters()) for name, part in net.named_children()}
-    assert count["motion"] == 9_374_274 + 4 * 3 + 3  # PWC-Net's own and the 1 x 1 convolution
-    assert sum(count.values()) == 0
+    channels, cells = (512, 1024, 512, 256, 256, 256), (6, 6, 6, 6, 4, 4)
+    by_hand = {
+        "motion": 9_374_274 + 4 * 3 + 3,  # PWC-Net's own and the 1 x 1 convolution
+        "backbone": 36_092_544,
+        "fusion": sum(2 * n * n + n for n in channels),
+        "head": sum((9 * n + 1) * k * (25 + 4) for n, k in zip(channels, cells, strict=True)),
+    }
+    assert count == by_hand and sum(count.values()) == 53_152_113

@@ -21,6 +21,7 @@ import torch
 from einops import rearrange
 
 from stad_lite.data import flow as flow_tools
+from stad_lite.data.flow import Estimator
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
 from stad_lite.errors import StadError
@@ -29,6 +30,7 @@ from stad_lite.flow_subnet.config import WHOLE_RUN, FlowSubnetConfig, schedule
 from stad_lite.flow_subnet.motion import pair_places
 from stad_lite.flow_subnet.sequences import read_flow, sequence
 from stad_lite.metrics import evaluate
+from stad_lite.reproduce.experiments.flow import spynet
 from stad_lite.reproduce.parameters import pick
 from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.systems.items import read_stream
@@ -53,10 +55,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "released_pair": {"pairs": "released", "supervision": "none"},
     "focal": {"classification": "focal"},
     # Table 1 without tuning
-    "flownets": {"estimator": "flownets", "frozen_items": WHOLE_RUN},
+    "flownets": {"estimator": "flownets", "flow_depth": 4, "flow_width": 0.125, "frozen_items": WHOLE_RUN},
     "brox": {"estimator": "given", "flow": "brox"},
     # rows that are ours
-    "spynet": {"estimator": "spynet", "frozen_items": WHOLE_RUN},
+    "spynet": {"estimator": "given", "flow": "spynet"},
     "dis": {"estimator": "given", "flow": "dis"},
     "farneback": {"estimator": "given", "flow": "farneback"},
     "exact": {"estimator": "given", "flow": "exact"},
@@ -96,7 +98,8 @@ def with_flow(source: VideoSource, name: str) -> VideoSource:
     """Return a source whose flow an estimator gives, every video's once; ``exact`` leaves it as it is."""
     if name == "exact":
         return source
-    estimator, known = flow_tools.ESTIMATORS[name](), {}
+    estimator: Estimator = spynet() if name == "spynet" else flow_tools.ESTIMATORS[name]()
+    known: dict[str, np.ndarray] = {}
 
     def read(video: str, numbers: np.ndarray) -> np.ndarray:
         if video not in known:
