@@ -7,9 +7,10 @@ are values of a setting; ``released`` takes the code's.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from stad_lite.errors import FormatError
+from stad_lite.flow_subnet.layout import map_sides
 from stad_lite.linking import TRIMS
 from stad_lite.nets.inputs import PIXELS
 from stad_lite.nets.layers import Norm
@@ -29,8 +30,6 @@ from stad_lite.settings import (
     conflict,
 )
 
-Reach = Annotated[int, Between(1, 16)]
-"""Of a cost volume in cells."""
 WHOLE_RUN = 10**9
 """Items that no run sees: frozen from beginning to end."""
 
@@ -43,13 +42,11 @@ class Motion(Group):
         ``given``: the source's own flow, precomputed by a classical method or exact
     flow_depth, flow_width, flow_reach: levels, factor on the channels, cells of the cost volume
     normalised: PWC-Net compares normalised maps and begins near no flow, as random weights need it (ours)
-    enlarged: how many times larger the flow network sees frames (ours; in the paper only up to the next
-        multiple of 64)
+    enlarged: how many times larger than they are the flow network sees frames (ours)
     pairs: ``two``: (k-1, k) and (k, k+1); ``one``: (k, k+1); ``released``: (k-1, k+1), as the code does
-    vectors: ``scaled`` with the image when flow is resized, ``raw`` as the code leaves them
+    vectors: ``scaled`` with the image where flow is resized, ``raw`` as the code leaves them
     flow_scale: pixels a frame that become as much as half of the range of RGB (ours)
-    encoder: the 1 x 1 convolution to an image alone (``linear``), or batch norm and ReLU behind it (``norm``,
-        the code's)
+    encoder: the 1 x 1 convolution to an image (``linear``), with batch norm and ReLU in the code (``norm``)
     pretrained: profile of small networks pretrained on synthetic clips, "" for random weights
     frozen_items: items of the training before the flow network learns too (Sec. 4.3)
     """
@@ -57,7 +54,7 @@ class Motion(Group):
     estimator: Literal["pwcnet", "flownets", "flownet2", "spynet", "given"] = "pwcnet"
     flow_depth: Annotated[int, Between(3, 6)] = 3
     flow_width: Annotated[float, Between(0.05, 1)] = 0.25
-    flow_reach: Reach = 2
+    flow_reach: Annotated[int, Between(1, 16)] = 2
     normalised: bool = True
     enlarged: Annotated[int, Between(1, 4)] = 2
     pairs: Literal["two", "one", "released"] = "two"
@@ -92,8 +89,7 @@ class Detector(Group):
     fusion: ``concat``, ``sum`` or ``average``, each before a 1 x 1 convolution (Eq. 5, 6), ``pyramid``
         (Eq. 7), or none: ``appearance`` or ``motion`` alone
     fused: at ``all`` levels, or at ``one``: the finest; the others then see appearance alone (ours)
-    convolutions: behind the combination, for boxes and classes (``shared``), or for each (``separate``, the
-        code's)
+    convolutions: of the fusion, for boxes and classes (``shared``) or for each (``separate``, the code's)
     """
 
     backbone: Literal["rfb", "small"] = "small"
@@ -122,8 +118,8 @@ class Loss(Group):
     negatives: hard negatives for each positive
     classification: ``softmax`` cross entropy (the paper's), or ``focal`` with ``gamma`` (the code's)
     class_weight, box_weight, flow_weight: of the terms
-    supervision: of the flow: ``exact``, where the source's flow is exact; ``source``, whatever flow it has;
-        ``teacher``, a frozen copy of the flow network; ``none`` (the code's)
+    supervision: of the flow: ``exact``, where the source's flow is; ``source``, by whatever flow it has;
+        ``teacher``, by a frozen copy of the flow network; ``none`` (the code's)
     """
 
     positive: Share = 0.5
@@ -156,8 +152,8 @@ class Augmentation(Group):
 class Decoding(Group):
     """Raw outputs to boxes, and boxes to tubes as they come (the linking of ROAD).
 
-    min_score, nms, keep: a box and class needs this score, goes where a better one of its class overlaps
-        more, and so many of a class enter the suppression
+    min_score, nms, keep: a box needs this score, goes where a better one of its class overlaps more, and so
+        many of a class enter the suppression
     linked: best boxes of a class and frame that may be linked
     trim: name of a trim of the finished tubes (``linking.TRIMS``), empty for none
     """
@@ -195,15 +191,8 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
 
     @property
     def map_sides(self) -> tuple[int, ...]:
-        """Cells along each side of the levels' maps, finest first; none where there is no such level."""
-        if self.backbone == "small":
-            sides = [self.size[0] // 4]
-            sides += [-(-sides[0] // 2**level) for level in range(1, self.levels)]
-            return tuple(sides) if self.levels <= 4 else ()
-        fine = -(-(self.size[0] // 4) // 2)
-        coarse = fine // 2
-        half = -(-coarse // 2)
-        return (fine, coarse, half, -(-half // 2), -(-half // 2) - 2, -(-half // 2) - 4)[: self.levels]
+        """Cells along each side of the levels' maps (``layout.map_sides``)."""
+        return map_sides(self.backbone, self.size[0], self.levels)
 
     def thawed(self) -> FlowSubnetConfig:
         """Return the same for a start without published weights: pixels in [-1, 1]."""
@@ -228,40 +217,23 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
         The paper's figures: frame-mAP 67.7, video-mAP 74.8 / 46.6 / 16.7 / 21.9 at .2 / .5 / .75 / .5:.95,
         37.8 frames a second on a GTX 1080 Ti, 24.1 ms of them for detection.
         """
-        return cls(
-            flow_depth=6,
-            flow_width=1.0,
-            flow_reach=4,
-            normalised=False,
-            enlarged=1,
-            flow_scale=20.0,
-            pretrained="",
-            frozen_items=75_000 * 40,
-            backbone="rfb",
-            norm="batch",
-            normalise="bgr",
-            size=(300, 300),
-            levels=6,
-            # RFB Net's table for 300 pixels: 30 60 111 162 213 264 315
-            box_shares=(0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 1.05),
-            photometric=0.5,
-            swap=0.5,
-            crop="overlap",
-            trim="road",
-        )
+        flow: dict[str, Any] = {"flow_depth": 6, "flow_width": 1.0, "flow_reach": 4, "flow_scale": 20.0}
+        flow |= {"normalised": False, "enlarged": 1, "pretrained": "", "frozen_items": 75_000 * 40}
+        net: dict[str, Any] = {"backbone": "rfb", "norm": "batch", "normalise": "bgr", "size": (300, 300)}
+        # RFB Net's table for 300 pixels: 30 60 111 162 213 264 315
+        net |= {"levels": 6, "box_shares": (0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 1.05)}
+        return cls(**flow, **net, photometric=0.5, swap=0.5, crop="overlap", trim="road")
 
     @classmethod
     def released(cls) -> FlowSubnetConfig:
         """The published code where it differs from the paper."""
-        return replace(
-            cls.paper(),
-            pairs="released",
-            vectors="raw",
-            encoder="norm",
-            convolutions="separate",
-            classification="focal",
-            supervision="none",
-        )
+        own: dict[str, Any] = {
+            "pairs": "released",
+            "vectors": "raw",
+            "encoder": "norm",
+            "supervision": "none",
+        }
+        return replace(cls.paper(), **own, convolutions="separate", classification="focal")
 
 
 _PAPER = TrainConfig(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -17,9 +17,11 @@ from stad_lite.flow_subnet.config import Decoding
 from stad_lite.flow_subnet.criterion import VARIANCES
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
 from stad_lite.flow_subnet.sequences import as_one
-from stad_lite.linking import OnlineConfig
+from stad_lite.linking import TRIMS, OnlineConfig
+from stad_lite.linking.trimming import Trim
 from stad_lite.nets.proposals import survivors
-from stad_lite.systems.detect import Check, Found
+from stad_lite.records import FrameBoxes
+from stad_lite.systems.detect import Check, Found, joined
 
 
 class Candidates(NamedTuple):
@@ -90,6 +92,18 @@ def found_in(network: FlowSubnetNetwork, batch: Mapping[str, Tensor], check: Che
 def linking(config: Decoding) -> OnlineConfig:
     """Return ROAD's linking, for boxes that are suppressed already (flow subnet Sec. 4.2 and 4.7)."""
     return replace(OnlineConfig.road(), pre_nms=None, nms=None, keep=config.linked)
+
+
+def trim_of(config: Decoding) -> Trim | None:
+    """Return what cuts finished tubes in time, None for nothing."""
+    return TRIMS[config.trim]() if config.trim else None
+
+
+def frame_boxes(found: Sequence[Found]) -> FrameBoxes:
+    """Return what was found on frames 0, 1, ... as one table. raises: ValueError for no frames"""
+    number = np.repeat(np.arange(len(found)), [len(one) for one in found])
+    rows = joined(found)
+    return FrameBoxes(number, rows.labels, rows.boxes, rows.scores)
 
 
 def score_table(found: Found, classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The single-stage detector: backbone, default boxes, detection convolutions (flow subnet Sec. 3.3, 3.4)."""
+"""The single-stage detector: its backbone and its detection convolutions (flow subnet Sec. 3.3, 3.4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from stad_lite.anchors import RFB300, DefaultBoxLayout
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.nets.blocks import FineReceptiveFieldBlock, ReceptiveFieldBlock
 from stad_lite.nets.layers import Norm
@@ -53,21 +52,6 @@ def backbone_of(config: FlowSubnetConfig) -> RFBBackbone | SmallBackbone:
         return SmallBackbone(config.channels, config.levels, config.norm)
     base = "none" if config.norm == "batch" else config.norm
     return RFBBackbone(width=config.width, depth=config.levels, norm=config.norm, base_norm=base)
-
-
-def box_layout(config: FlowSubnetConfig) -> DefaultBoxLayout:
-    """Return where the default boxes stand: at 300 pixels and six levels RFB Net's table.
-
-    >>> box_layout(FlowSubnetConfig.paper()) == RFB300
-    True
-    """
-    side, cells = config.size[0], config.map_sides
-    first = 4 if config.backbone == "small" else 8
-    # the last two levels come from convolutions without padding, so their steps share out the frame
-    steps = [first * 2**level if level < 4 else side / cells[level] for level in range(config.levels)]
-    sides = [round(share * side, 6) for share in config.box_shares]
-    ratios = RFB300.ratios[: config.levels]
-    return DefaultBoxLayout(side, cells, tuple(steps), tuple(sides[:-1]), tuple(sides[1:]), ratios)
 
 
 class DetectionHead(nn.Module):

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from stad_lite.anchors import default_boxes
 from stad_lite.flow_subnet.config import FlowSubnetConfig
-from stad_lite.flow_subnet.detector import DetectionHead, backbone_of, box_layout
+from stad_lite.flow_subnet.detector import DetectionHead, backbone_of
 from stad_lite.flow_subnet.fusion import fusion_block
+from stad_lite.flow_subnet.layout import box_layout
 from stad_lite.flow_subnet.motion import MotionNetwork, pair_places, paired
 from stad_lite.nets.inputs import PIXELS
 

@@ -21,9 +21,9 @@ from stad_lite.arrays import check_finite_frames
 from stad_lite.data.flow import Estimator
 from stad_lite.data.transforms import resize
 from stad_lite.errors import FormatError
-from stad_lite.flow_subnet.decoding import candidates, linking, score_table, suppressed
+from stad_lite.flow_subnet.decoding import candidates, linking, score_table, suppressed, trim_of
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
-from stad_lite.linking import TRIMS, OnlineLinker
+from stad_lite.linking import OnlineLinker
 from stad_lite.systems.detect import Found
 from stad_lite.tubes import Tube
 
@@ -140,9 +140,8 @@ class Stream:
 
     def tubes(self) -> tuple[Tube, ...]:
         """Return the tubes of the frames so far, trimmed as the settings say, in the video's own pixels."""
-        trim = TRIMS[self.config.trim]() if self.config.trim else None
-        factor = self._factor()
-        return tuple(replace(tube, boxes=tube.boxes * factor) for tube in self.linker.tubes(trim))
+        factor, tubes = self._factor(), self.linker.tubes(trim_of(self.config))
+        return tuple(replace(tube, boxes=tube.boxes * factor) for tube in tubes)
 
     def _checked(self, frame: np.ndarray) -> np.ndarray:
         frame = np.asarray(frame)

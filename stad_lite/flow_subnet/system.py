@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,14 +18,14 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.criterion import losses
-from stad_lite.flow_subnet.decoding import found_in, linking
+from stad_lite.flow_subnet.decoding import found_in, frame_boxes, linking, trim_of
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
 from stad_lite.flow_subnet.pretraining import fill
 from stad_lite.flow_subnet.sequences import Sequences, collate, seen_item, sequence, training_sequences
 from stad_lite.flow_subnet.stream import Account, Stream
-from stad_lite.linking import TRIMS, link
+from stad_lite.linking import link
 from stad_lite.nets.published import Trunk
-from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
+from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.systems import detect as detection
 from stad_lite.systems.detect import Check, Found, evaluated, unchecked
 from stad_lite.systems.items import Items
@@ -109,12 +108,8 @@ def detect(system: FlowSubnetSystem, source: VideoSource) -> Predictions:
     for video, _, parts in detection.look(
         system.network, source, whole, collate, system.predict, lambda run: int(run.frames[1])
     ):
-        found = [one for part in parts for one in part]
-        number = np.repeat(np.arange(len(found)), [len(one) for one in found])
-        rows = detection.joined(found)
-        videos[video] = VideoPredictions(frames=FrameBoxes(number, rows.labels, rows.boxes, rows.scores))
-    trim = TRIMS[config.trim]() if config.trim else None
-    return link(Predictions(system.classes, videos), "online", linking(config), trim)
+        videos[video] = VideoPredictions(frames=frame_boxes([one for part in parts for one in part]))
+    return link(Predictions(system.classes, videos), "online", linking(config), trim_of(config))
 
 
 def stream(

@@ -10,7 +10,8 @@ import torch
 
 from stad_lite.anchors import RFB300, default_boxes
 from stad_lite.flow_subnet.config import FlowSubnetConfig
-from stad_lite.flow_subnet.detector import DetectionHead, SmallBackbone, backbone_of, box_layout
+from stad_lite.flow_subnet.detector import DetectionHead, SmallBackbone, backbone_of
+from stad_lite.flow_subnet.layout import box_layout
 from tests.flow_subnet.cases import config
 
 TABLE = (

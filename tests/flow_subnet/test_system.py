@@ -47,7 +47,7 @@ def test_it_learns_one_clip(tmp_path):
     system = pipeline.build(config(frozen_items=80, flip=0.0, photometric=0.0), source.classes)
     data = pipeline.training_set(system, source)
     batch = pipeline.collate([data[0], data[len(data) // 2]])
-    before = {name: float(value) for name, value in system.loss(batch).items()}
+    before = {name: float(value.detach()) for name, value in system.loss(batch).items()}
     flow = {name: value.clone() for name, value in system.network.motion.net.state_dict().items()}
 
     def train(steps: int) -> bool:
@@ -66,7 +66,7 @@ def test_it_learns_one_clip(tmp_path):
 
     assert not train(20)
     assert train(40)
-    after = {name: float(value) for name, value in system.loss(batch).items()}
+    after = {name: float(value.detach()) for name, value in system.loss(batch).items()}
     assert after["class"] < before["class"] / 2 and after["box"] < before["box"]
 
 

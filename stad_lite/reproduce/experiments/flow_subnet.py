@@ -30,6 +30,7 @@ from stad_lite.flow_subnet.config import WHOLE_RUN, FlowSubnetConfig, schedule
 from stad_lite.flow_subnet.motion import pair_places
 from stad_lite.flow_subnet.sequences import read_flow, sequence
 from stad_lite.metrics import evaluate
+from stad_lite.nets.flow.warping import end_point_error
 from stad_lite.reproduce.experiments.flow import spynet
 from stad_lite.reproduce.parameters import pick
 from stad_lite.reproduce.sweep import clips_of_seed
@@ -165,15 +166,15 @@ def flow_error(system: pipeline.FlowSubnetSystem, seen: VideoSource, exact: Vide
     for video in exact.videos:
         for frame in range(1, exact.num_frames(video) - 1, 8):
             run = sequence(exact, video, frame)
-            truth = read_flow(exact, run)[1]
+            truth = torch.as_tensor(read_flow(exact, run)[1:2]).movedim(3, 1)
             if network.motion.net is None:
-                field = read_flow(seen, run)[1]
+                field = torch.as_tensor(read_flow(seen, run)[1:2]).movedim(3, 1)
             else:
                 frames = torch.as_tensor(read_stream(exact, "rgb", video, run.frames))
                 images = rearrange(frames, "t h w c -> t c h w")
                 first, second = (images[place][-1:] for place in pair_places(config.pairs))
                 features = [network.motion.features(image.float() / 255) for image in (first, second)]
                 flow = network.motion.between(*features)[0]
-                field = rearrange(network.motion.field(flow, config.size)[0], "c h w -> h w c").numpy()
-            errors.append(flow_tools.end_point_error(field, truth))
+                field = network.motion.field(flow, config.size)
+            errors.append(float(end_point_error(field, truth)))
     return float(np.mean(errors))
