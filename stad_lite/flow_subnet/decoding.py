@@ -56,13 +56,16 @@ def candidates(
     return Candidates(boxes.unflatten(1, best.shape[1:]), best)
 
 
+def on_cpu(found: Candidates) -> Candidates:
+    """Return candidates in float32 on the CPU: the one place where a frame waits for the device."""
+    together = torch.cat([found.boxes, found.scores[..., None]], -1).float().cpu()
+    return Candidates(together[..., :4], together[..., 4])
+
+
 @torch.no_grad()
 def suppressed(found: Candidates, config: Decoding) -> list[Found]:
-    """Return the boxes of each frame that survive, class by class, best first.
-
-    The candidates cross to the CPU, all classes' suppression runs there at once.
-    """
-    boxes, scores = (tensor.cpu().float() for tensor in found)
+    """Return the boxes of each frame that survive, class by class, best first; all classes at once."""
+    boxes, scores = on_cpu(found)
     valid = (scores > config.min_score) & (boxes[..., 2:] > boxes[..., :2]).all(-1)
     kept = survivors(boxes, valid, config.nms)
     frames = []

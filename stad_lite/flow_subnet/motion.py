@@ -74,7 +74,8 @@ class MotionNetwork(nn.Module):
 
         net: another network than its own
         """
-        images = at_size(images, self.input_size(images.shape[2], images.shape[3]))
+        size = self.input_size(images.shape[2], images.shape[3])
+        images = images if size == tuple(images.shape[2:]) else at_size(images, size)
         if self.config.estimator == "pwcnet":
             found: list[Tensor] = (net or self.net).pyramid(images.flip(1))  # it was published for blue first
             return found

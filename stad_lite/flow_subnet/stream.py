@@ -21,7 +21,7 @@ from stad_lite.arrays import check_finite_frames
 from stad_lite.data.flow import Estimator
 from stad_lite.data.transforms import resize
 from stad_lite.errors import FormatError
-from stad_lite.flow_subnet.decoding import candidates, linking, score_table, suppressed, trim_of
+from stad_lite.flow_subnet.decoding import candidates, linking, on_cpu, score_table, suppressed, trim_of
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
 from stad_lite.linking import OnlineLinker
 from stad_lite.systems.detect import Found
@@ -211,9 +211,9 @@ class Stream:
         with stage("head"):
             scores, offsets = network.head(*fused)
         with stage("nms"):
-            best = candidates(scores, offsets, network.boxes, config.size, config)
+            best = on_cpu(candidates(scores, offsets, network.boxes, config.size, config))
+            check_finite_frames("what the network says", "", [number], *best)
             (found,) = suppressed(best, config)
-            check_finite_frames("what the network says", "", [number], *(part.cpu() for part in best))
         with stage("linking"):
             paths = self.linker.step(number, found.boxes, score_table(found, len(self.classes)))
             joined = paths[np.arange(len(found)), found.labels]

@@ -1,7 +1,7 @@
 """The flow subnet on the synthetic benchmark: fusions, one scale, frozen and joint flow, estimators of flow.
 
-Tuned on the split ``val`` and judged here on ``test``. All seeds share the pretrained backbone and flow
-networks; classical estimators and exact flow take the place of the flow network. Figures, in percent:
+Tuned on the split ``val`` and judged here on ``test``. All variants of a seed share its pretrained backbone and
+flow network; classical estimators and exact flow take the network's place. Figures, in percent:
 ``frame_map`` at .5, ``video_map_20`` and ``video_map_50`` of the tubes that are linked online. Besides:
 ``flow_error``, mean end-point error in pixels of the flow that the trained network sees on test frames;
 ``detect_ms``, CPU milliseconds a frame of detection, frames in batches; ``cpu_seconds`` of training and test.
@@ -83,7 +83,7 @@ def plan(profile: str) -> Plan:
 
 def shared(variant: str) -> tuple[str, ...]:
     """Return what the seeds of a variant have in common of all that is random."""
-    return ("pretrained networks",)
+    return ("pretraining clips",)
 
 
 def config_of(variant: str, profile: str) -> FlowSubnetConfig:
@@ -129,7 +129,7 @@ def run(variant: str, seed: int, profile: str = "lesson", split: str = "test") -
     config = config_of(variant, profile)
     began, source = time.process_time(), clips(variant, profile, "train", seed)
     torch.manual_seed(seed)
-    system = pipeline.build(config, source.classes)
+    system = pipeline.build(config, source.classes, seed)
     data = pipeline.training_set(system, source)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:
