@@ -1,7 +1,7 @@
 """The flow subnet on the synthetic benchmark: fusions, one scale, frozen and joint flow, estimators of flow.
 
-Tuned on the split ``val`` and judged here on ``test``. All variants of a seed share its pretrained backbone and
-flow network; classical estimators and exact flow take the network's place. Figures, in percent:
+Tuned on the split ``val`` and judged here on ``test``. All variants of a seed share its pretrained backbone
+and flow network; classical estimators and exact flow take the network's place. Figures, in percent:
 ``frame_map`` at .5, ``video_map_20`` and ``video_map_50`` of the tubes that are linked online. Besides:
 ``flow_error``, mean end-point error in pixels of the flow that the trained network sees on test frames;
 ``detect_ms``, CPU milliseconds a frame of detection, frames in batches; ``cpu_seconds`` of training and test.
