@@ -179,6 +179,8 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
             raise conflict(self, "levels", "size", "backbone", remedy="take fewer levels or larger frames")
         if self.estimator == "given" and self.pairs == "released":
             raise conflict(self, "estimator", "pairs", remedy="a source's flow joins neighbours: pairs=two")
+        if self.fused == "one" and self.fusion not in ("concat", "sum", "average"):
+            raise conflict(self, "fused", "fusion", remedy="fuse all levels, or by concat, sum or average")
         if self.backbone == "small" and self.channels % 16:
             raise conflict(self, "channels", remedy="give a multiple of 16, for the branches of the blocks")
         if self.backbone == "rfb" and (self.width * 16) % 1:

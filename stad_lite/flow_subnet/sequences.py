@@ -91,9 +91,14 @@ def tensors(clip: Sample) -> dict[str, Tensor]:
         "labels": torch.as_tensor(clip.labels[kept]),
     }
     if clip.flow is not None:
-        flow = torch.from_numpy(np.ascontiguousarray(clip.flow[:-1], dtype=np.float32))
-        found["flow"] = rearrange(flow, "t h w c -> t c h w")
+        found["flow"] = flow_tensor(clip.flow)
     return found
+
+
+def flow_tensor(flow: np.ndarray) -> Tensor:
+    """Return the flow between the frames of a sequence as a batch holds it, without that of the last one."""
+    values = torch.from_numpy(np.ascontiguousarray(flow[:-1], dtype=np.float32))
+    return rearrange(values, "t h w c -> t c h w")
 
 
 def training_item(
@@ -106,8 +111,12 @@ def training_item(
 
 
 def seen_item(run: FrameRun, _: object, source: VideoSource, config: FlowSubnetConfig) -> dict[str, Tensor]:
-    """Return a sequence as it is, for detection."""
-    return tensors(read_sample(source, run, config.sees_motion and config.estimator == "given"))
+    """Return a sequence as it is, for detection: ``frames`` and, where it is given, ``flow``."""
+    frames = torch.from_numpy(read_stream(source, "rgb", run.video, run.frames))
+    found = {"frames": rearrange(frames, "t h w c -> t c h w")}
+    if config.sees_motion and config.estimator == "given":
+        found["flow"] = flow_tensor(read_flow(source, run))
+    return found
 
 
 def title(place: tuple[str, int]) -> str:

@@ -29,7 +29,7 @@ PAPER = {
 }  # fmt: skip
 OURS = {
     "vectors", "flow_scale", "pretrained", "channels", "norm", "box_shares", "convolutions", "gamma",
-    "supervision", "every", "linked",
+    "supervision", "every", "linked", "normalised", "enlarged",
 }  # fmt: skip
 """Fields that the paper gives no number for."""
 RELEASED = {
@@ -72,6 +72,7 @@ def test_the_code_differs_from_the_paper_in_named_settings():
         ({"backbone": "rfb", "levels": 6, "box_shares": (0.1,) * 7}, "levels"),
         ({"estimator": "given", "pairs": "released", "supervision": "none"}, "estimator"),
         ({"pairs": "released"}, "supervision"),
+        ({"fusion": "pyramid", "fused": "one"}, "fused"),
         ({"channels": 24}, "channels"),
         ({"backbone": "rfb", "width": 0.2, "levels": 3}, "width"),
         ({"pretrained": "smoke", "norm": "none"}, "pretrained"),
