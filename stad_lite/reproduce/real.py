@@ -20,11 +20,15 @@ from typing import Any
 import torch
 
 from stad_lite import runs
+from stad_lite.cfad import system as cfad
+from stad_lite.cfad.config import CfadConfig
+from stad_lite.cfad.system import CfadSystem
 from stad_lite.data import published
 from stad_lite.data.location import SETS
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
+from stad_lite.nets import published as trunks
 from stad_lite.nets import weights as files
 from stad_lite.pcsc import actionness
 from stad_lite.pcsc import stages as pcsc_stages
@@ -39,6 +43,7 @@ from stad_lite.step.classify import Classification
 from stad_lite.step.config import StepConfig
 from stad_lite.step.fusion import look_together
 from stad_lite.step.tubes import assemble
+from stad_lite.systems.detect import dialled
 from stad_lite.systems.maps import frame_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -232,6 +237,54 @@ def pcsc_figures(system: PCSCSystem, test: VideoSource, convention: str = "sound
         if by_video and has_tubes(test):
             answers = {video: VideoPredictions(tubes=tuple(some)) for video, some in by_video.items()}
             figures |= tube_figures(truth, Predictions(system.classes, answers), name, convention)
+    return figures
+
+
+def fit_cfad(
+    config: CfadConfig, source: VideoSource, plan: TrainConfig, folder: Place, weights: str = ""
+) -> CfadSystem:
+    """Train CFAD on a source; the same call again goes on where it was stopped.
+
+    plan: its ``seed`` is also that of the first weights
+    weights: published ones of I3D on RGB, "" for none
+    raises: FormatError for weights that do not fit the backbone
+    """
+    torch.manual_seed(plan.seed)
+    system = cfad.build(config, source.classes)
+    if weights:
+        streams = cfad.trunks(system)
+        trunks.fill(streams, trunks.read(system.network, streams, trunks.Weights(rgb=weights)))
+    data = cfad.training_set(system, source)
+    data.seed = plan.seed
+    fit(system, data, plan, folder, collate=cfad.collate, say=_silent)
+    return system
+
+
+def cfad_figures(
+    system: CfadSystem,
+    test: VideoSource,
+    dials: Mapping[str, Mapping[str, Any]] | None = None,
+    convention: str = "sound",
+) -> dict[str, float]:
+    """Return the figures of a trained CFAD, named as in ``reproduce.experiments.cfad``.
+
+    dials: settings of inference, by the name that stands before their figures, beside the system's own
+    returns: ``map_20``, ``map_30``, ``map_50``, ``map_75`` and ``map_all`` (the mean over .5:.05:.95),
+        ``mabo``, ``frame_map`` at .5, and the kinds of error at .5 as shares of all true tubes
+    """
+    truth, figures = test.annotations, {}
+    tubes = sum(len(video.tubes or ()) for video in truth.videos.values())
+    maps = frame_maps(system, test) if system.streams else None
+    for name, settings in {"": {}, **(dials or {})}.items():
+        found = cfad.detect(dialled(system, **settings), test, maps)
+        levels = evaluate(truth, found, "video-map", tuple(sorted({0.2, 0.3, *RANGE})), convention).iou
+        own = {f"map_{round(100 * level)}": levels[level] for level in (0.2, 0.3, 0.5, 0.75)}
+        own["map_all"] = sum(levels[level] for level in RANGE) / len(RANGE)
+        own["mabo"] = evaluate(truth, found, "v-mabo").value or 0.0
+        own["frame_map"] = evaluate(truth, found, "frame-map", 0.5, convention, source="frames").iou[0.5]
+        errors = evaluate(truth, found, "errors", 0.5).counts or {}
+        own |= {kind: 100 * count / tubes for kind, count in errors.items()}
+        figures |= {f"{name}{figure}": value for figure, value in own.items()}
     return figures
 
 

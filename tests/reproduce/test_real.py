@@ -1,4 +1,4 @@
-"""STEP and PCSC on video files: what is missing, which videos, AVA's truth, trained runs that go on."""
+"""STEP, PCSC and CFAD on video files: what is missing, which videos, AVA's truth, trained runs that go on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from stad_lite import records
+from stad_lite.cfad.config import CfadConfig
+from stad_lite.cfad.config import schedule as cfad_schedule
 from stad_lite.data import synthetic, video
 from stad_lite.data.source import DataConfig, synthetic_source
 from stad_lite.errors import FormatError
@@ -17,8 +19,10 @@ from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.config import schedule as pcsc_schedule
 from stad_lite.records import Annotations, FrameBoxes
 from stad_lite.reproduce import real
+from stad_lite.reproduce.experiments import cfad as cfad_experiment
 from stad_lite.reproduce.experiments import step as experiment
 from stad_lite.step.config import StepConfig, schedule
+from stad_lite.systems.maps import frame_maps
 
 SMOKE = synthetic.Settings.smoke()
 SIZE = (48, 48)
@@ -181,3 +185,41 @@ def test_trimmed_tubes_are_judged_where_actionness_is_trained(sources, place):
     assert {"refined", *(f"refined_{level}" for level in LEVELS)} <= set(figures)
     system.network.actionness.trained.fill_(False)
     assert "refined" not in real.pcsc_figures(system, test)
+
+
+@pytest.mark.parametrize("trimmed", [False, True])
+def test_cfad_is_trained_on_files_and_judged_with_other_settings(sources, place, trimmed):
+    train, test = sources
+    config = replace(CfadConfig.smoke(), pretrained="", frozen=False, trimmed=trimmed, min_score=0.0)
+    plan = replace(cfad_schedule("smoke"), steps=2, batch=2, checkpoint_every=2)
+    folder = place / f"cfad{trimmed}"
+    system = real.fit_cfad(config, train, plan, folder)
+    figures = real.cfad_figures(system, test, {"coarse_": {"selection": "none"}})
+    own = {name for name in figures if not name.startswith("coarse_")}
+    assert set(figures) == own | {f"coarse_{name}" for name in own}
+    assert {"map_20", "map_30", "map_50", "map_75", "map_all", "mabo", "frame_map", "wrong_class"} <= own
+    assert all(0 <= figures[name] <= 100 for name in own if "map" in name)
+    assert system.config.selection == "learned"  # judging changes nothing
+    again = real.fit_cfad(config, train, plan, folder)
+    for ours, other in zip(system.network.parameters(), again.network.parameters(), strict=True):
+        torch.testing.assert_close(ours, other, rtol=0, atol=0)
+
+
+def test_cfads_figures_are_named_as_those_of_its_experiment(sources, place):
+    train, test = sources
+    config = replace(CfadConfig.smoke(), pretrained="", min_score=0.0)
+    plan = replace(cfad_schedule("smoke"), steps=1, batch=2)
+    system = real.fit_cfad(config, train, plan, place / "named")
+    figures = real.cfad_figures(system, test)
+    found = cfad_experiment.pipeline.detect(system, test, frame_maps(system, test))
+    for name, value in cfad_experiment.scores(test.annotations, found, "").items():
+        assert figures[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_published_weights_that_do_not_fit_are_refused(sources, place):
+    train, _ = sources
+    torch.save({"features.0.weight": torch.zeros(1, 3, 3, 3)}, place / "small.pt")
+    with pytest.raises(FormatError):
+        real.fit_cfad(
+            CfadConfig.smoke(), train, cfad_schedule("smoke"), place / "weights", str(place / "small.pt")
+        )
