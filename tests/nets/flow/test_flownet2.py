@@ -103,6 +103,14 @@ def test_flownet_c_sees_the_first_image_and_every_second_displacement():
                     torch.testing.assert_close(seen[0][:, 4 + 5 * row + column, y, x], cost)
 
 
+def test_flownet_c_s_finest_flow_sees_the_first_image():
+    net, seen = FlowNetC(depth=3, width=0.125, reach=2), []
+    net.predict_flow2.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    first, second = torch.rand(2, 1, 3, 16, 24)
+    net.flows(torch.cat([first, second], 1))
+    torch.testing.assert_close(seen[0][:, :16], net.conv2(net.conv1(first)))
+
+
 def test_small_motion_is_smoothed_before_every_prediction():
     net, seen = FlowNetSD(depth=3, width=0.125), {}
     for name in ("inter_conv2", "predict_flow2", "conv2_1", "deconv2", "upsampled_flow3_to_2"):
