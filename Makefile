@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
 # WORKERS (processes that share the tests and chapters),
-# ARGS (passed on by reproduce, results, refresh, unit and bench).
+# ARGS (passed on by reproduce, results, refresh, unit, fuzz and bench).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -28,8 +28,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results test lint types unit doctest chapters shaken variants machine \
-        browser lab book picture refresh bench constraints clean
+.PHONY: help env system reproduce results trained test lint types unit doctest chapters shaken variants machine \
+        fuzz browser lab book picture refresh bench constraints clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies g
 
 results: $(READY)  ## the same, and keep the real-data figures in book/results/
 	@$(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --commit-results $(ARGS)
+
+trained: $(READY)  ## train the small detectors that chapters show, anew (book/trained/)
+	@$(BIN)/python -m stad_lite.reproduce.trained $(ARGS)
 
 test: lint types unit doctest chapters variants machine  ## everything but the browser
 
@@ -99,6 +102,9 @@ shaken: $(READY)  ## chapters, tests and doctests with the last bits of every su
 
 machine: $(READY)  ## say on what this runs
 	@$(BIN)/python book/_tools/machine.py
+
+fuzz: $(READY)  ## damaged files at every reader: each is read or refused in a sentence (some minutes)
+	@$(BIN)/python -m tests.fuzz --count 1000 $(ARGS)
 
 browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
 	@$(BIN)/python -m pytest tests/browser -m browser

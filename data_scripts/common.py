@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import os
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 from conversion import Plan, convert, verify_converted
 from download import ATTEMPTS, REGISTRY, Entry, fetch, read_registry, sha256_of
 
+from stad_lite import packed
 from stad_lite.data.location import data_root
 from stad_lite.errors import MissingFileError, StadError
 from stad_lite.progress import progress
@@ -56,6 +56,9 @@ def main(dataset: Dataset, arguments: Sequence[str] | None = None) -> int:
     options = _parser(dataset).parse_args(arguments)
     try:
         return {"download": _download, "convert": _convert, "verify": _verify}[options.verb](dataset, options)
+    except KeyboardInterrupt:
+        print("stopped; the same line makes what is missing", file=sys.stderr)
+        return 130
     except Difference as error:
         print(error, file=sys.stderr)
         return 1
@@ -171,14 +174,14 @@ def check_files(entries: Sequence[Entry], folder: Path) -> str:
     there = 0
     for entry in entries:
         path = folder / entry.path
-        packed = path.with_name(f"{path.name}.gz")
+        zipped = path.with_name(f"{path.name}.gz")
         if path.is_file():
             digest, size = sha256_of(path), path.stat().st_size
-        elif packed.is_file():
+        elif zipped.is_file():
             try:
-                content = gzip.decompress(packed.read_bytes())
-            except (OSError, EOFError) as error:
-                raise Difference(f"not a whole gzip file ({error})", file=packed) from None
+                content = packed.gunzip(zipped.read_bytes(), zipped)
+            except StadError as error:
+                raise Difference(f"not a whole gzip file ({error.problem})", file=zipped) from None
             digest, size = hashlib.sha256(content).hexdigest(), len(content)
         else:
             continue

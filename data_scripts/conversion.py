@@ -24,6 +24,7 @@ from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLa
 from stad_lite.progress import progress
 from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
 from stad_lite.records.exchange.report import Tally
+from stad_lite.records.files import below
 
 FORMAT = "stad-lite/clips/1"
 SHORT = 1
@@ -65,6 +66,8 @@ def convert(annotations: Annotations, clips: Mapping[str, Path], plan: Plan) -> 
         )
     videos: dict[str, VideoAnnotation] = {}
     index: dict[str, Any] = {}
+    for name in annotations.videos:
+        below(plan.out, name)  # a name that leads elsewhere is refused before anything is written
     (plan.out / "annotations.json.gz").unlink(missing_ok=True)
     before = _files_of(plan.out)
     for name, video in progress(annotations.videos.items(), total=len(annotations.videos), desc="clips"):
@@ -76,8 +79,10 @@ def convert(annotations: Annotations, clips: Mapping[str, Path], plan: Plan) -> 
         index[name] = _indexed(clips[name], info, _place(clips[name], name, plan))
     content = json.dumps({"format": FORMAT, "videos": index}, indent=1, ensure_ascii=False)
     records.atomic_write(plan.out / "clips.json", lambda stream: stream.write(content.encode()))
+    sources = {_place_of(clip) for clip in clips.values()}
     for file in before - _files_of(plan.out):
-        (plan.out / file).unlink(missing_ok=True)
+        if _place_of(below(plan.out, file)) not in sources:
+            (plan.out / file).unlink(missing_ok=True)
     record = Annotations(annotations.dataset, annotations.classes, videos)
     records.write(record, plan.out / "annotations.json.gz")
     return [*tally.sentences(), counts(record)]
@@ -176,7 +181,8 @@ def _files_of(out: Path) -> set[str]:
     """The clips that the index of a folder says it holds itself."""
     try:
         entries = json.loads((out / "clips.json").read_text("utf-8"))["videos"].values()
-        return {entry["file"] for entry in entries if entry["file"].startswith("videos/")}
+        files = {entry["file"] for entry in entries if entry["file"].startswith("videos/")}
+        return {file for file in files if below(out, file)}
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return set()
 
@@ -202,8 +208,13 @@ def _place(clip: Path, name: str, plan: Plan) -> str:
     """Put the clip where the folder wants it; return its path as the index names it."""
     if plan.clips == "index":
         return os.path.abspath(clip)
-    target = plan.out / "videos" / f"{name}{clip.suffix.lower()}"
+    target = below(plan.out / "videos", name, clip.suffix.lower())
+    same = target.exists() and not target.is_symlink() and target.samefile(clip)
+    if same or _place_of(target) == _place_of(clip):  # it lies where it should, and is no link of ours
+        return os.path.abspath(clip)
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists() and not target.is_symlink() and sha256_of(target) != sha256_of(clip):
+        raise FormatError("another file is in the clip's place", file=target, remedy="move it away")
     if plan.clips == "copy":
         with clip.open("rb") as source:
             records.atomic_write(target, lambda stream: shutil.copyfileobj(source, stream))
@@ -215,6 +226,11 @@ def _place(clip: Path, name: str, plan: Plan) -> str:
             problem = f"no link can be made here ({error.strerror or error})"
             raise StadError(problem, file=target, remedy="give --clips copy or --clips index") from None
     return target.relative_to(plan.out).as_posix()
+
+
+def _place_of(path: Path) -> tuple[str, str]:
+    """Where a file or link itself lies, whatever way leads there."""
+    return os.path.realpath(path.parent), path.name
 
 
 def _indexed(clip: Path, info: video_files.VideoInfo, file: str) -> dict[str, Any]:

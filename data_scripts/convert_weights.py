@@ -64,11 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state = read(options.source)
         net = NETWORKS[options.network](state)
         report = weights.load(net, state, options.layout, strict=options.network != "rfb")
+        atomic_write(options.out, lambda stream: torch.save(net.state_dict(), stream))
+    except KeyboardInterrupt:
+        print("stopped; nothing is written", file=sys.stderr)
+        return 130
     except StadError as error:
         print(error, file=sys.stderr)
         return 2
     print(report)
-    atomic_write(options.out, lambda stream: torch.save(net.state_dict(), stream))
     return 0
 
 

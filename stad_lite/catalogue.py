@@ -195,7 +195,7 @@ ENTRIES = {
     ),
     "cfad": Entry(
         summary="CFAD: coarse tubes as polynomials, refined at key timestamps, never linked",
-        chapter="cfad/polynomial_tubes",
+        chapter="cfad/coarse_tubes",
         configs="stad_lite.cfad.config:CfadConfig",
         system="stad_lite.cfad.system",
         data_changes=_cfad_data,

@@ -22,10 +22,11 @@ from stad_lite.nets import published
 from stad_lite.nets.published import Weights
 from stad_lite.nets.weights import State
 from stad_lite.records import Predictions, atomic_write
+from stad_lite.records.exchange.text import read_json
 from stad_lite.schedule import TrainConfig, plain
 from stad_lite.settings import changed, from_plain
-from stad_lite.training import checkpoint, distributed
-from stad_lite.training.loop import Run, fit
+from stad_lite.training import checkpoint, distributed, run_folder
+from stad_lite.training.loop import Run, check_workers, fit
 
 FORMAT = "stad-lite/run/1"
 FINISHED = "finished.pt"
@@ -118,7 +119,8 @@ def train(
         weights, opening the data, building the system and ``fit`` raise
     """
     run, entry = Path(run_dir), spec.entry
-    with distributed.processes(device) as place:
+    check_workers(workers)
+    with distributed.processes(device) as place, run_folder.alone(run):
         _check_same(run, spec)
         if (done := _steps_done(run, spec)) is not None:
             if distributed.rank() == 0:
@@ -173,7 +175,7 @@ def load(
     system = spec.entry.rebuild(spec.model, spec.classes)
     try:
         system.network.load_state_dict(state["network"])
-    except RuntimeError:
+    except (RuntimeError, TypeError, AttributeError):
         problem = "the weights are of another network than the settings say"
         raise FormatError(problem, file=run, remedy="leave the network's settings as they are") from None
     with distributed.processes(device) as place:
@@ -189,7 +191,7 @@ def read_spec(run: Path) -> Spec:
             "there is no run here", file=path, remedy="name the folder that was trained into"
         )
     try:
-        told = json.loads(path.read_text("utf-8"))
+        told = read_json(path)
         if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
             raise FormatError(f"not a description of a run ({FORMAT})")
         model = type(find(told["system"]).config("smoke"))
@@ -204,8 +206,8 @@ def read_spec(run: Path) -> Spec:
         )
     except StadError as error:
         raise error.at(file=path) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"the run's description is damaged ({error})", file=path) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"the run's description is damaged ({error!r})", file=path) from None
 
 
 def predict(system: Any, entry: Entry, source: VideoSource) -> Predictions:
@@ -226,7 +228,7 @@ def _write(run: Path, spec: Spec) -> None:
 
 def _check_same(run: Path, spec: Spec) -> None:
     """Refuse the folder of another run before any work is done."""
-    if not (run / "system.json").is_file():
+    if not (run / "system.json").is_file() or not run_folder.begun(run):
         return
     earlier, asked = plain(read_spec(run)), plain(spec)
     asked["classes"] = earlier["classes"]
@@ -263,7 +265,7 @@ def _steps_done(run: Path, spec: Spec) -> int | None:
     if not path.is_file() or (spec.entry.finishes and not (folder / FINISHED).is_file()):
         return None
     try:
-        total = spec.train.total_steps(json.loads(path.read_text("utf-8"))["data"]["items"])
+        total = spec.train.total_steps(run_folder.read_object(path)["data"]["items"])
         return total if checkpoint.read(folder / "last.pt")["step"] == total else None
     except (StadError, OSError, ValueError, KeyError, TypeError):
         return None

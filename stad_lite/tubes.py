@@ -218,6 +218,28 @@ def tube_iou(a: Tube, b: Tube, kind: str = "temporal_times_spatial") -> float:
     return OVERLAPS[kind](a, b)
 
 
+LONGEST = 1_000_000
+"""Frames of a tube that is filled in between its boxes: eleven hours of video."""
+
+
+def frames_between(frames: np.ndarray, most: int = LONGEST) -> np.ndarray:
+    """Return all frames from the first to the last of some rising ones.
+
+    raises: FrameRangeError where they are more than ``most``
+
+    >>> frames_between(np.array([3, 5]))
+    array([3, 4, 5])
+    """
+    count = int(frames[-1]) - int(frames[0]) + 1
+    if not 0 < count <= most:
+        raise FrameRangeError(
+            f"a tube of {len(frames)} boxes would have {count} frames",
+            frame=int(frames[0]),
+            remedy="correct the frame numbers",
+        )
+    return np.arange(int(frames[0]), int(frames[-1]) + 1)
+
+
 def interpolate(frames: np.ndarray, boxes: np.ndarray, at: np.ndarray, kind: str = "linear") -> np.ndarray:
     """Return the boxes at other frames, between known ones; beyond the ends the end boxes hold.
 

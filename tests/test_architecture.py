@@ -23,7 +23,7 @@ PAPERS = ["cfad", "step", "sp_tad", "pcsc", "flow_subnet"]
 
 # Module or package -> floor. An import may only point to a lower floor (or to the same module).
 FLOORS = {
-    "errors": 1, "arrays": 1, "progress": 1, "unpickle": 1,
+    "errors": 1, "arrays": 1, "progress": 1, "packed": 1, "locks": 1, "matlab": 1, "unpickle": 1,
     "boxes": 1, "segments": 1, "align": 1, "anchors": 1,
     "tubes": 2,
     "matching": 3, "records": 3, "linking": 3, "settings": 3,
@@ -38,7 +38,19 @@ FLOORS = {
 
 # On these floors a module may also import what stands before it in this list.
 ORDERED = {
-    1: ["errors", "arrays", "progress", "unpickle", "boxes", "segments", "align", "anchors"],
+    1: [
+        "errors",
+        "arrays",
+        "progress",
+        "locks",
+        "packed",
+        "matlab",
+        "unpickle",
+        "boxes",
+        "segments",
+        "align",
+        "anchors",
+    ],
     3: ["matching", "settings", "records", "linking"],
     4: ["data"],  # the loaders share nothing with metrics and nets
     4.5: ["schedule", "training"],

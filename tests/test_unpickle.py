@@ -46,8 +46,7 @@ ARRAYS = [
     np.array(["ab", "ü"]),
     np.array([b"ab"]),
     np.array([1, 2], dtype=">i4"),
-    np.array([None, {"a": (1, "x")}], dtype=object),
-    np.array(["2020-01-01"], dtype="datetime64[s]"),
+    np.array([[None, {"a": (1, "x")}, [3, np.arange(2)]]], dtype=object).T,
 ]
 
 
@@ -70,7 +69,8 @@ def test_arrays_of_every_protocol(tmp_path: Path, protocol: int) -> None:
     found = unpickle.load(put(tmp_path, pickle.dumps([*ARRAYS, np.float32(0.5)], protocol)))
     assert type(found[-1]) is np.float32 and found[-1] == 0.5
     for ours, theirs in zip(found, ARRAYS, strict=False):
-        assert type(ours) is np.ndarray and ours.shape == theirs.shape and same(ours, theirs)
+        assert type(ours) is np.ndarray and ours.shape == theirs.shape and ours.flags.writeable
+        assert repr(ours) == repr(theirs) if ours.dtype == object else same(ours, theirs)
         assert ours.dtype == theirs.dtype.newbyteorder("=") or ours.dtype == theirs.dtype
 
 
@@ -93,12 +93,14 @@ def test_python_2_strings_and_gzip(tmp_path: Path) -> None:
         unpickle.load(put(tmp_path, data))
 
 
-def test_callers_may_allow_more(tmp_path: Path) -> None:
-    path = put(tmp_path, pickle.dumps(OrderedDict(a=1)))
-    with pytest.raises(UnsafePickleError, match=r"collections\.OrderedDict"):
-        unpickle.load(path)
-    allowed = unpickle.NUMPY_GLOBALS | {("collections", "OrderedDict")}
-    assert unpickle.load(path, allowed) == OrderedDict(a=1)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_ordered_tables_and_what_stands_twice(tmp_path: Path, protocol: int) -> None:
+    """An ordered table is a table; a part that stands twice is read twice, however often it may stand."""
+    row, array, key = [1, 2], np.arange(3), ("a", 1)
+    data = OrderedDict([("b", row), ("a", row), (key, [array, array, key, {np.int64(4): np.float32(2)}])])
+    found = unpickle.load(put(tmp_path, pickle.dumps(data, protocol)))
+    assert list(found) == ["b", "a", key] and found["a"] == row and found[key][1].tolist() == [0, 1, 2]
+    assert found[key][3] == {4: 2.0}
 
 
 def test_the_published_pickle(stad_data: Path) -> None:
@@ -217,9 +219,8 @@ for number, case in enumerate(cases):
     except UnsafePickleError:
         pass
 with open(sys.argv[1], "wb") as stream:  # a byte order set on numpy's one float64 would reach everyone
-    pickle.dump(Call(np.dtype, ("f8", False, False), (3, ">", None, None, None, -1, -1, 0)), stream)
-unpickle.load(sys.argv[1])
-print("done", np.dtype("f8").byteorder, np.ones(1).tobytes() == np.ones(1, "<f8").tobytes())
+    pickle.dump(array(Call(np.dtype, ("f8", False, False), (3, ">", None, None, None, -1, -1, 0))), stream)
+print(unpickle.load(sys.argv[1]).dtype.byteorder, np.dtype("f8").byteorder)
 """
 
 
@@ -227,7 +228,7 @@ def test_dtypes_cannot_lie_about_what_they_hold(tmp_path: Path) -> None:
     """Raw bytes as an object array are pointers of the writer's choice; a process of its own may crash."""
     command = [sys.executable, "-c", FORGED, str(tmp_path / "a.pkl")]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, f"done = {sys.byteorder == 'little'}"), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "> ="), done.stderr
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

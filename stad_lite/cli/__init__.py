@@ -31,11 +31,27 @@ VERBS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return its exit code: 0 for success, 2 for bad input.
+    """Run one verb and return its exit code: 0 for success, 2 for bad input, 130 where it was stopped.
 
     arguments: words of the command line, those of the process where None
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    verb = words[0] if words and words[0] in VERBS else ""
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        _refuse(verb, "stopped; files that were not finished are not there")
+        return 130
+    except StadError as error:
+        return _refuse(verb, str(error))
+    except MemoryError as error:
+        return _refuse(verb, f"there is not enough memory ({error or 'none is left'})")
+    except OSError as error:
+        place = error.filename if error.filename is not None else ""
+        return _refuse(verb, f"{place}: {error.strerror or error}".lstrip(": "))
+
+
+def _run(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="stad-lite", description="Spatio-temporal action detection.")
     parser.add_argument("--version", action="version", version=f"stad-lite {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -44,15 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if verb in words[:1]:
             import_module(f"{__name__}.{verb}").add_arguments(child)
     chosen = parser.parse_args(words)
-    try:
-        return int(import_module(f"{__name__}.{chosen.verb}").run(chosen))
-    except StadError as error:
-        return _refuse(chosen.verb, str(error))
-    except OSError as error:
-        place = error.filename if error.filename is not None else ""
-        return _refuse(chosen.verb, f"{place}: {error.strerror or error}".lstrip(": "))
+    return int(import_module(f"{__name__}.{chosen.verb}").run(chosen))
 
 
 def _refuse(verb: str, sentence: str) -> int:
-    print(f"stad-lite {verb}: {' '.join(sentence.split())}", file=sys.stderr)
+    print(f"{f'stad-lite {verb}'.strip()}: {' '.join(sentence.split())}", file=sys.stderr)
     return 2

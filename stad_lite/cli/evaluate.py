@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         truth,
         predictions,
         arguments.metric,
-        iou=None if levels is None else levels[0] if len(levels) == 1 else [float(x) for x in levels],
+        iou=None if levels is None else ",".join(levels),
         convention=arguments.convention,
         source=arguments.source,
         bootstrap=arguments.bootstrap,

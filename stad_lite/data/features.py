@@ -5,7 +5,7 @@ One file a video holds one array a stage; they are read without pickles and writ
 
 from __future__ import annotations
 
-import zipfile
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -14,10 +14,20 @@ from typing import Protocol
 
 import numpy as np
 
-from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, UnknownVideoError
+from stad_lite import packed
+from stad_lite.errors import (
+    FormatError,
+    MissingFileError,
+    NotFiniteError,
+    StadError,
+    TruncatedFileError,
+    UnknownVideoError,
+)
 from stad_lite.records import Annotations, atomic_write
 from stad_lite.records.files import safe_name
 
+UNFINISHED = ".unfinished"
+"""A file that lies in a folder as long as its features are being made."""
 KEPT = 512
 """Videos whose features a reader keeps in memory."""
 
@@ -132,6 +142,9 @@ def open_features(folder: str | PathLike[str], annotations: Annotations) -> Feat
     raises: MissingFileError where none has one, FormatError where files do not agree or are damaged
     """
     folder = Path(folder)
+    if (folder / UNFINISHED).exists():
+        remedy = "give the command that makes them again: it goes on"
+        raise TruncatedFileError("the features of this folder are not all made", file=folder, remedy=remedy)
     found, layouts = {}, {}
     for video in annotations.videos:
         path = folder / file_name(video)
@@ -212,15 +225,20 @@ def stretched(stage: np.ndarray, steps: int) -> np.ndarray:
 
 def _read(path: Path, video: str) -> tuple[tuple[np.ndarray, ...], int, float, tuple[int, ...]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            frames, fps, *strides = file["about"].tolist()
-            stages = tuple(file[f"stage{i}"] for i in range(len(strides)))
-    except FileNotFoundError:
+        file = packed.arrays(path)
+        frames, fps, *strides = file["about"].tolist()
+        stages = tuple(file[f"stage{i}"] for i in range(len(strides)))
+        frames, strides = int(frames), tuple(int(stride) for stride in strides)
+        if any(stage.ndim != 2 or stage.dtype.kind != "f" for stage in stages) or min(strides) < 1:
+            raise ValueError("stages that are no (channels, steps) of numbers")
+        if frames < 1 or not 0 < fps < math.inf:
+            raise ValueError(f"{frames} frames at {fps} a second")
+    except MissingFileError:
         raise MissingFileError("the features are gone", file=path, video=video) from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        remedy = "extract the features again"
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        problem = error.problem if isinstance(error, StadError) else error
         raise FormatError(
-            f"not a file of features ({error})", file=path, video=video, remedy=remedy
+            f"not a file of features ({problem})", file=path, video=video, remedy="extract the features again"
         ) from None
     check_finite(stages, video)
-    return stages, int(frames), fps, tuple(int(stride) for stride in strides)
+    return stages, frames, fps, strides

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from stad_lite.errors import FormatError, MissingExtraError, MissingFileError, StadError, TruncatedFileError
+from stad_lite import packed
+from stad_lite.errors import FormatError, MissingExtraError, StadError, TruncatedFileError
 
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(h, w, 3) uint8 RGB twice -> (h, w, 2) float32 pixels."""
@@ -133,9 +134,7 @@ def read_flo(path: str | PathLike[str]) -> np.ndarray:
     raises: MissingFileError, FormatError, TruncatedFileError
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such flow", file=path, remedy="check the path")
-    data = _content(path)
+    data = packed.read(path)
     if data[:4] != _MAGIC:
         raise FormatError("not a .flo file (it does not start with PIEH)", file=path)
     if len(data) < 12:
@@ -151,17 +150,3 @@ def read_flo(path: str | PathLike[str]) -> np.ndarray:
     flow = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2).astype(np.float32)
     flow[(np.abs(flow) > UNKNOWN).any(-1)] = np.nan
     return flow
-
-
-def _content(path: Path) -> bytes:
-    import gzip
-    import zlib
-
-    if path.suffix != ".gz":
-        return path.read_bytes()
-    try:
-        return gzip.decompress(path.read_bytes())
-    except (EOFError, OSError, zlib.error):
-        raise TruncatedFileError(
-            "the gzip stream is damaged", file=path, remedy="copy the file again"
-        ) from None

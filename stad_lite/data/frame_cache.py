@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from stad_lite import packed
 from stad_lite.data import video as video_files
 from stad_lite.errors import (
     FormatError,
@@ -76,8 +77,7 @@ class FrameCache:
         try:
             if self.manifest["form"] == "npz":
                 path = self.folder / f"{safe_name(video, folders=True)}.npz"
-                with np.load(path, allow_pickle=False) as file:
-                    return file["frames"][wanted]
+                return packed.arrays(path)["frames"][wanted]
             images = {int(number): self._jpeg(video, int(number)) for number in np.unique(wanted)}
             return np.stack([images[int(number)] for number in wanted])
         except FileNotFoundError as error:

@@ -7,6 +7,7 @@ boxes. Their x2 and y2 are the last pixel; here boxes are half-open, so one is a
 
 from __future__ import annotations
 
+import io
 import tarfile
 from collections.abc import Collection, Mapping
 from os import PathLike
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from stad_lite import unpickle
+from stad_lite import matlab, packed, unpickle
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError, UnknownVideoError
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.records.exchange.report import Reading, Tally
@@ -86,15 +87,7 @@ def read_mask(path: str | PathLike[str]) -> np.ndarray:
 
     raises: MissingFileError, FormatError, with the file
     """
-    from scipy.io import loadmat
-
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    try:
-        content = loadmat(path)
-    except Exception as error:  # scipy raises many kinds for a damaged file
-        raise FormatError(f"not a readable MATLAB v5 file ({error})", file=path) from None
+    content = matlab.read(path)
     if "part_mask" not in content:
         raise FormatError("there is no variable part_mask", file=path)
     try:
@@ -150,18 +143,11 @@ def load_arrays(path: str | PathLike[str], keys: Collection[str]) -> dict[str, n
 
     raises: MissingFileError, TruncatedFileError, FormatError where one is missing
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in keys}
-    except KeyError as error:
-        raise FormatError(f"the archive lacks {error}", file=path) from None
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise TruncatedFileError(
-            f"the archive cannot be read ({error})", file=path, remedy="copy it again"
-        ) from None
+    archive = packed.arrays(path)
+    lacking = next((key for key in keys if key not in archive), None)
+    if lacking is not None:
+        raise FormatError(f"the archive lacks {lacking!r}", file=path)
+    return {key: archive[key] for key in keys}
 
 
 def read_pickle(
@@ -329,18 +315,17 @@ def archive_texts(path: str | PathLike[str]) -> list[tuple[str, str]]:
 
     raises: MissingFileError, TruncatedFileError, FormatError
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    texts = []
+    texts, data = [], packed.read(path)
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
             for member in archive:
-                content = archive.extractfile(member) if member.isfile() else None
-                if content is not None and member.name.endswith(".txt"):
-                    texts.append((member.name, content.read().decode("utf-8")))
-    except EOFError:
-        raise TruncatedFileError("the archive ends too early", file=path, remedy="copy it again") from None
-    except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
+                if member.isfile() and member.name.endswith(".txt"):
+                    if member.issparse() or member.offset_data + member.size > len(data):
+                        raise TruncatedFileError(
+                            "the archive ends too early", file=path, remedy="copy it again"
+                        )
+                    content = data[member.offset_data : member.offset_data + member.size]
+                    texts.append((member.name, content.decode("utf-8")))
+    except (tarfile.TarError, OSError, UnicodeDecodeError, OverflowError) as error:
         raise FormatError(f"not a readable archive ({error})", file=path) from None
     return sorted(texts)

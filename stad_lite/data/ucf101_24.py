@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from stad_lite import unpickle
+from stad_lite import matlab, unpickle
 from stad_lite.boxes import xywh_to_xyxy
-from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownVideoError
+from stad_lite.errors import FormatError, StadError, UnknownVideoError
 from stad_lite.records import Annotations, VideoAnnotation, read_list
 from stad_lite.tubes import Tube
 
@@ -76,16 +76,9 @@ def read_mat(path: str | PathLike[str]) -> Annotations:
         tube has ``sf`` and ``ef`` 1-based and inclusive, ``class`` 1-based and ``boxes`` (n, 4)
     raises: MissingFileError, FormatError and what ``records`` raises, with file, video and tube
     """
-    from scipy.io import loadmat
-
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
     try:
-        try:
-            content = loadmat(path, squeeze_me=True, struct_as_record=False)
-        except Exception as error:  # scipy raises many kinds for a damaged file
-            raise FormatError(f"not a readable MATLAB v5 file ({error})") from None
+        content = matlab.read(path, squeeze_me=True, struct_as_record=False)
         if "annot" not in content:
             raise FormatError("there is no variable called annot", remedy="check that it is finalAnnots.mat")
         entries = np.atleast_1d(content["annot"])

@@ -30,6 +30,20 @@ from stad_lite.tubes import Tube, cut_at
 Size = tuple[int, int] | None
 """(height, width) in pixels; None keeps the file's own."""
 
+CONTAINERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,flv,asf,ogg,nut,mxf,gif,m4v,h264,hevc,"
+    "ivf,obu,dv,rm,gxf,yuv4mpegpipe,wav,mp3,flac,aac"
+)
+"""Formats that hold their pictures or sound themselves (FFmpeg's names)."""
+PATIENCE = 60.0
+"""Seconds for opening a file, and for reading any part of it."""
+MOST_PIXELS = 1 << 26
+"""Of a frame: 8192 x 8192."""
+MOST_BYTES = 1 << 32
+"""Of all frames that are read at once."""
+LARGE = 1 << 22
+"""Pixels of a frame beyond which the encoder looks ahead no more: it would keep some sixty frames."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -105,8 +119,16 @@ def read(
     """
     if frames is None:
         with _opened(path) as (container, stream):
-            convert = _converter(size)
-            return np.stack([convert(frame) for frame in _decoded(container, stream, path)])
+            convert, images, held = _converter(size), [], 0
+            for frame in _decoded(container, stream, path):
+                images.append(convert(frame))
+                held += images[-1].nbytes
+                if held > MOST_BYTES:
+                    raise FormatError(
+                        f"the video has more than {MOST_BYTES >> 30} GiB of pictures", file=path,
+                        remedy="read it in pieces or at a smaller size",
+                    )  # fmt: skip
+            return np.stack(images)
     wanted, inverse = np.unique(np.asarray(frames, dtype=np.int64), return_inverse=True)
     if not len(wanted):
         raise FormatError("no frames are asked for", file=path, remedy="give at least one frame number")
@@ -158,6 +180,8 @@ def write(path: str | PathLike[str], frames: Any, fps: float = 25.0, crf: int = 
                     stream.height, stream.width = image.shape[:2]
                     stream.pix_fmt = "yuv420p"
                     stream.options = {"crf": str(crf), "threads": "1"}
+                    if stream.height * stream.width > LARGE:
+                        stream.options |= {"preset": "ultrafast"}
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             if stream is None:
                 raise FormatError("there are no frames to write", file=path)
@@ -184,7 +208,9 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[Any, Any]]:
         raise TruncatedFileError("the file is empty", file=path, remedy="copy the file again")
     _check_container(path)
     try:
-        container = av.open(str(path))
+        # a playlist or script would make the decoder read other files, or ask the network
+        options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+        container = av.open(f"file:{path}", options=options, timeout=PATIENCE)
     except av.error.FFmpegError as error:
         problem = f"the file is not a video that FFmpeg can read ({error.strerror})"
         raise FormatError(problem, file=path, remedy="check what kind of file it is") from None
@@ -195,6 +221,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[Any, Any]]:
             )
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1  # the same work, order and memory on any machine
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         yield container, stream
 
 

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from stad_lite.errors import FormatError
+from stad_lite.errors import FormatError, FrameRangeError
 from stad_lite.linking.detections import Detections, class_scores
-from stad_lite.tubes import Tube, tube_iou
+from stad_lite.tubes import LONGEST, Tube, tube_iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,14 @@ def fill(frames: np.ndarray, values: np.ndarray, first: np.ndarray, kind: str) -
 
 def holes(frames: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Return how many frames each found box stands for: 1, plus the hole before it; (m,)."""
-    return np.where(first, 1, np.diff(frames, prepend=0))
+    steps = np.where(first, 1, np.diff(frames, prepend=0))
+    if steps.sum() > LONGEST * max(1, int(first.sum())):
+        raise FrameRangeError(
+            f"tubes of {len(frames)} boxes would have {int(steps.sum())} frames",
+            frame=int(frames[np.argmax(steps)]),
+            remedy="correct the frame numbers",
+        )
+    return steps
 
 
 def starts(bounds: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from stad_lite.linking.candidates import Candidates, Selection, candidates, wide
 from stad_lite.linking.detections import Detections
 from stad_lite.linking.trimming import Trim, asks_classes, trim_linked
 from stad_lite.settings import AtLeastOne, Between, Share, Weight, check
+from stad_lite.tubes import frames_between
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _lattice(found: list[tuple[int, Candidates]], empty: str) -> _Lattice:
         order = np.argsort(~has, axis=0, kind="stable")
         row = np.take_along_axis(row, order[:, :, None], axis=0)
         return _Lattice(row, frames[order], np.ones(has.shape, dtype=bool), has.sum(axis=0))
-    span = np.arange(frames[0], frames[-1] + 1)
+    span = frames_between(frames)
     index = np.zeros((len(span), has.shape[1]), dtype=np.int64)
     for label in range(has.shape[1]):
         index[:, label] = _nearest(frames, has[:, label], span)

@@ -19,6 +19,8 @@ from stad_lite.metrics.scored import ClassCurve, class_curves, class_precisions,
 from stad_lite.progress import progress
 from stad_lite.records.types import Annotations, Predictions
 
+MOST_DRAWS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -123,10 +125,9 @@ def _intervals(
 ) -> dict[float, Interval]:
     if metric not in KINDS:
         raise StadError(f"no interval is computed for {metric!r}", remedy=f"choose from {', '.join(KINDS)}")
-    if draws < 1 or not 0 < level < 1:
-        raise StadError(
-            f"{draws} draws at level {level}", remedy="give at least 1 draw and a level in (0, 1)"
-        )
+    if not 1 <= draws <= MOST_DRAWS or not 0 < level < 1:
+        remedy = f"give at least 1 draw, at most {MOST_DRAWS}, and a level in (0, 1)"
+        raise StadError(f"{draws} draws at level {level}", remedy=remedy)
     chosen = get_convention(convention)
     levels = chosen.thresholds(metric) if iou is None else thresholds(iou)
     rules = chosen.rules(KINDS[metric])

@@ -37,7 +37,11 @@ def _span(text: str) -> list[float]:
         parts = [float(part) for part in text.split(":")]
     except ValueError:
         parts = []
-    if not 1 <= len(parts) <= 3 or (len(parts) == 3 and parts[2] <= 0):
+    if (
+        not 1 <= len(parts) <= 3
+        or not all(0 < part <= 1 for part in parts)
+        or min(parts[2:], default=1) < 1e-3
+    ):
         raise StadError(f"{text!r} is no overlap threshold", remedy="write 0.5, 0.5:0.95 or 0.3:0.7:0.1")
     if len(parts) == 1:
         return parts

@@ -17,11 +17,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
+from stad_lite import packed
+from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.flownet2 import FlowNet2
 from stad_lite.nets.flow.pwcnet import PWCNet, from_pytorch_pwc
@@ -100,10 +100,11 @@ def read_state(path: str | PathLike[str]) -> State:
     try:
         content: Any
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                content = {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+            content = {name: torch.from_numpy(array) for name, array in packed.arrays(path).items()}
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = _loaded(path)
+    except StadError:
+        raise
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
@@ -130,6 +131,13 @@ def read_state(path: str | PathLike[str]) -> State:
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
     return tensors
+
+
+def _loaded(path: Path) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            packed.check_archive(archive, path)
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def load(

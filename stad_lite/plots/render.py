@@ -43,14 +43,12 @@ def render_video(
     rate = video_files.frame_rate(video) or 25.0
 
     def frames() -> Iterator[np.ndarray]:
-        number = 0
-        for batch in video_files.batches(video, 16):
-            for image in batch:
-                known = None if real is None else boxes_at(*real, number)
-                shown = boxes_at(chosen, classes, number, only, least, known)
-                yield overlay(image, shown, colours, known or (), size)
-                number += 1
-        _warn_of_rest(chosen, number)
+        number = -1
+        for number, (image,) in enumerate(video_files.batches(video, 1)):
+            known = None if real is None else boxes_at(*real, number)
+            shown = boxes_at(chosen, classes, number, only, least, known)
+            yield overlay(image, shown, colours, known or (), size)
+        _warn_of_rest(chosen, number + 1)
 
     return video_files.write(out, frames(), rate)
 

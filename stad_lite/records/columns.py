@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from stad_lite.errors import FormatError, StadError, TruncatedFileError, UnsignedBoxError
+from stad_lite import packed
+from stad_lite.errors import FormatError, StadError, UnsignedBoxError
 from stad_lite.records.document import from_document, parse, to_document
 from stad_lite.records.types import Annotations, Predictions
 
@@ -67,7 +67,7 @@ def read_arrays(path: Path) -> Annotations | Predictions:
 
     raises: TruncatedFileError, FormatError and what ``document.from_document`` raises
     """
-    arrays = _load(path)
+    arrays = packed.arrays(path)
     if set(arrays) != {"header", *_DTYPES}:
         raise FormatError(
             f"the archive holds {sorted(arrays)}", remedy=f"expected header, {', '.join(_DTYPES)}"
@@ -96,29 +96,9 @@ def read_arrays(path: Path) -> Annotations | Predictions:
     return from_document(document)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an archive; nothing in it is ever unpickled."""
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise FormatError("not an .npz archive but a single array", remedy="write the file again")
-        with archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except StadError:
-        raise
-    except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise TruncatedFileError(
-            f"the archive cannot be read ({error})", remedy="copy the file again"
-        ) from None
-    except Exception as error:  # a damaged archive can make its readers raise nearly anything
-        raise FormatError(f"not an .npz of plain arrays ({error})", remedy="write the file again") from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise FormatError("the archive holds something else than arrays", remedy="write the file again")
-    return arrays
-
-
 def _fill(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Put the rows back in the places that the header keeps for them."""
+    left = {pool: len(rows) for pool, rows in arrays.items()}
     for name, video in document["videos"].items():
         for part in _parts(video):
             for key, pool in _LISTS.items():
@@ -132,6 +112,13 @@ def _fill(document: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
                         raise FormatError(
                             f"the header points to rows {start!r} to {stop!r} of array {pool}, which has "
                             f"{len(arrays[pool])}",
+                            video=name,
+                            remedy="write the file again",
+                        )
+                    left[pool] -= stop - start
+                    if left[pool] < 0:
+                        raise FormatError(
+                            f"the header points to rows of array {pool} more than once",
                             video=name,
                             remedy="write the file again",
                         )

@@ -11,20 +11,23 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
+from stad_lite import packed
+from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records.document import from_document, parse, to_document
 from stad_lite.records.types import Annotations, Predictions
 
 DEVICE = r"(con(in\$|out\$)?|prn|aux|nul|(com|lpt)[\d¹²³]) *(\.|\Z)"
 REFUSED = re.compile(rf'[<>:"/|?*\\%\x00-\x1f]|[. ]\Z|\A(?={DEVICE}).', re.IGNORECASE)
 """What Windows refuses in a file's name, and our own %; of a device's name the first letter."""
+OUTSIDE = re.compile(r"[\x00-\x1f\\]")
+"""What leads out of a folder on some platform, or ends a name."""
 LONGEST_NAME = 150
 """Letters of a file's name, without its ending."""
 
@@ -33,17 +36,75 @@ def safe_name(name: str, folders: bool = False) -> str:
     """Return a name that a file may have on every platform: what one refuses is written as ``%XX``.
 
     ``urllib.parse.unquote`` gives the name back, unless it was too long for a file and was cut.
-    folders: whether slashes in the name are folders
+    folders: whether slashes in the name are folders, unless one has no name
 
     >>> safe_name("v_Run_g01.c2"), safe_name("val/10: left?"), safe_name("a/con", folders=True)
     ('v_Run_g01.c2', 'val%2F10%3A left%3F', 'a/%63on')
     """
-    if folders:
+    if folders and all(name.split("/")):
         return "/".join(safe_name(part) for part in name.split("/"))
     safe = REFUSED.sub(lambda found: f"%{ord(found[0]):02X}", name)
     if len(safe) > LONGEST_NAME:
         safe = f"{safe[: LONGEST_NAME - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     return safe
+
+
+def below(folder: str | PathLike[str], name: str, ending: str = "") -> Path:
+    """Return the path of what bears a name, its slashes as folders, if that lies below a folder.
+
+    raises: FormatError for a name that leads out of the folder, or that no file can have
+
+    >>> below("out", "run/a", ".mp4").as_posix()
+    'out/run/a.mp4'
+    """
+    *folders, last = name.split("/")
+    parts = [*folders, f"{last}{ending}"]
+    odd = any(part in ("", ".", "..") or len(part.encode("utf-8", "replace")) > 255 for part in parts)
+    if not last or odd or OUTSIDE.search(name) or Path(name).is_absolute() or Path(name).drive:
+        raise FormatError(
+            f"the name {name[:100]!r} cannot be that of a file below {folder}",
+            remedy="rename the video or class",
+        )
+    return Path(folder, *parts)
+
+
+def write_folder(folder: str | PathLike[str], files: Iterable[tuple[str, bytes]]) -> list[Path]:
+    """Write a new folder whole or not at all: fill a neighbour, then rename it.
+
+    files: names below the folder (``below``) and contents, taken one at a time
+    raises: FormatError where the folder holds something already, or two files have one name
+    """
+    folder = Path(os.path.abspath(folder))
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise FormatError(
+            "something is there already", file=folder, remedy="name a new folder, or empty this one"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    parts = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+    names = []
+    try:
+        for name, content in files:
+            path = below(parts, name)
+            if path.exists():
+                raise FormatError(
+                    f"two files would be called {name}", file=folder, remedy="rename a video or class"
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            names.append(name)
+        os.chmod(parts, 0o777 & ~_mask())  # mkdtemp makes private folders
+        if folder.is_dir():
+            folder.rmdir()
+        os.replace(parts, folder)
+    finally:
+        shutil.rmtree(parts, ignore_errors=True)
+    return [folder / name for name in names]
+
+
+def _mask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def atomic_write(path: str | PathLike[str], fill: Callable[[BinaryIO], object]) -> Path:
@@ -60,9 +121,7 @@ def atomic_write(path: str | PathLike[str], fill: Callable[[BinaryIO], object]) 
             fill(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)  # mkstemp makes private files
+        os.chmod(name, 0o666 & ~_mask())  # mkstemp makes private files
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -100,14 +159,7 @@ def read(path: str | PathLike[str]) -> Annotations | Predictions:
 
 def _load_json(path: Path) -> Any:
     data = path.read_bytes()
-    if _kind(path) == ".json.gz":
-        try:
-            data = gzip.decompress(data)
-        except EOFError:
-            raise TruncatedFileError("the gzip stream ends too early", remedy="copy the file again") from None
-        except (OSError, zlib.error) as error:
-            raise FormatError(f"not a gzip file ({error})", remedy="check what kind of file it is") from None
-    return parse(data)
+    return parse(packed.gunzip(data, path) if _kind(path) == ".json.gz" else data)
 
 
 def read_annotations(path: str | PathLike[str]) -> Annotations:

@@ -229,7 +229,8 @@ def pcsc_figures(system: PCSCSystem, test: VideoSource, convention: str = "sound
         if trimmed:
             along = pcsc_stages.along(system, seen, linked)
             tubes["refined"][video] = actionness.refine(linked.tubes, along, system.config.trim).tubes
-    truth, figures = test.annotations, {}
+    truth = test.annotations
+    figures: dict[str, float] = {}
     for number, found in enumerate(stages):
         result = evaluate(truth, Predictions(system.classes, found), "frame-map", 0.5, convention)
         figures[f"stage{number}"] = figures["frame_map"] = result.iou[0.5]
@@ -272,7 +273,8 @@ def cfad_figures(
     returns: ``map_20``, ``map_30``, ``map_50``, ``map_75`` and ``map_all`` (the mean over .5:.05:.95),
         ``mabo``, ``frame_map`` at .5, and the kinds of error at .5 as shares of all true tubes
     """
-    truth, figures = test.annotations, {}
+    truth = test.annotations
+    figures: dict[str, float] = {}
     tubes = sum(len(video.tubes or ()) for video in truth.videos.values())
     maps = frame_maps(system, test) if system.streams else None
     for name, settings in {"": {}, **(dials or {})}.items():

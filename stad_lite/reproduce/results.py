@@ -28,6 +28,7 @@ from typing import Any
 from stad_lite import __version__
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records import atomic_write
+from stad_lite.records.exchange.text import read_json
 
 FORMAT = "stad-lite/results/1"
 COMMITTED = Path(__file__).resolve().parents[2] / "book" / "results"
@@ -186,7 +187,7 @@ def read_results(path: str | PathLike[str]) -> Results:
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="run make reproduce")
     try:
-        document = json.loads(path.read_bytes())
+        document = read_json(path)
         if document["format"] != FORMAT:
             raise FormatError(f"format {document['format']!r} is not {FORMAT!r}")
         results = Results(document["chapter"], document["profile"], document["versions"])

@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from stad_lite.errors import FormatError, MissingExtraError, StadError
+from stad_lite.locks import held
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write
+from stad_lite.records.exchange.text import read_json
 from stad_lite.reproduce.parameters import PROFILES
 from stad_lite.reproduce.results import installed_versions
 
@@ -161,18 +163,27 @@ def read_sweep(experiment: str, profile: str, folder: str | PathLike[str] = SWEE
     if not path.is_file():
         return Sweep(experiment, profile)
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = read_json(path)
         if document["format"] != FORMAT:
-            raise FormatError(f"format {document['format']!r} is not {FORMAT!r}", file=path)
+            raise FormatError(f"format {document['format']!r} is not {FORMAT!r}")
         return Sweep(experiment, profile, tuple(_row(**row) for row in document["runs"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         remedy = "delete it: the runs are made anew"
-        problem = f"not a sweep file ({type(error).__name__}: {error})"
+        told = error.problem if isinstance(error, StadError) else f"{type(error).__name__}: {error}"
+        problem = f"not a sweep file ({told})"
         raise FormatError(problem, file=path, remedy=remedy) from None
 
 
 def _row(shared: Sequence[str] = ("not recorded",), **rest: Any) -> Row:
     return Row(**rest, shared=tuple(shared))
+
+
+def keep_row(experiment: str, profile: str, row: Row, folder: str | PathLike[str] = SWEEPS) -> Sweep:
+    """Add one run to those kept and return them all; other sweeps may be adding theirs meanwhile."""
+    with held(Path(folder) / f".{experiment}-{profile}.lock", patience=600):
+        kept = read_sweep(experiment, profile, folder).with_row(row)
+        write_sweep(kept, folder)
+    return kept
 
 
 def write_sweep(sweep: Sweep, folder: str | PathLike[str] = SWEEPS) -> Path:
@@ -251,8 +262,7 @@ def sweep(
     have = {(row.variant, row.seed) for row in kept.rows if _current(row, experiment)}
     missing = [(variant, seed) for seed in seeds for variant in wanted if (variant, seed) not in have]
     for row in progress(_rows(experiment.__name__, missing, profile, jobs), len(missing), name):
-        kept = read_sweep(name, profile, folder).with_row(row)
-        write_sweep(kept, folder)
+        kept = keep_row(name, profile, row, folder)
         shown = ", ".join(f"{key} {value:.2f}" for key, value in row.figures.items())
         say(f"{name} {row.variant} seed {row.seed}: {shown}")
     return kept
@@ -302,6 +312,9 @@ def main(arguments: list[str] | None = None) -> int:
         sweep(
             chosen.experiment, chosen.variants, range(chosen.seeds), chosen.profile, chosen.jobs, chosen.out
         )
+    except KeyboardInterrupt:
+        print("sweep: stopped; the same line goes on from the runs that are kept", file=sys.stderr)
+        return 130
     except StadError as error:
         print(f"sweep: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

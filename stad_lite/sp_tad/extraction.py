@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from stad_lite.arrays import as_numpy
-from stad_lite.data.features import FeatureFolder, file_name, open_features, write_features
+from stad_lite.data.features import UNFINISHED, FeatureFolder, file_name, open_features, write_features
 from stad_lite.data.source import VideoSource
 from stad_lite.progress import progress
+from stad_lite.records import atomic_write
 from stad_lite.sp_tad.config import Backbone, SpTadConfig
 from stad_lite.sp_tad.system import SpTadSystem
 from stad_lite.sp_tad.windows import Timeline, Window, WindowReader
@@ -32,12 +33,14 @@ def extract_features(system: SpTadSystem, source: VideoSource, folder: str | Pat
     """
     reader = WindowReader(system.config, source)
     folder, strides = Path(folder), system.config.backbone.strides
+    atomic_write(folder / UNFINISHED, lambda stream: stream.write(b""))
     with evaluated(system.network):
         for video in progress(source.videos, desc="features"):
             if not (folder / file_name(video)).is_file():
                 line = reader.line(video)
                 stages = _stages(system, reader, line)
                 write_features(folder, video, stages, strides, len(line), 1 / line.seconds)
+    (folder / UNFINISHED).unlink(missing_ok=True)
     return open_features(folder, segment_truth(source))
 
 

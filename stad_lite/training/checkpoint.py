@@ -18,10 +18,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from stad_lite import packed
 from stad_lite.errors import FormatError, StadError, TruncatedFileError
 from stad_lite.records import atomic_write
 
 VERSION = 1
+NAMES = ("last.pt", "previous.pt")
+"""Of the checkpoints, the newest first."""
 
 
 def random_states() -> dict[str, Any]:
@@ -103,14 +106,19 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            packed.check_archive(archive, path)
             damaged = archive.testzip()  # torch itself does not look at the checksums
         if damaged:
             raise zipfile.BadZipFile(damaged)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+    except (StadError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # torch.load names no common kind
         raise TruncatedFileError("the checkpoint is cut off or damaged", file=path) from error
     if not isinstance(state, dict) or state.get("version") != VERSION:
         raise FormatError(f"not a checkpoint of version {VERSION}", file=path)
+    if not isinstance(state.get("network"), dict) or type(state.get("step", 0)) is not int:
+        raise FormatError("a checkpoint without a network or step", file=path)
     return state
 
 
@@ -135,7 +143,7 @@ def read_newest(folder: Path, say: Callable[[str], object] = print) -> dict[str,
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)  # of a process that was killed while it wrote
     error: TruncatedFileError | None = None
-    for name in ("last.pt", "previous.pt"):
+    for name in NAMES:
         if not (folder / name).exists():
             continue
         try:

@@ -119,7 +119,8 @@ def fit(
     raises: FormatError where the folder holds another run, NotFiniteError naming the items of a batch
         whose loss or gradient is not finite, StadError where the disk is full
     """
-    with distributed.processes(device) as place:
+    check_workers(workers)
+    with distributed.processes(device) as place, run_folder.alone(Path(run_dir) / "checkpoints"):
         total = _total(config, data)
         system.network.to(place).train()
         optimiser = optimisers.make(system.network, config)
@@ -141,6 +142,12 @@ def fit(
         if distributed.rank() == 0 and (steps or not (training.run / "curves.png").exists()):
             run_folder.plot_run(training.run)
     return Run(training.run, total, training.first)
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of processes that cannot be. raises: FormatError"""
+    if not 0 <= workers <= 1024:
+        raise FormatError(f"workers is {workers}", remedy="give a whole number from 0 to 1024")
 
 
 def _total(config: TrainConfig, data: TrainingData) -> int:
@@ -169,11 +176,16 @@ def _begin_or_resume(training: _Training, say: Callable[[str], object]) -> None:
         checkpoint.seed_all(config.seed + distributed.rank())
         # the first checkpoint is written before the first step: a full disk is told at once
         state = _save(training, 0)
-    training.first = state["step"]
-    training.system.network.load_state_dict(state["network"])
-    training.optimiser.load_state_dict(state["optimiser"])
-    # more processes than before share the states that there are
-    checkpoint.restore_random_states(state["random"][distributed.rank() % len(state["random"])])
+    try:
+        training.first = state["step"]
+        training.system.network.load_state_dict(state["network"])
+        training.optimiser.load_state_dict(state["optimiser"])
+        # more processes than before share the states that there are
+        checkpoint.restore_random_states(state["random"][distributed.rank() % len(state["random"])])
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        problem = f"the checkpoint is of another network or kind ({str(error).splitlines()[0][:200]})"
+        remedy = "choose another folder, or delete this one to start afresh"
+        raise FormatError(problem, file=run / "checkpoints", remedy=remedy) from None
     if distributed.rank() == 0:
         # lines after the checkpoint will be measured again
         run_folder.cut_metrics(run, training.first)

@@ -9,7 +9,8 @@ import hashlib
 import io
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ import torch
 
 from stad_lite import __version__
 from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.locks import held
 from stad_lite.records import atomic_write
+from stad_lite.records.exchange.text import read_json
 from stad_lite.schedule import config_hash, plain
+from stad_lite.training import checkpoint, distributed
 
+AFRESH = "delete the file to measure afresh, or choose another folder"
 PACKAGES = ("torch", "numpy", "scipy", "einops", "matplotlib")
 
 
@@ -41,6 +46,23 @@ def versions() -> dict[str, str]:
     return found
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Be the only run that works in a folder; the processes of one run are one.
+
+    raises: StadError where another run is at work
+    """
+    with ExitStack() as stack:
+        lock = held(folder / ".lock", remedy="let that run end, or choose another folder")
+        distributed.from_first(lambda: stack.enter_context(lock))
+        yield
+
+
+def begun(run: Path) -> bool:
+    """Return whether a run has a checkpoint; what was refused before the first one leaves no run behind."""
+    return any((run / "checkpoints" / name).exists() for name in checkpoint.NAMES)
+
+
 def open_run(run: Path, config: Any, system: Any, data: Any, place: torch.device, count: int) -> None:
     """Make the folder of a run, or check that an earlier run in it is this one.
 
@@ -51,8 +73,8 @@ def open_run(run: Path, config: Any, system: Any, data: Any, place: torch.device
     asked["hash"] = config_hash(asked["train"], asked["system"])
     asked["data"] = manifest(data)
     path = run / "config.json"
-    if path.exists():
-        earlier = json.loads(path.read_text(encoding="utf-8"))
+    if path.exists() and begun(run):
+        earlier = read_object(path)
         differing = [
             f"{part}.{key}"
             for part in ("train", "system", "data")
@@ -75,6 +97,17 @@ def open_run(run: Path, config: Any, system: Any, data: Any, place: torch.device
     _write_json(run / "run.json", about)
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file in a run's folder.
+
+    raises: MissingFileError, TruncatedFileError, FormatError
+    """
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise FormatError("not an object of settings", file=path, remedy=AFRESH)
+    return found
+
+
 def _differing(earlier: dict[str, Any], asked: dict[str, Any], part: str) -> list[str]:
     before, now = earlier.get(part), asked[part]
     if not isinstance(before, dict) or not isinstance(now, dict):
@@ -88,12 +121,24 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """Return the lines of RUN/metrics.jsonl; a line that a killed process left unfinished is passed over."""
+    """Return the lines of RUN/metrics.jsonl; a line that a killed process left unfinished is passed over.
+
+    raises: FormatError where another line is damaged
+    """
     path = run / "metrics.jsonl"
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
+    found = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            told = json.loads(line)
+            known = (told["step"], told["loss"], told["lr"], *told["terms"].values())
+            if not all(isinstance(value, int | float) for value in known):
+                raise TypeError("a value that is no number")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise FormatError(f"line {number} is damaged ({error!r})", file=path, remedy=AFRESH) from None
+        found.append(told)
+    return found
 
 
 def cut_metrics(run: Path, step: int) -> None:

@@ -241,7 +241,7 @@ def test_damaged_missing_and_empty_files(tmp_path: Path):
     with pytest.raises(TruncatedFileError, match=r"cut\.pt"):
         weights.read_state(cut)
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(TruncatedFileError, match="fetch"):
+    with pytest.raises(TruncatedFileError, match="copy the file again"):
         weights.read_state(tmp_path / "cut.npz")
     with pytest.raises(MissingFileError, match=r"none\.pt"):
         weights.read_state(tmp_path / "none.pt")

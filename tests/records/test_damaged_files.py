@@ -243,7 +243,7 @@ class Touch:
 def test_object_arrays_are_not_unpickled(tmp_path: Path, name: str) -> None:
     flag = tmp_path / "flag"
     path = archive(tmp_path, **{name: np.array([Touch(flag)], dtype=object)})
-    assert type(refusal(path)) is FormatError and "Object arrays cannot be loaded" in str(refusal(path))
+    assert type(refusal(path)) is FormatError and "is no plain data" in str(refusal(path))
     assert not flag.exists()
     with np.load(path, allow_pickle=True) as arrays:  # the harm is real
         _ = arrays[name]
@@ -333,10 +333,10 @@ def test_an_archive_of_other_things(tmp_path: Path) -> None:
                 target.writestr("boxes", b"no array")
             else:
                 target.writestr(name, source.read(name))
-    assert "something else than arrays" in str(refusal(tmp_path / "c.npz"))
+    assert "not an array of plain numbers" in str(refusal(tmp_path / "c.npz"))
     stream = io.BytesIO()
     np.save(stream, np.zeros(3))
-    assert "a single array" in str(refusal(put(tmp_path, stream.getvalue(), ".npz")))
+    assert "not an archive of arrays" in str(refusal(put(tmp_path, stream.getvalue(), ".npz")))
 
 
 VALUES = [None, True, 7, "text", {}, [0], [1, 0], [0, 10**9], [-1, 1], [False, True], [[0], [1]]]

@@ -6,7 +6,6 @@ import os
 import sys
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import overload
 
 import numpy as np
 
+from stad_lite import packed
 from stad_lite.data.synthetic.render import Clip, render
 from stad_lite.data.synthetic.scene import build_scene
 from stad_lite.data.synthetic.settings import CLASSES, SEEDS_PER_SPLIT, SPLITS, Settings
-from stad_lite.errors import StadError
+from stad_lite.errors import MissingFileError, StadError
 from stad_lite.progress import progress
 from stad_lite.records import Annotations
 
@@ -180,9 +180,9 @@ def load_or_render(settings: Settings, seed: int, folder: Path) -> Clip:
     path = _file(folder, seed)
     try:
         frames, flow = _read(path, settings)
-    except FileNotFoundError:
+    except MissingFileError:
         pass
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError) as error:
         warnings.warn(f"{path} is damaged ({error}) and is rendered again", stacklevel=3)
     else:
         scene = build_scene(settings, seed)
@@ -194,8 +194,8 @@ def load_or_render(settings: Settings, seed: int, folder: Path) -> Clip:
 
 def _read(path: Path, settings: Settings) -> tuple[np.ndarray, np.ndarray | None]:
     shape = (settings.frames, settings.height, settings.width)
-    with np.load(path, allow_pickle=False) as file:
-        frames, flow = file["frames"], file["flow"] if settings.flow else None
+    file = packed.arrays(path)
+    frames, flow = file["frames"], file["flow"] if settings.flow else None
     if frames.shape != (*shape, 3) or frames.dtype != np.uint8:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}")
     if flow is not None and (flow.shape != (*shape, 2) or flow.dtype != np.float16):

@@ -9,7 +9,7 @@ matter of the metric's convention, not of the file.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,9 @@ import numpy as np
 from stad_lite import unpickle
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records.exchange.report import Reading, Tally
-from stad_lite.records.files import atomic_write
+from stad_lite.records.files import atomic_write, write_folder
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
-from stad_lite.tubes import Tube, interpolate
-
-ALLOWED = unpickle.NUMPY_GLOBALS | {("_codecs", "encode"), ("collections", "OrderedDict")}
-"""Beyond numpy: how protocol 2 stores bytes, and ordered tables."""
+from stad_lite.tubes import Tube, frames_between, interpolate
 
 _KEYS = ("labels", "gttubes", "nframes", "train_videos", "test_videos", "resolution")
 
@@ -92,7 +89,7 @@ def write_ground_truth(
             rows = np.column_stack([tube.frames + 1, tube.boxes - [0, 0, inclusive, inclusive]])
             labelled.setdefault(index[tube.label], []).append(rows.astype(np.float32))
         table["gttubes"][name] = labelled
-    return _dump(table, path)
+    return _write(table, path)
 
 
 def read_tubes(
@@ -114,7 +111,7 @@ def read_tubes(
         video = file.relative_to(folder).as_posix().removesuffix("_tubes.pkl")
         tubes = []
         try:
-            for label, group in unpickle.load(file, ALLOWED, encoding="latin1").items():
+            for label, group in unpickle.load(file, encoding="latin1").items():
                 for rows, score in group:
                     tube = _scored(rows, float(score), classes[int(label)], inclusive, tally, video)
                     tubes += [] if tube is None else [tube]
@@ -127,9 +124,16 @@ def read_tubes(
 
 
 def write_tubes(predictions: Predictions, folder: str | PathLike[str], inclusive: bool = False) -> list[Path]:
-    """Write one ``<video>_tubes.pkl`` a video; a box without a score of its own gets the tube's."""
+    """Write a new folder of one ``<video>_tubes.pkl`` a video, whole or not at all.
+
+    A box without a score of its own gets the tube's.
+    raises: FormatError where the folder holds something, and for an id that leads out of it
+    """
+    return write_folder(folder, _tube_files(predictions, inclusive))
+
+
+def _tube_files(predictions: Predictions, inclusive: bool) -> Iterator[tuple[str, bytes]]:
     index = {name: i for i, name in enumerate(predictions.classes)}
-    written = []
     for name, video in predictions.videos.items():
         table: dict[int, list[Any]] = {i: [] for i in index.values()}
         for tube in video.tubes or ():
@@ -137,8 +141,7 @@ def write_tubes(predictions: Predictions, folder: str | PathLike[str], inclusive
             scores = np.full(len(tube), tube.score) if tube.box_scores is None else tube.box_scores
             rows = np.column_stack([tube.frames + 1, boxes, scores]).astype(np.float32)
             table[index[tube.label]].append([rows, tube.score])
-        written.append(_dump(table, Path(folder) / f"{name}_tubes.pkl"))
-    return written
+        yield f"{name}_tubes.pkl", _dumped(table)
 
 
 def read_frame_detections(
@@ -151,7 +154,7 @@ def read_frame_detections(
     videos: ids by video index: the test list that the detector ran over
     raises: FormatError, UnknownVideoError and what ``unpickle`` raises
     """
-    table = np.asarray(unpickle.load(path, ALLOWED, encoding="latin1"))
+    table = np.asarray(unpickle.load(path, encoding="latin1"))
     if table.dtype.kind not in "if" or table.ndim != 2 or table.shape[1] != 8:
         raise FormatError(f"the pickle holds {table.dtype} of shape {table.shape}, not (n, 8)", file=path)
     if len(table) and not 0 <= table[:, 0].min() <= table[:, 0].max() < len(videos):
@@ -187,11 +190,11 @@ def write_frame_detections(
             index = np.full(len(boxes), i)
             columns = [index, boxes.frame + 1, boxes.label, np.asarray(boxes.score), corners]
             parts.append(np.column_stack(columns))
-    return _dump(np.concatenate(parts).astype(np.float32), path)
+    return _write(np.concatenate(parts).astype(np.float32), path)
 
 
 def _table(path: str | PathLike[str]) -> Mapping[str, Any]:
-    table = unpickle.load(path, ALLOWED, encoding="latin1")
+    table = unpickle.load(path, encoding="latin1")
     if not isinstance(table, Mapping) or not set(_KEYS) <= set(table):
         raise FormatError(
             "the pickle is not a ground-truth cache", file=path, remedy=f"it needs {', '.join(_KEYS)}"
@@ -226,7 +229,7 @@ def _rows(
     values = rows[:, 1:] + [0, 0, inclusive, inclusive, 0][: rows.shape[1] - 1]
     if len(frames) != frames[-1] - frames[0] + 1:
         tally.note(_FILLED, video)
-        values = interpolate(frames, values, np.arange(frames[0], frames[-1] + 1))
+        values = interpolate(frames, values, frames_between(frames, 1000 * len(frames)))
     return int(frames[0]), values[:, :4], values[:, 4] if rows.shape[1] == 6 else None
 
 
@@ -237,8 +240,12 @@ def _checked(kind: Any, path: str | PathLike[str], *content: Any) -> Any:
         raise error.at(file=path) from None
 
 
-def _dump(content: Any, path: str | PathLike[str]) -> Path:
+def _dumped(content: Any) -> bytes:
     data = pickle.dumps(content, protocol=2)
     # The field's evaluators run on numpy 1, which knows the module under its old name only.
-    data = data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    return data.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+
+
+def _write(content: Any, path: str | PathLike[str]) -> Path:
+    data = _dumped(content)
     return atomic_write(path, lambda stream: stream.write(data))

@@ -19,7 +19,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError, StadError, UnknownLabelError
 from stad_lite.records.exchange.report import Reading, Tally
-from stad_lite.records.exchange.text import numbers, read_text, rows, write_text
+from stad_lite.records.exchange.text import cell, numbers, read_text, rows, write_text
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
 Sizes = Mapping[str, tuple[int, int]]
@@ -245,6 +245,7 @@ def _lines(
     fps: float,
     extra: list[str] | None,
 ) -> list[str]:
+    cell(f"{name}," if name in _HEADS else name)
     ids = {label: number for number, label in actions.items()}
     unknown = next((label for label in classes if label not in ids), None)
     if unknown is not None:

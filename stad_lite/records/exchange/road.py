@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from stad_lite import matlab
 from stad_lite.boxes import xywh_to_xyxy, xyxy_to_xywh
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.files import atomic_write
 from stad_lite.records.types import FrameBoxes, Predictions, VideoPredictions
-from stad_lite.tubes import Tube, interpolate
+from stad_lite.tubes import Tube, frames_between, interpolate
 
 
 def read_tubes(
@@ -127,19 +128,7 @@ def _columns(content: dict[str, Any], file: Path, width: int) -> tuple[np.ndarra
 
 
 def _load(path: str | PathLike[str]) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    try:
-        return loadmat(path, squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # scipy raises many kinds for a damaged or a v7.3 file
-        raise FormatError(
-            f"not a readable MATLAB v5 file ({type(error).__name__}: {error})",
-            file=path,
-            remedy="a v7.3 file has to be saved again as v7",
-        ) from None
+    return matlab.read(path, squeeze_me=True, struct_as_record=False)
 
 
 def _tubes(entry: Any, classes: Sequence[str], name: str, tally: Tally) -> list[Tube]:
@@ -164,7 +153,7 @@ def _tubes(entry: Any, classes: Sequence[str], name: str, tally: Tally) -> list[
         corners = xywh_to_xyxy(rows - [1, 1, 0, 0])
         if len(frames) != frames[-1] - frames[0] + 1:
             tally.note("tubes with missing frames, filled by linear interpolation", name)
-            corners = interpolate(frames, corners, np.arange(frames[0], frames[-1] + 1))
+            corners = interpolate(frames, corners, frames_between(frames, 1000 * len(frames)))
         try:
             tubes.append(Tube(int(frames[0]), corners, classes[int(label) - 1], float(scores[i])))
         except StadError as error:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from stad_lite.errors import FormatError, MissingFileError, NotFiniteError, TruncatedFileError
+from stad_lite import packed
+from stad_lite.errors import FormatError, NotFiniteError, TruncatedFileError
 from stad_lite.records.files import atomic_write
+
+LONGEST_LINE = 100_000
+"""Letters of a table's line; Python's reader of csv takes little more in a field."""
 
 
 def read_text(path: str | PathLike[str]) -> str:
@@ -20,21 +23,8 @@ def read_text(path: str | PathLike[str]) -> str:
 
     raises: MissingFileError, TruncatedFileError, FormatError
     """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path, remedy="check the path")
-    data = path.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except EOFError:
-            raise TruncatedFileError(
-                "the gzip stream ends too early", file=path, remedy="copy it again"
-            ) from None
-        except (OSError, zlib.error) as error:
-            raise FormatError(f"not a gzip file ({error})", file=path) from None
     try:
-        return data.decode("utf-8-sig")
+        return packed.read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FormatError(f"not UTF-8 ({error.reason} at byte {error.start})", file=path) from None
 
@@ -65,6 +55,8 @@ def read_json(path: str | PathLike[str]) -> Any:
         ) from None
     except RecursionError:
         raise FormatError("the JSON is nested too deeply", file=path) from None
+    except ValueError:  # Python refuses to convert whole numbers of thousands of digits
+        raise FormatError("a number is too long to read", file=path, remedy="correct the number") from None
 
 
 def rows(path: str | PathLike[str], comma: bool = True) -> Iterator[tuple[int, list[str]]]:
@@ -74,8 +66,11 @@ def rows(path: str | PathLike[str], comma: bool = True) -> Iterator[tuple[int, l
     """
     lines = read_text(path).splitlines()
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield number, [field.strip() for field in next(csv.reader([line]))] if comma else line.split()
+        if not line.strip():
+            continue
+        if len(line) > LONGEST_LINE:
+            raise FormatError(f"line {number} has {len(line)} letters", file=path, remedy="correct the line")
+        yield number, [field.strip() for field in next(csv.reader([line]))] if comma else line.split()
 
 
 def numbers(fields: list[str], path: str | PathLike[str], line: int) -> list[float]:
@@ -86,7 +81,22 @@ def numbers(fields: list[str], path: str | PathLike[str], line: int) -> list[flo
     try:
         values = [float(field) for field in fields]
     except ValueError:
-        raise FormatError(f"line {line} has {fields!r} where numbers are expected", file=path) from None
+        raise FormatError(
+            f"line {line} has {str(fields)[:200]} where numbers are expected", file=path
+        ) from None
     if not all(abs(value) < float("inf") for value in values):
         raise NotFiniteError(f"line {line} has a number that is not finite", file=path)
     return values
+
+
+def word(name: str) -> str:
+    """Return a video id that may stand in a table between blanks. raises: FormatError"""
+    if name.split() != [name]:
+        raise FormatError("an id with blanks cannot stand here", video=name, remedy="rename the video")
+    return name
+
+
+def cell(name: str) -> None:
+    """Hold a video id to what may stand in a table between commas. raises: FormatError"""
+    if name.splitlines() != [name] or name.strip() != name or next(csv.reader([name])) != [name]:
+        raise FormatError("an id with such letters cannot stand here", video=name, remedy="rename the video")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLabelError
 from stad_lite.records.exchange.report import Reading, Tally
-from stad_lite.records.exchange.text import numbers, rows, write_text
-from stad_lite.records.files import safe_name
+from stad_lite.records.exchange.text import numbers, rows, word, write_text
+from stad_lite.records.files import safe_name, write_folder
 from stad_lite.records.types import Annotations, Predictions, Segment, VideoAnnotation, VideoPredictions
 
 CLASS_IDS = {
@@ -81,17 +81,23 @@ def read_ground_truth(folder: str | PathLike[str], dataset: str = "thumos14") ->
 def write_ground_truth(
     annotations: Annotations, folder: str | PathLike[str], subset: str = "test"
 ) -> list[Path]:
-    """Write one ``<Class>_<subset>.txt`` a class, and the ignored spans as ``Ambiguous_<subset>.txt``."""
+    """Write a new folder of one ``<Class>_<subset>.txt`` a class, whole or not at all.
+
+    The ignored spans are ``Ambiguous_<subset>.txt``.
+    raises: FormatError where the folder holds something, and for a class called Ambiguous
+    """
+    if AMBIGUOUS in annotations.classes:
+        raise FormatError(f"a class is called {AMBIGUOUS}, as spans to ignore are", remedy="rename it")
     lines: dict[str, list[str]] = {name: [] for name in (*annotations.classes, AMBIGUOUS)}
     for name, video in annotations.videos.items():
         for segment in video.segments or ():
-            lines[segment.label].append(f"{name}  {segment.start!r} {segment.end!r}\n")
+            lines[segment.label].append(f"{word(name)}  {segment.start!r} {segment.end!r}\n")
         for start, end in video.ignore:
-            lines[AMBIGUOUS].append(f"{name}  {start!r} {end!r}\n")
-    return [
-        write_text(Path(folder) / safe_name(f"{label}_{subset}.txt"), "".join(text))
-        for label, text in lines.items()
-    ]
+            lines[AMBIGUOUS].append(f"{word(name)}  {start!r} {end!r}\n")
+    return write_folder(
+        folder,
+        ((safe_name(f"{label}_{subset}.txt"), "".join(text).encode()) for label, text in lines.items()),
+    )
 
 
 def read_detections(
@@ -133,7 +139,7 @@ def write_detections(
         for s in video.segments or ():
             if s.label not in numbers_of:
                 raise UnknownLabelError(f"class {s.label!r} has no number", video=name)
-            lines.append(f"{name} {s.start!r} {s.end!r} {numbers_of[s.label]} {s.score!r}\n")
+            lines.append(f"{word(name)} {s.start!r} {s.end!r} {numbers_of[s.label]} {s.score!r}\n")
     return write_text(path, "".join(lines))
 
 

@@ -6,7 +6,7 @@ frames count from 1. The numbers of the boxes are kept as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,8 +15,8 @@ import numpy as np
 
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLabelError, UnknownVideoError
 from stad_lite.records.exchange.report import Reading, Tally
-from stad_lite.records.exchange.text import numbers, rows, write_text
-from stad_lite.records.files import safe_name
+from stad_lite.records.exchange.text import numbers, rows
+from stad_lite.records.files import safe_name, write_folder
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
 
@@ -54,12 +54,16 @@ def read_detections(folder: str | PathLike[str], classes: Sequence[str]) -> Read
 
 
 def write_ground_truth(annotations: Annotations, folder: str | PathLike[str]) -> list[Path]:
-    """Write a file for every frame that has a box or is evaluated; tubes are written frame by frame.
+    """Write a new folder of a file for every frame that has a box or is evaluated, whole or not at all.
 
-    Video ids are ``Class/clip``.
+    Video ids are ``Class/clip``; tubes are written frame by frame.
+    raises: FormatError where the folder holds something, or two ids would share a file
     """
+    return write_folder(folder, _truth_files(annotations))
+
+
+def _truth_files(annotations: Annotations) -> Iterator[tuple[str, bytes]]:
     index = {name: i for i, name in enumerate(annotations.classes)}
-    written = []
     for name, video in annotations.videos.items():
         lines: dict[int, list[str]] = {
             int(f): [] for f in (() if video.evaluated_frames is None else video.evaluated_frames)
@@ -72,13 +76,18 @@ def write_ground_truth(annotations: Annotations, folder: str | PathLike[str]) ->
                 video.frames.frame, video.frames.label, video.frames.box, strict=True
             ):
                 lines.setdefault(int(frame), []).append(_line(int(label), None, box.tolist()))
-        written += _write(folder, name, lines)
-    return written
+        yield from _files(name, lines)
 
 
 def write_detections(predictions: Predictions, folder: str | PathLike[str]) -> list[Path]:
-    """Write a file for every frame that has a box. Video ids are ``Class/clip``."""
-    written = []
+    """Write a new folder of a file for every frame that has a box. Video ids are ``Class/clip``.
+
+    raises: as in ``write_ground_truth``
+    """
+    return write_folder(folder, _detected_files(predictions))
+
+
+def _detected_files(predictions: Predictions) -> Iterator[tuple[str, bytes]]:
     for name, video in predictions.videos.items():
         lines: dict[int, list[str]] = {}
         boxes = video.frames
@@ -86,8 +95,7 @@ def write_detections(predictions: Predictions, folder: str | PathLike[str]) -> l
             columns = (boxes.frame, boxes.label, boxes.score, boxes.box)
             for frame, label, score, box in zip(*(column.tolist() for column in columns), strict=True):
                 lines.setdefault(frame, []).append(_line(label, score, box))
-        written += _write(folder, name, lines)
-    return written
+        yield from _files(name, lines)
 
 
 def _read(
@@ -140,11 +148,9 @@ def _line(label: int, score: float | None, box: Iterable[float]) -> str:
     return f"{label + 1}{middle} {' '.join(f'{value:.17g}' for value in box)}\n"
 
 
-def _write(folder: str | PathLike[str], video: str, lines: Mapping[int, list[str]]) -> list[Path]:
+def _files(video: str, lines: Mapping[int, list[str]]) -> Iterator[tuple[str, bytes]]:
     if video.count("/") != 1:
         raise StadError("the id is not Class/clip", video=video, remedy="this format needs the class")
     stem = safe_name(video.replace("/", "_"))
-    return [
-        write_text(Path(folder) / f"{stem}_{frame + 1:05d}.txt", "".join(text))
-        for frame, text in sorted(lines.items())
-    ]
+    for frame, text in sorted(lines.items()):
+        yield f"{stem}_{frame + 1:05d}.txt", "".join(text).encode()
