@@ -25,6 +25,7 @@ VERBS = {
     "render": "draw boxes over a video",
     "train": "train a system, or go on with a run that was stopped",
     "predict": "find actions in videos with a trained system",
+    "stream": "find actions frame by frame as a video comes, and say how fast",
     "profile": "measure what a system or a network costs",
 }
 """Verb -> one line; the verb's module has its name."""

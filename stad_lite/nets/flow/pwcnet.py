@@ -117,9 +117,12 @@ class PWCNet(nn.Module):
                 f"images of {first.shape[3]} x {first.shape[2]} pixels",
                 remedy=f"use multiples of {2**self.depth}, or ``estimate``",
             )
-        ones, twos = self._pyramid(first), self._pyramid(second)
+        return self.match(self.pyramid(first), self.pyramid(second))
+
+    def match(self, ones: Sequence[Tensor], twos: Sequence[Tensor]) -> list[Tensor]:
+        """Return the flow of all levels, as ``forward`` does, from the pyramids of both images."""
         flows: list[Tensor] = []
-        maps = flow = first
+        maps = flow = ones[0]
         for level in range(self.depth, 1, -1):
             one, two = ones[level - 1], twos[level - 1]
             if self.normalise:
@@ -145,8 +148,8 @@ class PWCNet(nn.Module):
     def _layer(self, name: str, maps: Tensor) -> Tensor:
         return self.get_submodule(name)(maps)
 
-    def _pyramid(self, images: Tensor) -> list[Tensor]:
-        """Return the maps of levels 1 to depth."""
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Return the maps of levels 1 to depth of images (b, 3, h, w); a video's next pair has them again."""
         levels = []
         for level in range(1, self.depth + 1):
             for name in _within(level):

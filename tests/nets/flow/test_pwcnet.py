@@ -132,7 +132,7 @@ def test_the_coarse_flow_moves_the_second_image_s_maps():
         first, second = torch.rand(1, 3, 64, 96), torch.rand(1, 3, 64, 96)
         net(first, second)
         for level in (2, 4):
-            ones, twos = (net._pyramid(image)[level - 1] for image in (first, second))
+            ones, twos = (net.pyramid(image)[level - 1] for image in (first, second))
             flow = torch.zeros(1, 2, *ones.shape[2:])
             flow[:, 0] = 0.4 * 20 / 2**level
             costs = F.leaky_relu(cost_volume(ones, warp_inside(twos, flow)), 0.1)
