@@ -167,7 +167,7 @@ def test_every_setting_of_a_system(name):
 
 
 def test_every_setting_of_the_data():
-    run_all(tiny("baseline"), "data", {"name": "wrong", "settings.flow": False})
+    run_all(tiny("baseline"), "data", {"name": "wrong", "settings.flow": False, "settings.actors": (0, 0)})
 
 
 def test_every_setting_of_training(tmp_path, monkeypatch):

@@ -95,4 +95,4 @@ def _render(
             shown = [Shown(classes[found.labels[row]], found.boxes[row], found.scores[row]) for row in strong]
             yield overlay(frame, shown, colours)
 
-    return video.write(arguments.render, drawn(), video.frame_rate(arguments.video) or 25.0)
+    return video.write(arguments.render, drawn(), video.probe(arguments.video).fps or 25.0)
