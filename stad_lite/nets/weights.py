@@ -108,24 +108,19 @@ def read_state(path: str | PathLike[str]) -> State:
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
-            raise TruncatedFileError(
-                "the weights are damaged", file=path, remedy="fetch them again"
-            ) from error
+            raise TruncatedFileError("damaged weights", file=path, remedy="fetch them again") from error
         raise UnsafePickleError(
             f"the file asks for {asked[1]}, which is no plain tensor",
             file=path,
             remedy="save its state_dict alone where you trust it",
         ) from error
     except DAMAGE as error:
-        raise TruncatedFileError(
-            "the weights cannot be read", file=path, remedy="fetch them again"
-        ) from error
+        raise TruncatedFileError("unreadable weights", file=path, remedy="fetch them again") from error
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    tensors = (
-        {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    )
+    named = content.items() if isinstance(content, Mapping) else ()
+    tensors = {name: value for name, value in named if isinstance(value, Tensor)}
     if not tensors:
         raise FormatError("no tensors in the file", file=path, remedy="give a checkpoint of a network")
     if all(name.startswith("module.") for name in tensors):
