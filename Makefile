@@ -28,7 +28,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results test lint types unit doctest chapters shaken variants machine \
+.PHONY: help env system reproduce results trained test lint types unit doctest chapters shaken variants machine \
         fuzz browser lab book picture refresh bench constraints clean
 
 help:  ## say what there is
@@ -58,6 +58,9 @@ reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies g
 
 results: $(READY)  ## the same, and keep the real-data figures in book/results/
 	@$(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --commit-results $(ARGS)
+
+trained: $(READY)  ## train the small detectors that chapters show, anew (book/trained/)
+	@$(BIN)/python -m stad_lite.reproduce.trained $(ARGS)
 
 test: lint types unit doctest chapters variants machine  ## everything but the browser
 

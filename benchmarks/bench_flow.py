@@ -8,27 +8,12 @@ Needs the pairs (STAD_DATA, folder flow). Errors are means over all pixels, in p
 from __future__ import annotations
 
 import argparse
-import gzip
-import re
 import time
-from pathlib import Path
-
-import numpy as np
 
 from benchmarks.measure import report
 from stad_lite.data import flow
-from stad_lite.data.location import find_data
-from stad_lite.errors import MissingExtraError
-
-
-def read_ppm(path: Path) -> np.ndarray:
-    """Return a gzipped binary PPM as (h, w, 3) uint8."""
-    data = gzip.decompress(path.read_bytes())
-    head = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", data)
-    if head is None:
-        raise SystemExit(f"{path} is not a binary PPM of 8 bits")
-    width, height = map(int, head.groups())
-    return np.frombuffer(data, np.uint8, offset=head.end()).reshape(height, width, 3)
+from stad_lite.data.flying_chairs import read_pairs
+from stad_lite.errors import MissingExtraError, MissingFileError
 
 
 def main() -> None:
@@ -36,13 +21,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", default="", help="file to write")
     arguments = parser.parse_args()
-    folder = find_data("flow")
-    if folder is None:
-        raise SystemExit("the FlyingChairs pairs are not here (flow): set STAD_DATA")
-    pairs = []
-    for number in ("00001", "00002"):
-        images = [read_ppm(folder / f"flyingchairs_{number}_img{which}.ppm.gz") for which in (1, 2)]
-        pairs.append((*images, flow.read_flo(folder / f"flyingchairs_{number}_flow.flo.gz")))
+    try:
+        pairs = list(read_pairs().values())
+    except MissingFileError as error:
+        raise SystemExit(str(error)) from None
     zero = [round(flow.end_point_error(0 * truth, truth), 3) for *_, truth in pairs]
     figures: dict[str, object] = {"zero flow": {"end-point errors": zero}}
     for name, maker in flow.ESTIMATORS.items():

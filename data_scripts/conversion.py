@@ -134,8 +134,9 @@ def fitted(
     if video.num_frames is not None and video.num_frames != info.num_frames:
         tally.note("clips whose frames are not the number that the annotations say", name)
     fps = info.fps or video.fps
-    duration = info.num_frames / fps if fps else video.duration
-    return replace(changed, num_frames=info.num_frames, fps=fps, duration=duration)
+    times = None if info.times is None else np.array(info.times)
+    duration = info.end or (info.num_frames / fps if fps else video.duration)
+    return replace(changed, num_frames=info.num_frames, fps=fps, duration=duration, times=times)
 
 
 def counts(record: Annotations) -> str:

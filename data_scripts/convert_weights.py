@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from stad_lite.errors import StadError
 from stad_lite.nets import weights
 from stad_lite.nets.flow.flownet import FlowNetS
+from stad_lite.nets.flow.flownet2 import FlowNet2
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import I3D
@@ -43,6 +44,7 @@ NETWORKS: dict[str, Callable[[Mapping[str, Tensor]], nn.Module]] = {
     "rfb": lambda _: RFBBackbone(),
     "pwc-net": lambda _: PWCNet(),
     "flownet2-s": lambda _: FlowNetS(),
+    "flownet2": lambda _: FlowNet2(),
     "spynet": lambda _: SPyNet(),
 }
 

@@ -242,6 +242,21 @@ def whole_column(values: Any, what: str) -> np.ndarray:
     raise FormatError(f"{what} is no column of whole numbers", remedy=f"{what} is a list of whole numbers")
 
 
+def flat_rows(values: Any) -> np.ndarray:
+    """Return rows of frame, label and score as (n, 3) float64; FormatError for what is none.
+
+    >>> flat_rows([[3, 0, 0.5]])
+    array([[3. , 0. , 0.5]])
+    """
+    try:
+        rows = np.asarray(values, dtype=np.float64).reshape(-1, 3)
+        if np.isfinite(rows).all() and (rows[:, :2] == np.floor(rows[:, :2])).all():
+            return rows
+    except (TypeError, ValueError):
+        pass
+    raise FormatError("flat is no table of numbers", remedy="give each row frame, label index and score")
+
+
 def same(a: Any, b: Any) -> bool:
     """Tell whether two values are equal, looking into numpy arrays.
 

@@ -47,6 +47,7 @@ class Entry:
     detector: module of ``detect``, where it is another one
     config_changes, data_changes: profile -> fields that differ from the class's and from ``DATA``
     finishes: whether ``finish`` of that module is called when the network is trained
+    streams: whether ``stream`` of that module takes frames one by one
     more: profiles beside ``PROFILES``
     pretrains: whether ``build`` may train a small backbone, and is told on which device
     """
@@ -59,6 +60,7 @@ class Entry:
     config_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     data_changes: Callable[[str], Mapping[str, Any]] = _unchanged
     finishes: bool = False
+    streams: bool = False
     more: tuple[str, ...] = ()
     pretrains: bool = False
 
@@ -120,6 +122,13 @@ class Entry:
         """Return what a system finds in all videos of a source: boxes, tubes or segments."""
         found: Predictions = _module(self.detector or self.system).detect(system, source)
         return found
+
+    def stream(self, system: Any, **how: Any) -> Any:
+        """Return what takes a video's frames one by one. raises: FormatError where a system needs all"""
+        if not self.streams:
+            able = ", ".join(name for name, entry in ENTRIES.items() if entry.streams)
+            raise FormatError("this system looks at whole videos", remedy=f"train one that streams: {able}")
+        return _module(self.system).stream(system, **how)
 
     def _check_profile(self, profile: str) -> None:
         if profile not in self.profiles:
@@ -196,11 +205,19 @@ ENTRIES = {
     ),
     "cfad": Entry(
         summary="CFAD: coarse tubes as polynomials, refined at key timestamps, never linked",
-        chapter="cfad/polynomial_tubes",
+        chapter="cfad/coarse_tubes",
         configs="stad_lite.cfad.config:CfadConfig",
         system="stad_lite.cfad.system",
         data_changes=_cfad_data,
         pretrains=True,
+    ),
+    "flow_subnet": Entry(
+        summary="flow subnet: one network from frames to boxes, flow inside, in real time",
+        chapter="flow_subnet/optical_flow_from_a_pyramid",
+        configs="stad_lite.flow_subnet.config:FlowSubnetConfig",
+        system="stad_lite.flow_subnet.system",
+        streams=True,
+        more=("released",),
     ),
 }
 """Name -> entry."""

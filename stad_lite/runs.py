@@ -123,25 +123,25 @@ def train(
     run, entry = Path(run_dir), spec.entry
     check_workers(workers)
     with distributed.processes(device) as place, run_folder.alone(run):
+        tell = say if distributed.rank() == 0 else _nothing
         _check_same(run, spec)
         if (done := _steps_done(run, spec)) is not None:
-            if distributed.rank() == 0:
-                say(f"{run} is finished: {done} of {done} steps are done")
+            if distributed.rank() == 0 and not (run / "curves.png").is_file():
+                run_folder.plot_run(run)  # it was killed after its last checkpoint
+            tell(f"{run} is finished: {done} of {done} steps are done")
             return Run(run, done, done)
         states = _published(spec)
         source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
         _check_truth(source)
-        if distributed.rank() == 0:
-            for note in source.notes:
-                say(f"note: {note}")
+        source = _with_classes(source, run)
         checkpoint.seed_all(spec.train.seed)
         system = distributed.first_alone(lambda: entry.build(spec.model, source.classes, place))
-        for line in published.fill(entry.trunks(system), states):
-            if distributed.rank() == 0:
-                say(line)
+        lines = list(published.fill(entry.trunks(system), states))
         system.network.to(place)
         data = entry.training_set(system, source)
         data.seed = spec.train.seed
+        for line in [*(f"note: {note}" for note in (*source.notes, *getattr(data, "notes", ()))), *lines]:
+            tell(line)
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
         done_run = fit(
@@ -283,6 +283,23 @@ def _check_truth(source: VideoSource) -> None:
             file=source.annotations.dataset,
             remedy="put a record into the folder (annotations.json), or choose another data set",
         )
+
+
+def _with_classes(source: VideoSource, run: Path) -> VideoSource:
+    """The source with its classes in the order in which a run that goes on has learnt them."""
+    if not (run / "system.json").is_file():
+        return source
+    earlier = read_spec(run).classes
+    if earlier and sorted(earlier) != sorted(source.classes):
+        raise FormatError(
+            f"the run knows the classes {', '.join(earlier)} and the data has {', '.join(source.classes)}",
+            file=run, remedy="choose another folder, or go on with the data of the run",
+        )  # fmt: skip
+    return replace(source, annotations=source.annotations.ordered(earlier)) if earlier else source
+
+
+def _nothing(line: str) -> None:
+    """What other processes than the first say."""
 
 
 def _finish(run: Path, spec: Spec, system: Any, source: VideoSource) -> None:

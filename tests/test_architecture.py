@@ -101,12 +101,7 @@ ADDRESSES_IN = {
     "CITATION.cff": "its form asks for them",
 }
 # What only tests use so far, and who will use it.
-FLOW_SUBNET = ("anchors.default_boxes", "nets.flow.flownet.estimate", "nets.flow.pwcnet.estimate",
-               "nets.flow.pwcnet.multi_scale_loss", "nets.flow.warping.end_point_error",
-               "nets.losses.hard_negatives", "nets.losses.softmax_focal")  # fmt: skip
-AWAITED = {
-    **dict.fromkeys(FLOW_SUBNET, "the flow sub-network and its detector (Sec. 3.2, 3.3)"),
-}
+AWAITED: dict[str, str] = {}
 NAMESPACE = re.compile(r"https?://(www\.w3\.org|json-schema\.org)/")  # names of XML and JSON dialects
 
 

@@ -52,6 +52,7 @@ SMALLER = {
         "model.pretrained": "", "model.length": "8", "model.proposal_epochs": "0", "model.width": "8",
         "model.span_width": "8",
     },
+    "flow_subnet": {"model.pretrained": "", "model.frozen_items": "0"},
 }  # fmt: skip
 SLOW = {"pretrained": ("smoke", "lesson"), "kind": ("features",)}
 """Field -> words that are not tried: they train backbones first, or read another kind of source."""
@@ -166,7 +167,7 @@ def test_every_setting_of_a_system(name):
 
 
 def test_every_setting_of_the_data():
-    run_all(tiny("baseline"), "data", {"name": "wrong", "settings.flow": False})
+    run_all(tiny("baseline"), "data", {"name": "wrong", "settings.flow": False, "settings.actors": (0, 0)})
 
 
 def test_every_setting_of_training(tmp_path, monkeypatch):
@@ -237,6 +238,10 @@ CONTRADICTIONS = [
     ("cfad", "model.span_lengths="),
     ("cfad", "model.negative=0.6 model.positive=0.5"),
     ("cfad", "model.span_negative=0.6 model.span_match=0.5"),
+    ("flow_subnet", "model.levels=2 model.box_shares=0.1,0.2"),
+    ("flow_subnet", "model.pairs=released model.supervision=exact"),
+    ("flow_subnet", "model.estimator=given model.pairs=released model.supervision=none"),
+    ("flow_subnet", "model.pretrained=smoke model.norm=none"),
 ]
 """Settings that cannot be together."""
 ODD = [
@@ -252,6 +257,8 @@ ODD = [
     ("cfad", "model.min_score=1 model.span_score=1"),
     ("cfad", "model.selection=random model.alpha=0 model.through=keys"),
     ("pcsc", "model.linking.pre_nms=1 model.linking.keep=20 model.linking.min_boxes=30"),
+    ("flow_subnet", "model.min_score=1 model.nms=0 model.trim=road"),
+    ("flow_subnet", "model.positive=1 model.negatives=0 model.keep=1 model.linked=1"),
 ]
 """Settings that look wrong together and only find little."""
 

@@ -9,7 +9,10 @@ then waits for good; this one looks again every second.
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import Empty
 from typing import Any
 
@@ -18,6 +21,8 @@ from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Type, default
 from traitlets.config import Config
+
+from stad_lite.data.workers import socket_place
 
 LOOK_AGAIN = 1.0
 """Seconds."""
@@ -54,6 +59,13 @@ class PatientManager(AsyncKernelManager):
     @default("client_factory")
     def _patient_clients(self) -> type[AsyncKernelClient]:
         return PatientClient
+
+
+@contextmanager
+def socket_folder() -> Iterator[str]:
+    """An empty folder for the sockets of a kernel, not below a TMPDIR that is too long for them."""
+    with tempfile.TemporaryDirectory(dir=socket_place()) as folder:
+        yield folder
 
 
 def kernel_options(folder: str) -> dict[str, Any]:

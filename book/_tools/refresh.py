@@ -21,7 +21,7 @@ from nbclient.exceptions import CellExecutionError
 from tqdm import tqdm
 
 from compare import near, tolerance_of
-from kernels import kernel_options
+from kernels import kernel_options, socket_folder
 from normalise import normalise, write_text
 from notebooks import BOOK, Chapter, ToolError, chapters
 
@@ -71,7 +71,7 @@ def refresh(chapter: Chapter, empty: str, write: bool = True) -> bool:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
-    with tempfile.TemporaryDirectory() as sockets:
+    with socket_folder() as sockets:
         client = NotebookClient(
             notebook,
             timeout=1200,

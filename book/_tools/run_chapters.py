@@ -15,7 +15,6 @@ import io
 import os
 import re
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from kernels import kernel_options
+from kernels import kernel_options, socket_folder
 from notebooks import BOOK, Chapter, ToolError, chapters, parameter_types, parse_value, tags
 from stad_lite.data.location import DATASETS, have_data, missing_message
 from stad_lite.errors import StadError
@@ -147,7 +146,7 @@ def _run(chapter: Chapter, values: dict[str, Any], out: Path) -> Outcome:
     start = time.perf_counter()
     try:
         chapter.read()
-        with tempfile.TemporaryDirectory() as sockets:
+        with socket_folder() as sockets:
             execute_notebook(
                 chapter.path,
                 copy,

@@ -173,11 +173,13 @@ class Actors(NamedTuple):
     boxes: (b, actors, t, 4) xyxy pixels, zeros where there is none
     present: (b, actors, t) whether the actor has a box there
     labels: (b, actors) class indices
+    known: (b, t) frames whose actors are known; None for all
     """
 
     boxes: Tensor
     present: Tensor
     labels: Tensor
+    known: Tensor | None = None
 
 
 def cell_centres(height: int, width: int, stride: int) -> Tensor:
@@ -245,9 +247,9 @@ def to_distances(boxes: Tensor, stride: int) -> Tensor:
 def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict[str, Tensor]:
     """Criterion: focal loss of the actionness, cross entropy of the class, 1 - GIoU of the boxes.
 
-    A window's label is what happens on its middle frame; boxes count on the frames that have one, their
-    mean over these. All are summed over a window's cells and divided by the number of windows, which is
-    the same in every process.
+    A window's label is what happens on its middle frame, if that is known; boxes count on the frames that
+    have one, their mean over these. All are summed over a window's cells and divided by the number of
+    windows, which is the same in every process.
     returns: ``actionness``, ``class``, ``box``, each weighted
     """
     windows, height, width = maps.actionness.shape[1:]
@@ -256,7 +258,10 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     chosen = assign(boxes, present, height, width, stride, config.shrink)
     positive = chosen >= 0
     number = positive.shape[0] * windows
-    actionness = sigmoid_focal(maps.actionness, positive, config.alpha, config.gamma, "sum")
+    actionness = sigmoid_focal(maps.actionness, positive, config.alpha, config.gamma, "none")
+    if actors.known is not None:  # where nothing is annotated there may be actors
+        actionness = actionness * actors.known[:, middle, None, None]
+    actionness = actionness.sum()
     clip, window, row, column = positive.nonzero(as_tuple=True)
     actor = chosen[positive]
     logits, label = maps.classes[clip, window, :, row, column], actors.labels[clip, actor]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -26,8 +26,11 @@ from stad_lite.data.transforms import Augment, Sample, sample
 from stad_lite.errors import FormatError, UnknownLabelError
 from stad_lite.nets.inputs import stacked
 from stad_lite.nets.published import Trunk
+from stad_lite.records import VideoAnnotation
 from stad_lite.systems.detect import evaluated
-from stad_lite.systems.items import Items, padded, run_title, stream_input
+from stad_lite.systems.items import Items, padded, run_title, some_places, stream_input
+from stad_lite.systems.truth import actor_tubes, is_boxed, known_frames
+from stad_lite.tubes import Tube
 
 
 class Batch(NamedTuple):
@@ -95,10 +98,18 @@ def trunks(system: DenseSystem) -> dict[str, Trunk]:
 
 
 def training_item(
-    run: FrameRun, rng: np.random.Generator, source: VideoSource, config: DenseConfig
+    run: FrameRun,
+    rng: np.random.Generator,
+    source: VideoSource,
+    config: DenseConfig,
+    tubes: Mapping[str, Sequence[Tube]],
 ) -> tuple[dict[str, Tensor], Sample, str]:
-    """Return the network's input, the clip with its boxes, and its name, as training sees them."""
-    clip = read_run(source, widened(run, config.margin, source.num_frames(run.video)), config)
+    """Return the network's input, the clip with its boxes, and its name, as training sees them.
+
+    tubes: of every video (``actor_tubes``)
+    """
+    wide = widened(run, config.margin, source.num_frames(run.video))
+    clip = read_run(source, wide, config, tubes[run.video])
     change = Augment(config.size, config.flip, config.crop, photometric=config.photometric)
     clip = change(clip, rng)
     middle = cut(clip, config.margin, len(run))
@@ -120,10 +131,22 @@ def training_set(system: DenseSystem | DenseConfig, source: VideoSource) -> Item
             f"the source's classes {', '.join(source.classes)} are not the system's", remedy="build it anew"
         )
     stride = max(1, config.clip // 4)
-    runs = [
-        run for name in source.videos for run in tubelets(name, source.num_frames(name), config.clip, stride)
-    ]
-    return Items(runs, partial(training_item, source=source, config=config), run_title)
+    annotated = source.annotations.videos
+    names = [name for name in source.videos if is_boxed(annotated[name])]
+    runs = [run for name in names for run in tubelets(name, source.num_frames(name), config.clip, stride)]
+    runs = [run for run in runs if (known := _known(annotated[run.video], run)) is None or known.any()]
+    tubes = {name: actor_tubes(annotated[name], source.classes) for name in names}
+    some_places(source, [name for name in names if tubes[name]], "no video says where its actors are")
+    left = len(source.videos) - len(names)
+    notes = [f"videos without boxes, not trained on: {left}"] if left else []
+    make = partial(training_item, source=source, config=config, tubes=tubes)
+    return Items(runs, make, run_title, notes=notes)
+
+
+def _known(video: VideoAnnotation, run: FrameRun) -> np.ndarray | None:
+    """Which frames of a run have actors that are known, None for all."""
+    known = known_frames(video)
+    return None if known is None else np.isin(run.frames, known) & run.valid
 
 
 def widened(run: FrameRun, margin: int, num_frames: int) -> FrameRun:
@@ -141,21 +164,26 @@ def cut(clip: Sample, first: int, length: int) -> Sample:
     part = slice(first, first + length)
     flow = None if clip.flow is None else clip.flow[part]
     boxes, present = clip.boxes[:, part], clip.present[:, part]
-    return replace(clip, frames=clip.frames[part], boxes=boxes, present=present, flow=flow)
+    known = None if clip.known is None else clip.known[part]
+    return replace(clip, frames=clip.frames[part], boxes=boxes, present=present, flow=flow, known=known)
 
 
-def read_run(source: VideoSource, run: FrameRun, config: DenseConfig) -> Sample:
+def read_run(
+    source: VideoSource, run: FrameRun, config: DenseConfig, tubes: Sequence[Tube] | None = None
+) -> Sample:
     """Return frames, flow and boxes of a run; streams that the config does not use are not read.
 
+    tubes: of its video, where they are at hand
     Frames that only fill up a clip beyond the video's end have no boxes.
     """
     shape = (len(run), *source.size, 3)
     nothing = np.broadcast_to(np.uint8(0), shape)
     frames = source.frames(run.video, run.frames) if "rgb" in config.streams else nothing
     flow = source.flow(run.video, run.frames) if "flow" in config.streams else None
-    tubes = source.annotations.videos[run.video].tubes or ()
-    numbers = np.where(run.valid, run.frames, -1)
-    return sample(frames, tubes, source.classes, numbers, flow)
+    video, numbers = source.annotations.videos[run.video], np.where(run.valid, run.frames, -1)
+    tubes = actor_tubes(video, source.classes) if tubes is None else tubes
+    found = sample(frames, tubes, source.classes, numbers, flow)
+    return replace(found, known=_known(video, run))
 
 
 def stream_inputs(
@@ -180,6 +208,14 @@ def no_actors(clips: int = 1) -> Actors:
     return Actors(torch.zeros(clips, 0, 1, 4), torch.zeros(clips, 0, 1) > 0, torch.zeros(clips, 0).long())
 
 
+def _stacked_known(clips: Sequence[Sample]) -> Tensor | None:
+    if all(clip.known is None for clip in clips):
+        return None
+    shape = len(clips[0].frames)
+    rows = [np.ones(shape, bool) if clip.known is None else clip.known for clip in clips]
+    return torch.as_tensor(np.stack(rows))
+
+
 def collate(items: Sequence[tuple[dict[str, Tensor], Sample, str]]) -> Batch:
     """Return a batch of items of a ``TrainingSet``, padded to the clip with the most actors."""
     clips = [clip for _, clip, _ in items]
@@ -187,6 +223,7 @@ def collate(items: Sequence[tuple[dict[str, Tensor], Sample, str]]) -> Batch:
         padded([torch.as_tensor(clip.boxes, dtype=torch.float32) for clip in clips]),
         padded([torch.as_tensor(clip.present) for clip in clips]),
         padded([torch.as_tensor(clip.labels) for clip in clips]),
+        _stacked_known(clips),
     )
     inputs = {name: torch.stack([streams[name] for streams, _, _ in items]) for name in items[0][0]}
     return Batch(inputs, actors, tuple(name for _, _, name in items))

@@ -262,9 +262,11 @@ class CfadConfig(Loss, Tubes, Refinement, Matching, Architecture, Spans, Input):
     def lesson(cls) -> CfadConfig:
         """32 frames of 64 x 64 pixels on kept features of a frozen backbone that sees both streams.
 
-        119 CPU seconds on 400 clips. Five seeds, 100 clips of ``test`` (``python -m stad_lite.reproduce.sweep
-        cfad --variants base``): where the spans are given, a coarse tube IoU of .52, refined .66, the right
-        class on .42 of the matched anchors; video-mAP 33 / 28 / 9 at .2 / .3 / .5, v-MABO 51.
+        119 CPU seconds on 400 clips. Five seeds, 100 clips of ``test``: where the spans are given, a coarse
+        tube IoU of .52, refined .66, the right class on .42 of the matched anchors; video-mAP 33 / 28 / 9 at
+        .2 / .3 / .5, v-MABO 51. Command:
+
+        python -m stad_lite.reproduce.sweep cfad --variants base --seeds 5
         """
         return cls(stream="early", proposal_epochs=1, pool=4, sampled=20, alpha=0.15, class_weight=2.0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -24,6 +25,7 @@ VERBS = {
     "render": "draw boxes over a video",
     "train": "train a system, or go on with a run that was stopped",
     "predict": "find actions in videos with a trained system",
+    "stream": "find actions frame by frame as a video comes, and say how fast",
     "profile": "measure what a system or a network costs",
 }
 """Verb -> one line; the verb's module has its name."""
@@ -35,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments: words of the command line, those of the process where None
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what the terminal cannot show is told by its number
+            stream.reconfigure(errors="backslashreplace")
     verb = words[0] if words and words[0] in VERBS else ""
     try:
         return _run(words)
@@ -59,7 +64,14 @@ def _run(words: list[str]) -> int:
         if verb in words[:1]:
             import_module(f"{__name__}.{verb}").add_arguments(child)
     chosen = parser.parse_args(words)
-    return int(import_module(f"{__name__}.{chosen.verb}").run(chosen))
+    with warnings.catch_warnings():
+        warnings.showwarning = _note
+        return int(import_module(f"{__name__}.{chosen.verb}").run(chosen))
+
+
+def _note(message: Warning | str, *place: object, **rest: object) -> None:
+    """A warning as one sentence, without the line of code that gave it."""
+    print(f"note: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _refuse(verb: str, sentence: str) -> int:

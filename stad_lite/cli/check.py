@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from stad_lite import records
@@ -36,8 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Read the file, print what it holds, and raise on the first thing wrong with it."""
     path: Path = arguments.file
     if path.is_dir():
-        opened = check_folder(path)
-        return _tell(path, f"a folder of {len(opened.files)} videos that decode", opened.annotations)
+        opened = check_folder(path, lambda fault: print(f"fault: {fault}"))
+        kind = f"a folder of {len(opened.files)} videos that decode"
+        return _tell(path, kind, opened.annotations, opened.notes)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
     ending = next((ending for ending in READERS if path.name.endswith(ending)), None)
@@ -47,10 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
     return _tell(path, kind, reader(path))
 
 
-def _tell(path: Path, kind: str, record: Annotations | Predictions) -> int:
+def _tell(path: Path, kind: str, record: Annotations | Predictions, notes: Sequence[str] = ()) -> int:
     print(f"{path}: sound; {kind}, {describe(record)}")
     for oddity, count in oddities(record).items():
         print(f"note: {count} {oddity}")
+    for note in notes:
+        print(f"note: {note}")
     return 0
 
 

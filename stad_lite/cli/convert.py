@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stad_lite import records
+from stad_lite.cli.output import claim
 from stad_lite.errors import FormatError, StadError
 from stad_lite.records import Annotations, Predictions, exchange
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truth", type=Path, metavar="T", help="annotations that give classes, videos and frame sizes"
     )
-    parser.add_argument("--subset", help="of activitynet annotations: training, validation or testing")
+    parser.add_argument("--subset", help="list of activitynet or thumos14 annotations: validation, ...")
     parser.add_argument(
         "--actions", type=Path, metavar="LIST", help="of ava: the .pbtxt that names its actions"
     )
@@ -39,12 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
     truth = records.read_annotations(arguments.truth) if arguments.truth else None
     if arguments.target_format == OWN and arguments.target.is_dir():
         raise FormatError("the target is a folder", file=arguments.target, remedy="name a file")
+    claim(arguments.target, arguments.source, arguments.truth, arguments.actions)
+    if arguments.source.is_dir():
+        claim(arguments.target, *(path for path in arguments.source.rglob("*") if path.is_file()))
     record = _read(arguments, truth)
     if arguments.target_format == OWN:
         records.write(record, arguments.target)
     else:
         like = truth or (record if isinstance(record, Annotations) else None)
-        exchange.write(record, arguments.target, arguments.target_format, like)
+        options = {"actions": _actions(arguments)} if arguments.target_format == "ava" else {}
+        exchange.write(record, arguments.target, arguments.target_format, like, **options)
     print(f"{arguments.target}: {len(record.videos)} videos, {len(record.classes)} classes")
     return 0
 
@@ -71,12 +76,14 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.subset:
         options["subset"] = arguments.subset
     if arguments.source_format == "ava":
-        if arguments.actions is None:
-            raise StadError(
-                "ava files number their actions", remedy="give the .pbtxt that names them, --actions"
-            )
-        options["actions"] = exchange.ava.read_action_list(arguments.actions)
+        options["actions"] = _actions(arguments)
     return options
+
+
+def _actions(arguments: argparse.Namespace) -> dict[int, str]:
+    if arguments.actions is None:
+        raise StadError("ava files number their actions", remedy="give the .pbtxt that names them, --actions")
+    return exchange.ava.read_action_list(arguments.actions)
 
 
 def read_ucf101_24(path: Path) -> Annotations:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 
-from stad_lite.cli.output import write_json
+from stad_lite.cli.output import claim, write_json
 from stad_lite.errors import UnknownVideoError
 from stad_lite.metrics import CONVENTIONS, METRICS, Result, evaluate
 from stad_lite.records import Annotations, Predictions, read_annotations, read_list, read_predictions
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, score, and print a table or write JSON."""
-    levels = arguments.iou
+    claim(arguments.json, arguments.truth, arguments.predictions, arguments.videos)
     truth, predictions = read_annotations(arguments.truth), read_predictions(arguments.predictions)
     outside = 0
     if arguments.videos:
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         truth,
         predictions,
         arguments.metric,
-        iou=None if levels is None else ",".join(levels),
+        iou=None if arguments.iou is None else ",".join(arguments.iou),
         convention=arguments.convention,
         source=arguments.source,
         bootstrap=arguments.bootstrap,
@@ -62,7 +63,7 @@ def restrict(truth: Annotations, predictions: Predictions, path: str) -> tuple[A
 
     raises: MissingFileError, FormatError, UnknownVideoError for a video without annotation
     """
-    names = read_list(path)
+    names = read_list(path, truth.videos)
     unknown = next((name for name in names if name not in truth.videos), None)
     if unknown is not None:
         raise UnknownVideoError("the list names a video that has no annotation", file=path, video=unknown)
@@ -78,22 +79,29 @@ def table(result: Result, per_class: bool) -> str:
     counted = f"{result.num_videos} videos, {result.num_truth} truths, {result.num_predictions} predictions"
     lines = [f"{result.metric}, convention {result.convention}: {counted}"]
     if result.value is not None:
-        lines.append(f"value  {result.value:.2f}")
+        lines.append(f"value  {_figure(result.value)}")
     for level, value in result.iou.items():
         spread = (result.interval or {}).get(level)
         interval = f"  95 % interval {spread[0]:.2f} to {spread[1]:.2f}" if spread else ""
-        lines.append(f"IoU {level:<5g} {value:6.2f}{interval}")
+        lines.append(f"IoU {level:<5g} {_figure(value):>6}{interval}")
     if len(result.iou) > 1:
-        lines.append(f"mean      {result.mean:6.2f}")
+        lines.append(f"mean      {_figure(result.mean):>6}")
     for name, count in (result.counts or {}).items():
         gain = (result.gain or {}).get(name)
         lines.append(
-            f"{name:<18} {count:7d}" + ("" if gain is None else f"  fixing it gains {gain:6.2f} points")
+            f"{name:<18} {count:7d}"
+            + ("" if gain is None or math.isnan(gain) else f"  fixing it gains {gain:6.2f} points")
         )
     if per_class:
         for name, row in result.per_class.items():
-            lines.append(f"{name:<24} " + " ".join(f"{value:6.2f}" for value in row.values()))
+            lines.append(f"{name:<24} " + " ".join(f"{_figure(value):>6}" for value in row.values()))
+    if any(math.isnan(value) for value in [*result.iou.values(), result.value or 0.0]):
+        lines.append("note: - is no figure: no class that counts has a truth")
     lines += [f"note: {count} {reason}" for reason, count in result.ignored.items() if count]
     if result.left_out:
         lines.append(f"note: classes left out of the mean: {', '.join(result.left_out)}")
     return "\n".join(lines)
+
+
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

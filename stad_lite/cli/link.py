@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from stad_lite.cli.output import claim
 from stad_lite.linking import PRESETS, TRIMS, link_counted
 from stad_lite.records import read_predictions, write
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Link every video; the file is written whole or not at all."""
+    claim(arguments.out, arguments.predictions)
     result = link_counted(
         read_predictions(arguments.predictions), arguments.method, arguments.preset, arguments.trim
     )

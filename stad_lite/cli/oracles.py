@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from stad_lite.cli.output import write_json
+from stad_lite.cli.output import claim, write_json
 from stad_lite.reproduce.oracles import ORACLES
 
 
@@ -17,5 +18,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute the figures and write them as one JSON object."""
+    claim(arguments.json, *Path(arguments.data).glob("*"))
     write_json(ORACLES[arguments.dataset](arguments.data), arguments.json)
     return 0

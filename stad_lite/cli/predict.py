@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stad_lite import runs
 from stad_lite.cli.check import describe
+from stad_lite.cli.output import claim
 from stad_lite.data import video
 from stad_lite.data.location import SETS, set_name
 from stad_lite.data.source import DataConfig, VideoSource, as_published, scaled
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Detect in every video; the first process writes, each file whole or not at all."""
+    _claim_all(arguments)
     with distributed.processes(arguments.device):
         texts = runs.pairs(arguments.settings)
         about_data = {key: texts.pop(key) for key in list(texts) if key.startswith("data.")}
@@ -61,6 +63,17 @@ def run(arguments: argparse.Namespace) -> int:
         if distributed.rank() == 0:
             _write_all(arguments, found, source)
     return 0
+
+
+def _claim_all(arguments: argparse.Namespace) -> None:
+    """No output is an input, or another output, before any work is done."""
+    inputs, given = [*arguments.folder.rglob("*")], Path(arguments.input)
+    if set_name(arguments.input) is None:
+        inputs += [given, *(path for path in (given.rglob("*") if given.is_dir() else ()) if path.is_file())]
+    for out in (arguments.out, arguments.truth, arguments.render):
+        if distributed.rank() == 0:
+            claim(out, *inputs)
+        inputs += [Path(out)] if out else []
 
 
 def _data(arguments: argparse.Namespace, trained: DataConfig) -> DataConfig:
@@ -109,5 +122,6 @@ def _render(
         return render_video(arguments.input, published, arguments.render, video_id=name)
     with tempfile.TemporaryDirectory() as folder:
         frames = source.frames(name, range(source.num_frames(name)))
-        plain = video.write(Path(folder) / "video.mp4", frames, source.fps(name))
+        times = source.annotations.videos[name].times
+        plain = video.write(Path(folder) / "video.mp4", frames, source.fps(name), times=times)
         return render_video(plain, found, arguments.render, video_id=name)

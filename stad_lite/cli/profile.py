@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from stad_lite.catalogue import ALL_PROFILES, ENTRIES
-from stad_lite.cli.output import write_json
+from stad_lite.cli.output import claim, write_json
 from stad_lite.errors import FormatError, StadError
 from stad_lite.schedule import TrainConfig
 from stad_lite.training.examples import CLASSES, NETWORKS, Noise
@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print a table, and write JSON where asked."""
+    claim(arguments.json)
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise StadError("there is no GPU here", remedy="use --device cpu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from stad_lite.cli.output import claim
 from stad_lite.errors import MissingExtraError
 from stad_lite.records import read
 
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise MissingExtraError(
             f"{error.name} is not installed", remedy="pip install 'stad_lite[video]'"
         ) from None
+    claim(arguments.out, arguments.video, arguments.predictions, arguments.truth)
     out = render_video(
         arguments.video,
         read(arguments.predictions),

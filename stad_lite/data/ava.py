@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from stad_lite.data.fitting import on_file_frames, times_of
 from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.records import Annotations, FrameBoxes, VideoAnnotation
 from stad_lite.records.exchange import ava as csv_files
@@ -89,7 +90,7 @@ def load(
     subset: str = "val",
     evaluated_only: bool = True,
     sizes: csv_files.Sizes | None = None,
-    fps: float = 1.0,
+    fps: float | None = None,
 ) -> Reading[Annotations]:
     """Return the annotations of a data-set folder.
 
@@ -128,25 +129,23 @@ def on_files(truth: Annotations, about: Mapping[str, Mapping[str, Any]], start: 
 
 
 def _on_file(name: str, video: VideoAnnotation, info: Mapping[str, Any], start: float) -> VideoAnnotation:
-    fps, count = info["fps"], info["num_frames"]
-    if not fps:
+    if not info["fps"]:
         raise FormatError("the file does not say its frames a second", video=name, remedy="encode it again")
-
-    def number(seconds: np.ndarray | None) -> np.ndarray:
-        return np.rint((np.asarray(seconds) - start) * fps).astype(np.int64)
-
-    assert video.frames is not None
-    keys, frame = number(video.evaluated_frames), number(video.frames.frame)
-    kept = (frame >= 0) & (frame < count)
-    person = video.frames.person
+    found, count = on_file_frames(video, info, start), info["num_frames"]
+    assert found.frames is not None and found.evaluated_frames is not None
+    kept = (found.frames.frame >= 0) & (found.frames.frame < count)
+    person = found.frames.person
     boxes = FrameBoxes(
-        frame[kept],
-        video.frames.label[kept],
-        video.frames.box[kept] * np.tile([info["width"], info["height"]], 2),
+        found.frames.frame[kept],
+        found.frames.label[kept],
+        found.frames.box[kept] * np.tile([info["width"], info["height"]], 2),
         person=None if person is None else person[kept],
     )
-    keys = keys[(keys >= 0) & (keys < count)]
-    return VideoAnnotation(count, info["width"], info["height"], fps, frames=boxes, evaluated_frames=keys)
+    keys = found.evaluated_frames
+    return VideoAnnotation(
+        count, info["width"], info["height"], info["fps"], frames=boxes, times=times_of(info),
+        evaluated_frames=np.unique(keys[(keys >= 0) & (keys < count)]),
+    )  # fmt: skip
 
 
 def examples(path: str | PathLike[str], actions: Mapping[int, str]) -> dict[int, int]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from stad_lite.data.workers import short_sockets
 from stad_lite.errors import FormatError, FrameRangeError
 
 
@@ -60,9 +61,13 @@ def resampled(video: str, num_frames: int, length: int, start: int = 0, end: int
     return _run(video, places, num_frames)
 
 
-def at_rate(video: str, num_frames: int, fps: float, rate: float) -> FrameRun:
+def at_rate(
+    video: str, num_frames: int, fps: float, rate: float, times: np.ndarray | None = None
+) -> FrameRun:
     """Return all of a video at another frame rate: place i is the frame shown at i / rate seconds.
 
+    times: (num_frames + 1,) seconds at which frames begin and the last one ends, where that is not
+        number / fps; the first frame stands in before it begins
     Source: SP-TAD section 4.1 (videos sampled at 10 frames a second).
 
     >>> at_rate("a", 30, fps=30, rate=10).frames.tolist()
@@ -72,8 +77,23 @@ def at_rate(video: str, num_frames: int, fps: float, rate: float) -> FrameRun:
         raise FormatError(
             f"{fps} frames a second cannot become {rate}", video=video, remedy="give positive rates"
         )
+    if times is not None:
+        count = max(1, int(np.floor(times[-1] * rate + 1e-9)))
+        return _run(video, shown_at(times, np.arange(count) / rate), num_frames)
     count = max(1, int(np.floor(num_frames * rate / fps + 1e-9)))
     return _run(video, np.floor(np.arange(count) * fps / rate + 1e-9).astype(np.int64), num_frames)
+
+
+def shown_at(times: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Return the numbers of the frames that are shown at some seconds; the end frames stand in outside.
+
+    times: (num_frames + 1,) seconds at which frames begin and the last one ends
+
+    >>> shown_at(np.array([1.0, 1.5, 3.0]), np.array([0.0, 1.4, 1.5, 9.0])).tolist()
+    [0, 0, 1, 1]
+    """
+    numbers = np.searchsorted(times, np.asarray(seconds) + 1e-9, side="right") - 1
+    return np.clip(numbers, 0, len(times) - 2)
 
 
 def key_frame(video: str, num_frames: int, frame: int, length: int, stride: int = 1) -> FrameRun:
@@ -231,7 +251,9 @@ def loader(
     numbers = order(len(clips), clips.seed, epoch, shuffle)
     groups = [numbers[i : i + batch].tolist() for i in range(0, len(numbers), batch)]
     options: dict[str, Any] = {}
-    if workers:  # new interpreters on every platform, as in training
+    if workers:
+        short_sockets()
+        # new interpreters on every platform, as in training
         options = {"prefetch_factor": ahead, "multiprocessing_context": "spawn"}
     # the batches are sampled in the order given, and come back in it
     return iter(

@@ -18,7 +18,7 @@ import numpy as np
 
 from stad_lite.data import flow as flow_maps
 from stad_lite.data import video as video_files
-from stad_lite.data.frame_cache import FORMS, FrameCache, build_cache, open_cache
+from stad_lite.data.frame_cache import FORMAT, FORMS, FrameCache, build_cache, open_cache
 from stad_lite.data.synthetic import SyntheticDataset, cache_folder
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.progress import progress
@@ -118,7 +118,7 @@ class Store:
             self.size = (info.height, info.width)
         stat = path.stat()
         told = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, self.size, self.form]
-        told.append(video_files.decoder_name())
+        told += [video_files.decoder_name(), FORMAT]
         key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
         folder = self.folder / "frames" / f"{path.stem[:40]}-{key}"
         if (folder / "manifest.json").is_file():
@@ -128,7 +128,7 @@ class Store:
         return build_cache({"video": path}, folder, self.size, self.form)
 
     def about(self, video: str) -> dict[str, Any]:
-        """Return num_frames, fps, width and height of the file, as it decodes."""
+        """Return num_frames, fps, times, width and height of the file, as it decodes."""
         return dict(self._caches[video].manifest["videos"]["video"])
 
     def frames(self, video: str, numbers: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ from stad_lite.progress import progress
 from stad_lite.records import atomic_write
 from stad_lite.records.files import safe_name
 
-FORMAT = "stad-lite/frames/1"
+FORMAT = "stad-lite/frames/2"
 FORMS = ("jpg", "npz")
 
 
@@ -43,7 +43,7 @@ class FrameCache:
     """Frames in a folder.
 
     folder: holds ``manifest.json`` and, per video, ``<id>/<frame>.jpg`` or ``<id>.npz``
-    manifest: format, form, decoder, size, and per video num_frames, fps, width, height of the source
+    manifest: format, form, decoder, size, and per video what ``video.probe`` says
     """
 
     folder: Path
@@ -181,8 +181,8 @@ def _decode_one(
             os.replace(parts, target)
         finally:
             shutil.rmtree(parts, ignore_errors=True)
-    entry = {"num_frames": info.num_frames, "fps": info.fps, "width": info.width, "height": info.height}
-    return {**entry, "codec": info.codec, "file": path.name}
+    told = ("num_frames", "fps", "width", "height", "times", "stated", "damaged", "codec")
+    return {**{key: getattr(info, key) for key in told}, "file": path.name}
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 3) -> bytes:

@@ -306,7 +306,7 @@ def _mask_id(file: Path, folder: Path) -> str:
 
 def _split_files(path: Path) -> list[tuple[str, str]]:
     if path.is_dir():
-        return [(file.name, file.read_text("utf-8")) for file in sorted(path.rglob("*.txt"))]
+        return [(file.name, file.read_text("utf-8-sig")) for file in sorted(path.rglob("*.txt"))]
     return [(name.rsplit("/", 1)[-1], text) for name, text in archive_texts(path)]
 
 
@@ -325,7 +325,7 @@ def archive_texts(path: str | PathLike[str]) -> list[tuple[str, str]]:
                             "the archive ends too early", file=path, remedy="copy it again"
                         )
                     content = data[member.offset_data : member.offset_data + member.size]
-                    texts.append((member.name, content.decode("utf-8")))
+                    texts.append((member.name, content.decode("utf-8-sig")))
     except (tarfile.TarError, OSError, UnicodeDecodeError, OverflowError) as error:
         raise FormatError(f"not a readable archive ({error})", file=path) from None
     return sorted(texts)

@@ -14,7 +14,7 @@ from typing import Any
 from stad_lite.data import activitynet13, ava, jhmdb21, thumos14, ucf101_24, ucf_sports
 from stad_lite.data.folder import find_videos
 from stad_lite.data.location import DATASETS, fetching, find_data, missing_message
-from stad_lite.errors import MissingFileError, UnknownVideoError
+from stad_lite.errors import FormatError, MissingFileError, UnknownVideoError
 from stad_lite.records import Annotations
 from stad_lite.records.exchange.report import Reading
 
@@ -172,6 +172,8 @@ def _of_lists(
     readings = [load(word) for word in (annotated if subset == "all" else [subset])]
     first = readings[0].record
     videos = {name: video for one in readings for name, video in one.record.videos.items()}
+    if len(videos) < sum(len(one.record.videos) for one in readings):
+        raise FormatError(f"a video of {first.dataset} stands in two lists", remedy="open one list alone")
     report = [line for one in readings for line in one.report]
     return Reading(Annotations(first.dataset, first.classes, videos), report)
 

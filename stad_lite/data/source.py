@@ -17,11 +17,11 @@ import numpy as np
 
 from stad_lite.arrays import check_finite_frames
 from stad_lite.data import decoded, published, synthetic
+from stad_lite.data.fitting import FPS, faults, fitted, oddities
 from stad_lite.data.flow import ESTIMATORS
-from stad_lite.data.folder import ENDINGS, RECORDS, find_videos, list_videos
+from stad_lite.data.folder import OwnVideos, open_own
 from stad_lite.data.frame_cache import FORMS
 from stad_lite.data.location import SETS, set_name
-from stad_lite.data.video import trim_tubes
 from stad_lite.errors import FormatError, FrameRangeError, MissingFileError, StadError, UnknownVideoError
 from stad_lite.records import (
     Annotations,
@@ -29,15 +29,12 @@ from stad_lite.records import (
     Predictions,
     VideoAnnotation,
     VideoPredictions,
-    read_annotations,
 )
+from stad_lite.records.exchange.report import Tally
 from stad_lite.settings import Between, Count, OneOf, check
 
 Reading = Callable[[str, np.ndarray], np.ndarray]
 """(video, numbers) -> one entry a number: frames (n, h, w, 3) uint8, or flow (n, h, w, 2) float32."""
-
-FPS = 25.0
-"""Frames a second of a video that does not say."""
 
 LEAVE_OUT = "make it again or leave the video out"
 
@@ -169,7 +166,7 @@ def scaled(video: VideoAnnotation, size: Size) -> VideoAnnotation:
         if video.tubes or video.frames:
             raise FormatError("there are boxes but no width and height", remedy="give the frame's size")
         return replace(video, width=width, height=height)
-    return _stretched(replace(video, width=width, height=height), (video.height, video.width), size)
+    return stretched(replace(video, width=width, height=height), (video.height, video.width), size)
 
 
 def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
@@ -178,7 +175,7 @@ def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
     Where there is no truth these are the video file's own pixels.
     """
     videos = {
-        name: _stretched(video, source.size, source.published.get(name, source.size))
+        name: stretched(video, source.size, source.published.get(name, source.size))
         for name, video in predictions.videos.items()
     }
     return replace(predictions, videos=videos)
@@ -187,7 +184,7 @@ def as_published(predictions: Predictions, source: VideoSource) -> Predictions:
 Boxed = TypeVar("Boxed", VideoAnnotation, VideoPredictions)
 
 
-def _stretched(video: Boxed, before: Size, after: Size) -> Boxed:
+def stretched(video: Boxed, before: Size, after: Size) -> Boxed:
     """The record of one video with its boxes on frames of another size."""
     if before == after:
         return video
@@ -286,8 +283,9 @@ def open_source(
         return synthetic_source(chosen, 64 if clips is None else clips, part, cache_dir)
     store = decoded.Store(cache_dir, size, form, flow)
     if known is None:
-        annotations, found = _own(Path(name), subset)
-        return files_source(annotations, _some(found, clips), store)
+        annotations, found, notes = _own(Path(name), subset)
+        source = files_source(annotations, _some(found, clips), store)
+        return replace(source, notes=(*notes, *source.notes))
     annotations, notes = published.truth(known, subset, split, data)
     found = published.video_files(known, list(annotations.videos), files, data)
     if not found:
@@ -298,7 +296,8 @@ def open_source(
     if left := len(annotations.videos) - len(found):
         notes = [*notes, f"{left} of {len(annotations.videos)} videos have no file and are left out"]
     on_files = published.SETS[known].on_files(annotations, about, start)
-    return replace(files_source(on_files, chosen_files, store), notes=tuple(notes))
+    source = files_source(on_files, chosen_files, store, whole=False)
+    return replace(source, notes=(*notes, *source.notes))
 
 
 def synthetic_source(
@@ -323,36 +322,44 @@ def synthetic_source(
     )
 
 
-def files_source(annotations: Annotations, files: dict[str, Path], store: decoded.Store) -> VideoSource:
+def files_source(
+    annotations: Annotations, files: dict[str, Path], store: decoded.Store, whole: bool = True
+) -> VideoSource:
     """Return video files as a source; they are decoded here, unless the store holds them already.
 
     annotations: holds every video of ``files``; what files do not decode is cut off its tubes (one box)
     store: decodes, estimates flow, and keeps both
+    whole: all frames of a file, where its record says fewer
     raises: FrameRangeError where a tube reaches beyond its video, and what reading the files raises
     """
     store.add(files)
     known = annotations.videos
-    videos = {name: _settled(name, known[name], store) for name in files}
+    tally = Tally()
+    videos = {name: _settled(name, known[name], store, whole, tally) for name in files}
     truth = Annotations(annotations.dataset, annotations.classes, videos)
     published = {name: _published_size(known[name], store.about(name)) for name in files}
-    return VideoSource(
-        truth, store.frame_size, store.frames, store.flow, store.estimator, published=published
-    )
+    notes = tuple(tally.sentences())
+    return VideoSource(truth, store.frame_size, store.frames, store.flow, store.estimator, notes, published)
 
 
 def _published_size(video: VideoAnnotation, found: Mapping[str, int]) -> Size:
     return (video.height or found["height"], video.width or found["width"])
 
 
-def _settled(name: str, video: VideoAnnotation, store: decoded.Store) -> VideoAnnotation:
-    """The truth in the source's pixels, with the frames that decode."""
+def _settled(
+    name: str, video: VideoAnnotation, store: decoded.Store, whole: bool, tally: Tally
+) -> VideoAnnotation:
+    """The truth in the source's pixels, with the frames that decode and their times."""
     found = store.about(name)
-    count = min(found["num_frames"], video.num_frames or found["num_frames"])
-    fps = video.fps or found["fps"] or FPS
+    for oddity in oddities(found):
+        tally.note(oddity, name)
+    tally.note("frames that the decoder marks as damaged", name, len(found.get("damaged") or ()))
+    if whole and next(faults(video, found), None) is not None:
+        tally.note(
+            "videos that are not what the record says (stad-lite check names it); the file counts", name
+        )
     try:
-        tubes = video.tubes and trim_tubes(video.tubes, count, allowed=1, video=name)[0]
-        video = replace(video, tubes=tubes, num_frames=count, fps=fps, duration=video.duration or count / fps)
-        return scaled(video, store.frame_size)
+        return scaled(fitted(video, found, whole), store.frame_size)
     except StadError as error:
         raise error.at(file=store.files[name], video=name) from None
 
@@ -364,25 +371,14 @@ def _some(files: dict[str, Path], clips: int | Iterable[int] | None) -> dict[str
     return files if clips is None else {names[number]: files[names[number]] for number in clips}
 
 
-def _own(path: Path, subset: str) -> tuple[Annotations, dict[str, Path]]:
-    """A folder with a record, a folder of videos, or one video; the last two have no truth."""
+def _own(path: Path, subset: str) -> OwnVideos:
     if subset != "all":
         raise UnknownVideoError(
             f"a folder or a file has no list {subset!r}", file=path, remedy="make a folder of each"
         )
     if not path.exists():
         raise _no_path(path)
-    if path.is_file():
-        files = {path.stem: path}
-    elif record := next((path / name for name in RECORDS if (path / name).is_file()), None):
-        annotations = read_annotations(record)
-        return annotations, find_videos(path, annotations.videos)
-    else:
-        files = list_videos(path)
-    if not files:
-        problem = f"the folder holds no video ({', '.join(ENDINGS)})"
-        raise MissingFileError(problem, file=path, remedy="put videos into it, or give another folder")
-    return Annotations(path.stem, (), dict.fromkeys(files, VideoAnnotation())), files
+    return open_own(path)
 
 
 def _no_path(path: Path) -> MissingFileError:

@@ -30,6 +30,7 @@ class Sample:
     present: (n, t) bool, whether the actor has a box in the frame
     labels: (n,) int indices of classes
     flow: (t, h, w, 2) float pixels right and down to the next frame, or None
+    known: (t,) bool, whether the frame's actors are known, None for all
     raises: FormatError where the shapes do not agree
     """
 
@@ -38,6 +39,7 @@ class Sample:
     present: np.ndarray
     labels: np.ndarray
     flow: np.ndarray | None = None
+    known: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:

@@ -100,7 +100,7 @@ def split1(
     returns: (train, test) video ids: 2,284 and 910 with the published files
     raises: UnknownVideoError where the list names a video without annotation
     """
-    test = read_list(testlist)
+    test = read_list(testlist, annotations.videos)
     unknown = next((name for name in test if name not in annotations.videos), None)
     if unknown is not None:
         raise UnknownVideoError("the list names a video that has no annotation", file=testlist, video=unknown)

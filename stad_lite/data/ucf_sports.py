@@ -211,5 +211,5 @@ def _frame_number(name: str) -> int:
 def _texts(path: Path) -> list[tuple[str, str]]:
     if path.is_dir():
         files = sorted(path.rglob("gt/*.txt"))
-        return [(file.as_posix(), file.read_text("utf-8")) for file in files]
+        return [(file.as_posix(), file.read_text("utf-8-sig")) for file in files]
     return archive_texts(path)

@@ -8,16 +8,18 @@ counted by decoding.
 from __future__ import annotations
 
 import functools
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stad_lite.data import containers
+from stad_lite.data.stamps import timing
 from stad_lite.errors import (
     FormatError,
     FrameRangeError,
@@ -30,11 +32,13 @@ from stad_lite.tubes import Tube, cut_at
 Size = tuple[int, int] | None
 """(height, width) in pixels; None keeps the file's own."""
 
+TICK = Fraction(1, 90000)
+"""Seconds in which times are written."""
 CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,flv,asf,ogg,nut,mxf,gif,m4v,h264,hevc,"
-    "ivf,obu,dv,rm,gxf,yuv4mpegpipe"
+    "ivf,obu,dv,rm,gxf,yuv4mpegpipe,mjpeg,wtv,vc1,wav,mp3,flac,aac"
 )
-"""Formats that hold their pictures themselves (FFmpeg's names)."""
+"""Formats that hold their pictures or sound themselves (FFmpeg's names)."""
 PATIENCE = 60.0
 """Seconds for opening a file, and for reading any part of it."""
 MOST_PIXELS = 1 << 26
@@ -50,10 +54,15 @@ class VideoInfo:
     """What a video file holds, counted and not believed.
 
     num_frames: frames that decode
-    width, height: pixels
+    width, height: pixels of the upright frames
     fps: frames a second on average, None where the file does not say
     codec: name of the decoder that reads it
     decoder: library and version, since decoders differ by small amounts
+    times: (num_frames + 1) seconds at which the frames begin and the last one ends; None where that is
+        number / fps
+    stated: frames a second as the header says
+    damaged: numbers of the frames that the decoder marks as damaged
+    file_end: second at which the whole file ends, sound included, None where its header does not say
     """
 
     num_frames: int
@@ -62,6 +71,17 @@ class VideoInfo:
     fps: float | None
     codec: str
     decoder: str
+    times: tuple[float, ...] | None = None
+    stated: float | None = None
+    damaged: tuple[int, ...] = ()
+    file_end: float | None = None
+
+    @property
+    def end(self) -> float | None:
+        """The second at which the last frame ends, None where the file says nothing of time."""
+        if self.times is not None:
+            return self.times[-1]
+        return self.num_frames / self.fps if self.fps else None
 
 
 def load_av() -> Any:
@@ -83,26 +103,35 @@ def decoder_name() -> str:
 
 
 def probe(path: str | PathLike[str]) -> VideoInfo:
-    """Return size, rate and the exact number of frames of a video (decodes all of it once).
+    """Return size, times and the exact number of frames of a video (decodes all of it once).
 
+    Times are those of a player, whose clock begins with the file's first stream.
     raises: MissingFileError, FormatError, TruncatedFileError
     """
     with _opened(path) as (container, stream):
-        fps = float(stream.average_rate) if stream.average_rate else None
+        rate = float(stream.average_rate) if stream.average_rate else None
         codec = stream.codec_context.name
-        width, height, count = 0, 0, 0
-        for frame in _decoded(container, stream, path):
-            width, height, count = frame.width, frame.height, count + 1
-    return VideoInfo(count, width, height, fps, codec, decoder_name())
+        stamps: list[float | None] = []
+        damaged, frame = [], None
+        for number, frame in enumerate(_decoded(container, stream, path)):
+            stamps.append(None if frame.pts is None else frame.pts * float(stream.time_base))
+            if frame.is_corrupt:
+                damaged.append(number)
+        begin = container.start_time / 1e6 if container.start_time is not None else stamps[0] or 0.0
+        places = container.format.name == "avi"
+        assert frame is not None  # no frames are an error of their own
+        last = (frame.duration or 0) * float(stream.time_base)
+        width, height = _upright_size(frame)
+        file_end = container.duration / 1e6 if container.duration else None
+    fps, times = timing([None if stamp is None else stamp - begin for stamp in stamps], last, rate, places)
+    found = (times, rate, tuple(damaged), file_end)
+    return VideoInfo(len(stamps), width, height, fps, codec, decoder_name(), *found)
 
 
-def frame_rate(path: str | PathLike[str]) -> float | None:
-    """Return frames a second as the header says, None where it does not; nothing is decoded.
-
-    raises: MissingFileError, FormatError, TruncatedFileError
-    """
-    with _opened(path) as (_, stream):
-        return float(stream.average_rate) if stream.average_rate else None
+def _upright_size(frame: Any) -> tuple[int, int]:
+    """Width and height as shown."""
+    exchanged = containers.turn(frame)[0]
+    return (frame.height, frame.width) if exchanged else (frame.width, frame.height)
 
 
 def read(
@@ -157,15 +186,20 @@ def batches(path: str | PathLike[str], count: int, size: Size = None) -> Iterato
             yield np.stack(images)
 
 
-def write(path: str | PathLike[str], frames: Any, fps: float = 25.0, crf: int = 18) -> Path:
+def write(
+    path: str | PathLike[str],
+    frames: Any,
+    fps: float = 25.0,
+    crf: int = 18,
+    times: Sequence[float] | np.ndarray | None = None,
+) -> Path:
     """Write frames as H.264 in an .mp4 file, whole or not at all.
 
     frames: (t, h, w, 3) uint8 RGB, or an iterable of (h, w, 3); an odd side grows by a repeated pixel
     crf: quality, 0 (largest file) to 51
+    times: seconds at which the frames begin, where that is not number / fps
     raises: FormatError
     """
-    from fractions import Fraction
-
     from stad_lite.records import atomic_write
 
     av = load_av()
@@ -173,7 +207,7 @@ def write(path: str | PathLike[str], frames: Any, fps: float = 25.0, crf: int = 
     def fill(sink: Any) -> None:
         with av.open(sink, "w", format="mp4") as container:
             stream = None
-            for image in frames:
+            for number, image in enumerate(frames):
                 image = _even(image)
                 if stream is None:
                     stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
@@ -182,7 +216,12 @@ def write(path: str | PathLike[str], frames: Any, fps: float = 25.0, crf: int = 
                     stream.options = {"crf": str(crf), "threads": "1"}
                     if stream.height * stream.width > LARGE:
                         stream.options |= {"preset": "ultrafast"}
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+                    if times is not None:
+                        stream.codec_context.time_base = TICK
+                picture = av.VideoFrame.from_ndarray(image, format="rgb24")
+                if times is not None:
+                    picture.time_base, picture.pts = TICK, round((times[number] - times[0]) / TICK)
+                container.mux(stream.encode(picture))
             if stream is None:
                 raise FormatError("there are no frames to write", file=path)
             container.mux(stream.encode())
@@ -206,7 +245,7 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[Any, Any]]:
         raise MissingFileError("there is no such video", file=path, remedy="check the path")
     if path.stat().st_size == 0:
         raise TruncatedFileError("the file is empty", file=path, remedy="copy the file again")
-    _check_container(path)
+    containers.check_whole(path)
     try:
         # a playlist or script would make the decoder read other files, or ask the network
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
@@ -215,51 +254,10 @@ def _opened(path: str | PathLike[str]) -> Iterator[tuple[Any, Any]]:
         problem = f"the file is not a video that FFmpeg can read ({error.strerror})"
         raise FormatError(problem, file=path, remedy="check what kind of file it is") from None
     with container:
-        if not container.streams.video:
-            raise FormatError(
-                "the file has no video stream", file=path, remedy="give a file with pictures, not sound alone"
-            )
-        stream = container.streams.video[0]
+        stream = containers.pictures(container, path)
         stream.codec_context.thread_count = 1  # the same work, order and memory on any machine
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         yield container, stream
-
-
-def _check_container(path: Path) -> None:
-    """Refuse an .avi or .mp4 whose parts reach beyond the file's end: the decoder would just stop there."""
-    length = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
-            needed = struct.unpack("<I", head[4:8])[0] + 8
-            if needed > length:
-                raise TruncatedFileError(
-                    f"the file ends {needed - length} bytes too early",
-                    file=path,
-                    remedy="copy the file again",
-                )
-        elif head[4:8] == b"ftyp":
-            _check_boxes(path, file, length)
-
-
-def _check_boxes(path: Path, file: Any, length: int) -> None:
-    place, kinds = 0, set()
-    while place < length:
-        file.seek(place)
-        head = file.read(16)
-        if len(head) < 8:
-            break
-        extent, kind = struct.unpack(">I4s", head[:8])
-        kinds.add(kind)
-        if extent == 1 and len(head) == 16:
-            extent = struct.unpack(">Q", head[8:])[0]
-        if extent < 8:  # 0: the rest of the file
-            place = length
-        place += extent
-    if place > length or (b"moov" not in kinds and b"moof" not in kinds):
-        raise TruncatedFileError(
-            "the file ends before its last part", file=path, remedy="copy the file again"
-        )
 
 
 def _decoded(container: Any, stream: Any, path: str | PathLike[str]) -> Iterator[Any]:
@@ -301,11 +299,15 @@ def _converter(size: Size) -> Any:
     exact = Way.ACCURATE_RND | Way.BITEXACT | Way.FULL_CHR_H_INT
 
     def convert(frame: Any) -> np.ndarray:
-        if size is not None and size != (frame.height, frame.width):
-            shrinks = size[0] <= frame.height and size[1] <= frame.width
-            way = (Way.AREA if shrinks else Way.BILINEAR) | exact
-            frame = scaler.reformat(frame, size[1], size[0], "gbrp", interpolation=way, threads=1)
-        return packer.reformat(frame, None, None, "rgb24", interpolation=Way.POINT, threads=1).to_ndarray()
+        how = containers.turn(frame)
+        if size is not None:
+            height, width = size[::-1] if how[0] else size  # before the turn
+            if (height, width) != (frame.height, frame.width):
+                shrinks = height <= frame.height and width <= frame.width
+                way = (Way.AREA if shrinks else Way.BILINEAR) | exact
+                frame = scaler.reformat(frame, width, height, "gbrp", interpolation=way, threads=1)
+        packed = packer.reformat(frame, None, None, "rgb24", interpolation=Way.POINT, threads=1).to_ndarray()
+        return containers.upright(packed, how) if any(how) else packed
 
     return convert
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from stad_lite.errors import StadError
+from stad_lite.metrics.clocks import on_one_clock
 from stad_lite.metrics.conventions import KINDS, Convention, Rules, get_convention
 from stad_lite.metrics.errors import find_errors, gains
 from stad_lite.metrics.inputs import HOLDS, Task, task
@@ -59,6 +60,7 @@ def evaluate(
         raise StadError(f"no metric is called {metric!r}", remedy=f"choose from {', '.join(METRICS)}")
     chosen = get_convention(convention)
     _check_unused(metric, iou, bootstrap)
+    truth, predictions = on_one_clock(truth, predictions)
     if metric == "v-mabo":
         return _mabo(truth, predictions, chosen, per_class, classes)
     if metric == "errors":

@@ -68,7 +68,8 @@ def counted(
     if rules.max_per_frame is not None:
         best = _rank_in_frame(boxes, span) < rules.max_per_frame
         boxes = _keep(scored, boxes, best, f"predictions beyond {rules.max_per_frame} a frame")
-    return truth, boxes
+    solid = np.all(boxes.box[:, 2:] > boxes.box[:, :2], axis=1)
+    return truth, _keep(scored, boxes, solid, "predictions without area")
 
 
 def _content(boxes: Boxes, span: int) -> list[np.ndarray]:

@@ -241,6 +241,22 @@ def frame_boxes(video: Video, classes: Sequence[str], source: str) -> FrameBoxes
     )
 
 
+def _with_flat(boxes: FrameBoxes | _Rows, video: Video | None, name: str, classes: int) -> FrameBoxes | _Rows:
+    """The boxes of a video and behind them those without area, which have no sides here."""
+    flat = None if video is None or boxes is not video.frames else getattr(video, "flat", None)
+    if flat is None or not len(flat):
+        return boxes
+    frame, label = flat[:, :2].astype(np.int64).T
+    if label.min() < 0 or label.max() >= classes:
+        raise FormatError("flat has a label outside the classes", video=name, remedy="labels are indices")
+    return _Rows(
+        np.concatenate([boxes.frame, frame]),
+        np.concatenate([boxes.label, label]),
+        np.concatenate([boxes.box, np.zeros((len(flat), 4))]),
+        np.concatenate([np.zeros(0) if boxes.score is None else boxes.score, flat[:, 2]]),
+    )
+
+
 def box_batches(scored: Task, source: str, size: int) -> Iterator[tuple[Boxes, Boxes, dict[int, np.ndarray]]]:
     """Yield truth and predictions of runs of videos, so that memory stays bounded.
 
@@ -254,6 +270,7 @@ def box_batches(scored: Task, source: str, size: int) -> Iterator[tuple[Boxes, B
         theirs, ours = scored.truth.get(name), scored.predictions.get(name)
         truth = _NO_BOXES if theirs is None else frame_boxes(theirs, scored.truth_classes, "auto")
         boxes = _NO_BOXES if ours is None else frame_boxes(ours, scored.predicted_classes, source)
+        boxes = _with_flat(boxes, ours, name, len(scored.predicted_classes))
         batch.append((position, truth, boxes))
         if theirs is not None and theirs.evaluated_frames is not None:
             limits[position] = np.asarray(theirs.evaluated_frames, dtype=np.int64)

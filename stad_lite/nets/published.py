@@ -14,8 +14,10 @@ from torch import nn
 
 from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.nets import weights
+from stad_lite.nets.flow.flownet import FlowNetS
+from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.i3d import I3D
-from stad_lite.nets.vgg import VGG
+from stad_lite.nets.vgg import VGG, DilatedVGG
 
 WHERE = "[weights] in data_scripts/registry.toml says where they are"
 ENDINGS = (".pt", ".pth", ".tar", ".npz")
@@ -71,7 +73,7 @@ def _stem(path: Path) -> str:
 class Trunk(NamedTuple):
     """The networks of one stream that published weights fill, from one file.
 
-    nets: I3D or VGG, and blocks of I3D in heads
+    nets: I3D or VGG, and blocks of I3D in heads; or a network that estimates flow, of the stream flow
     fed: how its RGB is scaled, a name in ``inputs.PIXELS``
     reach: pixels a frame that become 1 in its flow, 0 for RGB
     behind: whether flow lies behind RGB in the first layer
@@ -88,6 +90,8 @@ class Trunk(NamedTuple):
         net = self.nets[0]
         if isinstance(net, VGG):
             return net.channels.get("conv5_3") == 512
+        if isinstance(net, DilatedVGG):
+            return net.channels == (512, 1024)
         return isinstance(net, I3D) and net.channels["Conv3d_1a_7x7"] == 64 and bool(norms(net))
 
 
@@ -144,7 +148,8 @@ def read(
 
 
 def _remedy(stream: str, trunk: Trunk) -> str:
-    kind = "vgg16" if isinstance(trunk.nets[0], VGG) else f"i3d-{stream}"
+    named = {VGG: "vgg16", DilatedVGG: "vgg16", PWCNet: "pwc-net", FlowNetS: "flownet2-s"}
+    kind = named.get(type(trunk.nets[0]), f"i3d-{stream}")
     return (
         f"fetch {kind} ({WHERE}) and give --weights {stream}=FILE, "
         "or begin without (--weights none), which trains batch norms too"

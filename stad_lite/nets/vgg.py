@@ -159,8 +159,10 @@ class DilatedVGG(nn.ModuleList):
                 self.fine_end = len(layers)
         outside = scaled(1024, width)
         between = [] if norm == "none" else [norm_layer(norm, outside, 2)]
-        layers += [nn.MaxPool2d(3, 1, padding=1), nn.Conv2d(inside, outside, 3, padding=6, dilation=6)]
-        layers += [*between, nn.ReLU(), nn.Conv2d(outside, outside, 1), nn.ReLU()]
+        wide, last = nn.Conv2d(inside, outside, 3, padding=6, dilation=6), nn.Conv2d(outside, outside, 1)
+        for conv in (wide, last):  # no norm keeps the size of what leaves them
+            he_weights(conv)
+        layers += [nn.MaxPool2d(3, 1, padding=1), wide, *between, nn.ReLU(), last, nn.ReLU()]
         self.extend(layers)
         self.channels = (inside, outside)
 

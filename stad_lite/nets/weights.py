@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from stad_lite import packed
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
-from stad_lite.nets.flow.pwcnet import PWCNet
+from stad_lite.nets.flow.flownet2 import FlowNet2
+from stad_lite.nets.flow.pwcnet import PWCNet, from_pytorch_pwc
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import END_POINTS, I3D, I3DBlocks
 from stad_lite.nets.inputs import FLOW_REACH
@@ -107,24 +108,19 @@ def read_state(path: str | PathLike[str]) -> State:
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error))
         if asked is None:
-            raise TruncatedFileError(
-                "the weights are damaged", file=path, remedy="fetch them again"
-            ) from error
+            raise TruncatedFileError("damaged weights", file=path, remedy="fetch them again") from error
         raise UnsafePickleError(
             f"the file asks for {asked[1]}, which is no plain tensor",
             file=path,
             remedy="save its state_dict alone where you trust it",
         ) from error
     except DAMAGE as error:
-        raise TruncatedFileError(
-            "the weights cannot be read", file=path, remedy="fetch them again"
-        ) from error
+        raise TruncatedFileError("unreadable weights", file=path, remedy="fetch them again") from error
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    tensors = (
-        {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    )
+    named = content.items() if isinstance(content, Mapping) else ()
+    tensors = {name: value for name, value in named if isinstance(value, Tensor)}
     if not tensors:
         raise FormatError("no tensors in the file", file=path, remedy="give a checkpoint of a network")
     if all(name.startswith("module.") for name in tensors):
@@ -148,7 +144,8 @@ def load(
 ) -> Report:
     """Fill a network with published weights.
 
-    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS or SPyNet
+    net: an I3D, I3DBlocks, VGG, DilatedVGG, RFBBackbone, PWCNet, FlowNetS, FlowNet2 or
+        SPyNet
     state: as ``read_state`` returns it
     layout: a name in ``LAYOUTS`` (None: the one that fills most of the network)
     strict: whether missing tensors and other shapes are errors, before anything is changed
@@ -379,8 +376,12 @@ LAYOUTS: dict[type[nn.Module], tuple[Layout, ...]] = {
         Layout("reduced-fc", _prefixed("base."), fed=("bgr",)),
         Layout("torchvision", _features_to("base."), _decimated, fed=TORCHVISION),
     ),
-    PWCNet: (Layout("pwc-net", lambda key: key, fed=("bgr01",)),),
+    PWCNet: (
+        Layout("pwc-net", lambda key: key, fed=("bgr01",)),
+        Layout("pytorch-pwc", from_pytorch_pwc, fed=("bgr01",)),
+    ),
     FlowNetS: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
+    FlowNet2: (Layout("flownet2", lambda key: key, fed=("rgb01",)),),
     SPyNet: (Layout("spynet", lambda key: key, fed=("imagenet",)),),
 }
 """Network -> the layouts of its weights that are known. The flow networks take RGB in [0, 1] and turn it into

@@ -22,6 +22,7 @@ from stad_lite.linking import MedianFilter, trim_tubes
 from stad_lite.nets.losses import binary_cross_entropy
 from stad_lite.records import VideoAnnotation
 from stad_lite.schedule import TrainConfig
+from stad_lite.systems.truth import actor_tubes
 from stad_lite.training.short import minimise
 from stad_lite.tubes import Tube
 
@@ -90,7 +91,7 @@ def targets(
     Source: PCSC Sec. 3.4.
     """
     found = np.zeros(len(frame), dtype=np.int64)
-    for tube in truth.tubes or ():
+    for tube in actor_tubes(truth, classes):
         inside = (frame >= tube.start) & (frame < tube.end) & (label == classes.index(tube.label))
         places = np.flatnonzero(inside)
         shared = box_ops.iou(box[places], tube.boxes[frame[places] - tube.start])

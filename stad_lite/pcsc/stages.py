@@ -22,7 +22,7 @@ from stad_lite.pcsc.model import decode, output_after
 from stad_lite.records import FrameBoxes, VideoAnnotation
 from stad_lite.systems.detect import Check, Found, joined
 from stad_lite.systems.maps import FrameMaps
-from stad_lite.systems.truth import is_trimmed
+from stad_lite.systems.truth import is_boxed, is_trimmed, known_frames
 
 if TYPE_CHECKING:
     from stad_lite.pcsc.system import PCSCSystem
@@ -124,7 +124,9 @@ def tube_boxes(system: PCSCSystem, seen: Seen, truth: VideoAnnotation) -> TubeBo
     member = np.concatenate(members).astype(np.int64)
     frame, box, label = rows.frame[member], rows.box[member], rows.label[member]
     wanted = actionness.targets(frame, box, label, truth, system.classes)
-    return TubeBoxes(seen.features[member], label, wanted)
+    known = known_frames(truth)
+    told = np.full(len(frame), is_boxed(truth)) if known is None else np.isin(frame, known)
+    return TubeBoxes(seen.features[member][told], label[told], wanted[told])
 
 
 def finish(

@@ -43,15 +43,15 @@ def box_sets(
         ax.set_axis_off()
     for ax, (title, boxes) in zip(axes.ravel(), sets.items(), strict=False):
         if frame is not None:
-            ax.imshow(_pale(frame), extent=(0, wide, height, 0))
+            ax.imshow(pale(frame), extent=(0, wide, height, 0))
         _shapes(ax, _checked(boxes) * [wide, height, wide, height])
         ax.set(xlim=(-0.02 * wide, 1.02 * wide), ylim=(1.02 * height, -0.02 * height), aspect="equal")
         ax.set(xticks=[], yticks=[], title=title)
     return figure
 
 
-def _pale(frame: np.ndarray) -> np.ndarray:
-    """A frame half as strong, in few shades: noise that nobody looks at makes large files."""
+def pale(frame: np.ndarray) -> np.ndarray:
+    """Return a frame half as strong, in few shades: noise that nobody looks at makes large files."""
     return np.asarray(np.round(24 * (1 - (1 - checked_frames(frame[None])[0] / 255) * 0.6)) / 24)
 
 
@@ -104,14 +104,14 @@ def refinement(
         shapes = ", ".join(str(one.shape) for one in [*boxes, truth])
         raise FormatError(f"{len(frames)} frames with boxes {shapes}", remedy="give (m, frames, 4)")
     height, wide = frames.shape[1:3]
-    pale = np.stack([_pale(frame) for frame in frames])
+    faint = np.stack([pale(frame) for frame in frames])
     panel = width / len(frames)
     figure, axes = style.figure(
         len(frames), len(boxes), width, len(boxes) * (panel * height / wide + 0.05), squeeze=False
     )
     for row, (proposals, line) in enumerate(zip(boxes, axes, strict=True)):
         for t, ax in enumerate(line):
-            ax.imshow(pale[t], extent=(0, wide, height, 0))
+            ax.imshow(faint[t], extent=(0, wide, height, 0))
             _proposals(ax, proposals[:, t], truth[:, t], marked)
             ax.set(xticks=[], yticks=[], xlim=(-1, wide + 1), ylim=(height + 1, -1))
             ax.spines[:].set_visible(False)

@@ -5,14 +5,22 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from stad_lite.data import video as video_files
+from stad_lite.data.fitting import SHARES, on_file_frames
+from stad_lite.data.source import stretched
+from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.shown import Record, Shown, Video, boxes_at, select
+from stad_lite.plots.fonts import fonts_for
+from stad_lite.plots.shown import KINDS, Record, Shown, Video, boxes_at, select
+from stad_lite.records import VideoAnnotation
+from stad_lite.records.files import keep_apart
 
 
 def render_video(
@@ -33,24 +41,47 @@ def render_video(
     truth: drawn as thin white boxes, and each prediction says its IoU with it
     only: class names that are drawn, None for all
     least: smallest score that is drawn
-    size: (height, width) of the frames that the boxes were made on, None for the video's own
+    size: (height, width) of the frames that the boxes were made on, None for the record's or the video's own
     returns: the path written
     raises: UnknownVideoError, and what reading video and record raises
     """
+    files = [one for one in (predictions, truth) if one is not None and not isinstance(one, KINDS)]
+    keep_apart(out, video, *files)
+    _check_size(size)
+    info = video_files.probe(video)
     chosen, classes = select(predictions, video_id, video)
+    chosen = _on_file(chosen, info, size)
     real = None if truth is None else select(truth, video_id, video)
+    real = None if real is None else (_on_file(real[0], info, size), real[1])
     colours = style.class_colours(classes)
-    rate = video_files.frame_rate(video) or 25.0
 
     def frames() -> Iterator[np.ndarray]:
         number = -1
         for number, (image,) in enumerate(video_files.batches(video, 1)):
             known = None if real is None else boxes_at(*real, number)
             shown = boxes_at(chosen, classes, number, only, least, known)
-            yield overlay(image, shown, colours, known or (), size)
+            yield overlay(image, shown, colours, known or ())
         _warn_of_rest(chosen, number + 1)
 
-    return video_files.write(out, frames(), rate)
+    return video_files.write(out, frames(), info.fps or 25.0, times=info.times)
+
+
+def _on_file(video: Any, info: video_files.VideoInfo, size: tuple[int, int] | None) -> Any:
+    """The boxes of a video on the file's frames and in its pixels. raises: FormatError for shares of 1"""
+    if size is None and isinstance(video, VideoAnnotation) and video.width and video.height:
+        size = (video.height, video.width)
+    own = (info.height, info.width)
+    boxes = [tube.boxes for tube in video.tubes or ()]
+    boxes += [video.frames.box] if video.frames is not None and len(video.frames) else []
+    if size is None and boxes and max(one.max() for one in boxes) <= SHARES < min(own):
+        problem = "the boxes look like shares of the frame, not pixels"
+        raise FormatError(problem, remedy="say the size of their frames, 1 1 for shares (--size 1 1)")
+    return stretched(on_file_frames(video, asdict(info)), size or own, own)
+
+
+def _check_size(size: tuple[int, int] | None) -> None:
+    if size is not None and min(size) < 1:
+        raise FormatError(f"the size is {size[0]} x {size[1]}", remedy="give height and width in pixels")
 
 
 def _warn_of_rest(video: Video, num_frames: int) -> None:
@@ -140,7 +171,10 @@ def text_mask(text: str, pixels: int) -> np.ndarray:
         layout=PlaceHolderLayoutEngine(True, True),
     )
     canvas = FigureCanvasAgg(figure)
-    drawn = figure.text(0, 0.24, text, fontsize=pixels * 0.72 * 0.75, color="black", family="DejaVu Sans")
+    text, fonts = fonts_for(text)
+    drawn = figure.text(
+        0, 0.24, text, fontsize=pixels * 0.72 * 0.75, color="black", family=fonts, parse_math=False
+    )
     canvas.draw()
     extent = drawn.get_window_extent()
     grey = np.asarray(canvas.buffer_rgba())[..., 0].astype(np.float32)

@@ -19,6 +19,8 @@ from stad_lite.records import (
     read,
 )
 
+KINDS = (Annotations, Predictions)
+
 Record = Annotations | Predictions | str | PathLike[str]
 """A record, or the file that holds one."""
 

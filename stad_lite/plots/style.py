@@ -30,6 +30,7 @@ SETTINGS: dict[str, Any] = {
     "savefig.bbox": None,
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
+    "text.parse_math": False,
     "axes.titlesize": 9.0,
     "axes.titlelocation": "left",
     "axes.labelsize": 9.0,

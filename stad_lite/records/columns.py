@@ -28,6 +28,7 @@ _LISTS = {
     "person": "integers",
     "label": "integers",
     "evaluated_frames": "integers",
+    "times": "floats",
 }
 """Which array holds the list that stands under a key (``score`` and ``label`` of a tube are no lists)."""
 

@@ -127,6 +127,9 @@ def to_document(record: Annotations | Predictions, plain: bool = True) -> dict[s
         entry: dict[str, Any] = {}
         if isinstance(video, VideoAnnotation):
             entry |= {key: getattr(video, key) for key in _META}
+        else:
+            entry |= {} if video.fps is None else {"fps": video.fps}
+            entry |= {} if video.flat is None else {"flat": video.flat.tolist()}
         if video.tubes is not None:
             entry["tubes"] = [_tube_out(tube, plain) for tube in video.tubes]
         if video.frames is not None:
@@ -137,6 +140,8 @@ def to_document(record: Annotations | Predictions, plain: bool = True) -> dict[s
             entry["ignore"] = [{"start": start, "end": end} for start, end in video.ignore]
             evaluated = video.evaluated_frames
             entry["evaluated_frames"] = None if evaluated is None else _out(evaluated, plain)
+            if video.times is not None:
+                entry["times"] = _out(video.times, plain)
         videos[name] = entry
     return {**head, "classes": list(record.classes), "videos": videos}
 
@@ -173,7 +178,7 @@ def _frames_out(boxes: FrameBoxes, classes: tuple[str, ...] | None) -> dict[str,
 
 
 def _annotation(entry: dict[str, Any], index: Mapping[str, int]) -> VideoAnnotation:
-    _keys(entry, {*_META, "tubes", "frames", "segments", "ignore", "evaluated_frames"}, "the entry")
+    _keys(entry, {*_META, "tubes", "frames", "segments", "ignore", "evaluated_frames", "times"}, "the entry")
     evaluated = entry.get("evaluated_frames")
     return VideoAnnotation(
         num_frames=_maybe(entry, "num_frames", whole=True),
@@ -183,6 +188,7 @@ def _annotation(entry: dict[str, Any], index: Mapping[str, int]) -> VideoAnnotat
         duration=_maybe(entry, "duration"),
         ignore=tuple(_span(span) for span in _list(entry.get("ignore", []), "ignore")),
         evaluated_frames=None if evaluated is None else _column(evaluated, "evaluated_frames", whole=True),
+        times=None if entry.get("times") is None else _column(entry["times"], "times"),
         **_content(entry, index),
     )
 
@@ -194,8 +200,8 @@ def _span(entry: Any) -> tuple[float, float]:
 
 
 def _prediction(entry: dict[str, Any], index: Mapping[str, int]) -> VideoPredictions:
-    _keys(entry, {"tubes", "frames", "segments"}, "the entry")
-    return VideoPredictions(**_content(entry, index))
+    _keys(entry, {"tubes", "frames", "segments", "fps", "flat"}, "the entry")
+    return VideoPredictions(**_content(entry, index), fps=_maybe(entry, "fps"), flat=entry.get("flat"))
 
 
 def _content(entry: dict[str, Any], index: Mapping[str, int]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +30,15 @@ OUTSIDE = re.compile(r"[\x00-\x1f\\]")
 """What leads out of a folder on some platform, or ends a name."""
 LONGEST_NAME = 150
 """Letters of a file's name, without its ending."""
+
+
+_ENDINGS = """mp4 avi mkv mov webm mpg mpeg m4v wmv asf flv f4v ts mts m2ts m2t tp trp vob mpe m1v m2v mpv 3gp
+3g2 ogv ogg ogm qt rm rmvb mxf dv gif divx xvid amv mjpeg mjpg y4m nut ivf obu h264 264 h265 265 hevc avc vro
+wtv mod tod m4s mk3d"""
+VIDEO_ENDINGS = tuple(f".{ending}" for ending in _ENDINGS.split())
+"""Endings of video files, of all containers that PyAV opens and people have."""
+ID = re.compile(rf"(?P<id>.+?)({'|'.join(map(re.escape, VIDEO_ENDINGS))})(\s.*)?\Z", re.IGNORECASE)
+"""A line of a list that names a video file, perhaps with further words."""
 
 
 def safe_name(name: str, folders: bool = False) -> str:
@@ -129,6 +138,17 @@ def atomic_write(path: str | PathLike[str], fill: Callable[[BinaryIO], object]) 
     return path
 
 
+def keep_apart(out: str | PathLike[str], *inputs: str | PathLike[str]) -> None:
+    """Refuse an output that is one of the inputs, by whatever name. raises: FormatError"""
+    for path in inputs:
+        try:
+            same = os.path.samefile(out, path)
+        except OSError:  # one of them is not there
+            same = os.path.abspath(out) == os.path.abspath(path)
+        if same:
+            raise FormatError("the output would replace its own input", file=out, remedy="name another file")
+
+
 def _kind(path: Path) -> str:
     for suffix in (".json", ".json.gz", ".npz"):
         if path.name.endswith(suffix):
@@ -182,23 +202,46 @@ def read_predictions(path: str | PathLike[str]) -> Predictions:
     return record
 
 
-def read_list(path: str | PathLike[str]) -> tuple[str, ...]:
-    """Return the video ids of a list, one a line; a video file's ending and further words are dropped.
+def read_list(path: str | PathLike[str], known: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the video ids of a list, one a line; a video file's ending and what follows it are dropped.
 
+    known: ids that there are; a line is first of all one of these, with an ending or further words or without
     raises: MissingFileError, FormatError for an empty list and for a name that stands twice
     """
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("there is no such file", file=path, remedy="check the path")
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise FormatError("the list is not UTF-8 text", file=path) from None
-    names = [line.split()[0] for line in lines if line.strip()]
-    names = [name.removesuffix(".avi").removesuffix(".mp4") for name in names]
+    names = [_listed(line.strip(), known) for line in lines if line.strip()]
     if len(set(names)) != len(names) or not names:
         raise FormatError(f"the list has {len(names)} lines, {len(set(names))} of them distinct", file=path)
     return tuple(names)
+
+
+def _listed(line: str, known: Collection[str]) -> str:
+    """The id that a line names: all of it, or what stands before an ending or before further words."""
+    found = ID.match(line)
+    short = found["id"] if found else line
+    words = line
+    while words:
+        for name in (words, without_ending(words)):
+            if name in known:
+                return name
+        words = words[: -len(words.split()[-1])].rstrip()
+    return short
+
+
+def without_ending(name: str) -> str:
+    """Return a name without a video file's ending.
+
+    >>> without_ending("run/a.b.MKV"), without_ending("a.b")
+    ('run/a.b', 'a.b')
+    """
+    head, dot, ending = name.rpartition(".")
+    return head if head and dot and f".{ending.lower()}" in VIDEO_ENDINGS else name
 
 
 def write(record: Annotations | Predictions, path: str | PathLike[str]) -> Path:

@@ -7,11 +7,11 @@ reads and writes them; others' formats are converted at the border and nowhere e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from stad_lite.arrays import column, number, same, whole, whole_column
+from stad_lite.arrays import column, flat_rows, number, same, whole, whole_column
 from stad_lite.errors import (
     FormatError,
     FrameRangeError,
@@ -125,11 +125,14 @@ class VideoAnnotation(_ByValue):
     """What is known of one video; None where the publisher or the set gives nothing.
 
     num_frames, width, height: frames and pixels
-    fps: frames a second
+    fps: frames a second, on average where ``times`` are given; without ``num_frames`` the numbers of boxes on
+        single frames stand for seconds by it (AVA)
     duration: seconds
     tubes, frames, segments: what is annotated; None means this set has none of the kind
     ignore: (start, end) spans in seconds that count neither for nor against
     evaluated_frames: (n,) frames that evaluation looks at, None for all
+    times: (num_frames + 1,) seconds at which the frames begin and the last one ends, where that is not
+        number / fps; without the last entry the last frame lasts as long as the one before
     raises: FormatError for what is no number
     """
 
@@ -143,28 +146,55 @@ class VideoAnnotation(_ByValue):
     segments: tuple[Segment, ...] | None = None
     ignore: tuple[tuple[float, float], ...] = ()
     evaluated_frames: np.ndarray | None = None
+    times: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, settle in (
             *((name, whole) for name in ("num_frames", "width", "height")),
             *((name, number) for name in ("fps", "duration")),
             ("evaluated_frames", whole_column),
+            ("times", column),
         ):
             if getattr(self, name) is not None:
                 _set(self, **{name: settle(getattr(self, name), name)})
+        if self.times is not None and self.num_frames == len(self.times) and self.num_frames > 1:
+            _set(self, times=np.append(self.times, 2 * self.times[-1] - self.times[-2]))
         _set(self, ignore=tuple((number(a, "start"), number(b, "end")) for a, b in self.ignore))
         _settle_tuples(self)
+
+    def seconds(self, frames: Sequence[int] | np.ndarray, fps: float) -> np.ndarray:
+        """Return when frames begin: by ``times``, or number / fps where there are none.
+
+        frames: (n,) numbers; the number of frames stands for the end of the last one
+        fps: frames a second without ``times``
+        returns: (n,) seconds
+
+        >>> VideoAnnotation(num_frames=2, times=[0, 0.5, 2]).seconds([1, 2], fps=25)
+        array([0.5, 2. ])
+        """
+        numbers = np.asarray(frames)
+        return numbers / fps if self.times is None else self.times[numbers]
 
 
 @dataclass(frozen=True, eq=False)
 class VideoPredictions(_ByValue):
-    """What a detector says of one video; None where it says nothing of the kind."""
+    """What a detector says of one video; None where it says nothing of the kind.
+
+    fps: numbers a second of boxes on single frames that count time (AVA), None where they are the video's
+    flat: (n, 3) frame, label and score of boxes without area; they are no boxes, but evaluators count them
+    """
 
     tubes: tuple[Tube, ...] | None = None
     frames: FrameBoxes | None = None
     segments: tuple[Segment, ...] | None = None
+    fps: float | None = None
+    flat: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        if self.fps is not None:
+            _set(self, fps=number(self.fps, "fps"))
+        if self.flat is not None:
+            _set(self, flat=flat_rows(self.flat))
         _settle_tuples(self)
 
 
@@ -195,6 +225,19 @@ class Annotations(_ByValue):
     def subset(self, videos: Sequence[str]) -> Annotations:
         """Return the same record with these videos only, in this order."""
         return Annotations(self.dataset, self.classes, {video: self.videos[video] for video in videos})
+
+    def ordered(self, classes: Sequence[str]) -> Annotations:
+        """Return the same record with its classes in another order. raises: FormatError for other classes"""
+        if sorted(classes) != sorted(self.classes):
+            raise FormatError("the classes are others", remedy=f"give {', '.join(self.classes)} in any order")
+        place = np.array([list(classes).index(name) for name in self.classes], dtype=np.int64)
+        videos = {
+            name: video
+            if video.frames is None
+            else replace(video, frames=replace(video.frames, label=place[video.frames.label]))
+            for name, video in self.videos.items()
+        }
+        return Annotations(self.dataset, tuple(classes), videos)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +273,8 @@ def check_record(record: Annotations | Predictions) -> None:
         try:
             if isinstance(video, VideoAnnotation):
                 _check_numbers(video)
+            elif video.fps is not None and not (np.isfinite(video.fps) and video.fps > 0):
+                raise FormatError(f"fps is {video.fps}", remedy="give a positive number, or leave it out")
             _check_tubes(video, known, scored=isinstance(record, Predictions))
             _check_frames(video, len(record.classes), scored=isinstance(record, Predictions))
             for index, segment in enumerate(video.segments or ()):
@@ -275,6 +320,8 @@ def _check_numbers(video: VideoAnnotation) -> None:
             )
     if (video.tubes or video.frames) and (video.width is None or video.height is None):
         raise FormatError("there are boxes but no width and height", remedy="give the frame's size in pixels")
+    if video.times is not None:
+        _check_times(video.times, video.num_frames)
     for start, end in video.ignore:
         if not (np.isfinite(start) and np.isfinite(end) and start <= end):
             raise FrameRangeError(
@@ -283,6 +330,22 @@ def _check_numbers(video: VideoAnnotation) -> None:
             )
     if video.evaluated_frames is not None:
         _check_inside(np.asarray(video.evaluated_frames), video.num_frames, "evaluated_frames")
+
+
+def _check_times(times: np.ndarray, num_frames: int | None) -> None:
+    if num_frames is None or len(times) != num_frames + 1:
+        raise FormatError(
+            f"there are {len(times)} times for {num_frames or 'an unknown number of'} frames",
+            remedy="give num_frames, and a second for every frame and for the end of the last one",
+        )
+    bad = ~np.isfinite(times) | (np.diff(times, prepend=-np.inf) <= 0)
+    if bad.any():
+        frame = int(np.argmax(bad))
+        raise FormatError(
+            f"the time {times[frame]} is not after the one before",
+            frame=frame,
+            remedy="give seconds that rise from frame to frame",
+        )
 
 
 def _check_inside(frames: np.ndarray, num_frames: int | None, what: str) -> None:

@@ -114,19 +114,19 @@ def _wide(value: torch.Tensor) -> torch.Tensor:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make a trained detector from the command line and return the exit code."""
-    parser = argparse.ArgumentParser(description="Train a small detector for the chapters and keep it.")
-    parser.add_argument("system", metavar="SYSTEM", help="cfad, ...")
+    parser = argparse.ArgumentParser(description="Train the small detectors of the chapters and keep them.")
+    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help="all that are kept without it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", choices=("smoke", "lesson"), default="lesson")
     parser.add_argument("--out", default=str(FOLDER), metavar="DIR", help="folder of the kept detectors")
     chosen = parser.parse_args(arguments)
     try:
-        path = make(chosen.system, chosen.seed, chosen.profile, chosen.out)
+        for name in chosen.systems or names(chosen.out):
+            path = make(name, chosen.seed, chosen.profile, chosen.out)
+            print(f"{path}: {path.stat().st_size:,} bytes, {load(name, chosen.out).figures}")
     except StadError as error:
         print(f"trained: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    told = load(chosen.system, chosen.out)
-    print(f"{path}: {path.stat().st_size:,} bytes, {told.figures}")
     return 0
 
 

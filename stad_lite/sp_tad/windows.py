@@ -59,11 +59,19 @@ class Timeline:
         return len(self.frames)
 
 
-def timeline(video: str, num_frames: int, fps: float, rate: float = 0.0, squeeze: int = 0) -> Timeline:
-    """Return a video's timeline.
+def timeline(
+    video: str,
+    num_frames: int,
+    fps: float,
+    rate: float = 0.0,
+    squeeze: int = 0,
+    times: np.ndarray | None = None,
+) -> Timeline:
+    """Return a video's timeline; its places are equally far apart in time, whatever the frames are.
 
     rate: frames a second to read at, 0 for the video's own (THUMOS14: 10)
     squeeze: in place of a rate, spread the whole video over so many places (ActivityNet: 768)
+    times: seconds at which the frames begin and the last one ends, where that is not number / fps
     raises: FrameRangeError for a video without frames, FormatError for rates that are not positive
     Source: SP-TAD Sec. 4.1.
 
@@ -75,11 +83,13 @@ def timeline(video: str, num_frames: int, fps: float, rate: float = 0.0, squeeze
     """
     if not fps > 0:
         raise FormatError(f"{fps} frames a second", video=video, remedy="give the video's frame rate")
-    duration = num_frames / fps
+    duration = num_frames / fps if times is None else float(times[-1])
     if squeeze:
         run = clips.resampled(video, num_frames, squeeze) if num_frames > 0 else _no_frames(video)
-        return Timeline(video, run.frames, duration / squeeze, duration)
-    run = clips.at_rate(video, num_frames, fps, rate or fps)
+        middles = (np.arange(squeeze) + 0.5) * duration / squeeze
+        frames = run.frames if times is None else clips.shown_at(times, middles)
+        return Timeline(video, frames, duration / squeeze, duration)
+    run = clips.at_rate(video, num_frames, fps, rate or fps, times)
     return Timeline(video, run.frames, 1 / (rate or fps), duration)
 
 
@@ -120,7 +130,8 @@ class WindowReader:
         frames, fps = self.source.num_frames(video), self.source.fps(video)
         squeeze = self.config.window if self.config.whole_video else 0
         rate = 0.0 if self.features else self.config.fps
-        return timeline(video, frames, fps, rate, squeeze)
+        times = None if self.features else self.source.annotations.videos[video].times
+        return timeline(video, frames, fps, rate, squeeze, times)
 
     def windows(self, line: Timeline, stride: int) -> list[Window]:
         """Return the windows of a timeline; those of features begin where every stage has a step."""
@@ -240,13 +251,14 @@ class WindowSet(Items):
         self.segments = {name: segments_of(annotated[name], source.fps(name)) for name in source.videos}
         stride = config.train_stride if training else config.test_stride
         every = [window for line in self.lines.values() for window in self.reader.windows(line, stride)]
-        self.notes: list[str] = []
         self._truth: dict[Window, tuple[np.ndarray, np.ndarray]] = {}
         super().__init__(every, self.item, str, seed)
         if training:
             self.places = [window for window in every if len(self.truth(window)[0])]
             lost = unseen(self.lines.values(), every, self.segments, config.truth_share)
-            self.notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
+            notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
+            blank = sum(not segments for segments in self.segments.values())
+            self.notes = [*notes, *([f"videos without segments, not trained on: {blank}"] if blank else [])]
             self._check_counts()
 
     def _check_counts(self) -> None:

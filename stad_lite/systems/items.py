@@ -28,6 +28,7 @@ class Items:
     make: (place, generator) -> item; the generator depends on seed, epoch and index alone
     title: place -> what a user calls the item
     seed, epoch: the training loop sets the epoch
+    notes: what a user should know of it, such as what is not trained on
     """
 
     places: Sequence[Any]
@@ -35,6 +36,7 @@ class Items:
     title: Callable[[Any], str] = str
     seed: int = 0
     epoch: int = 0
+    notes: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.places)

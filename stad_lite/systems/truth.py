@@ -12,7 +12,8 @@ from torch import Tensor
 
 from stad_lite import boxes as box_ops
 from stad_lite.data.source import VideoSource
-from stad_lite.records import Annotations, Segment, VideoAnnotation
+from stad_lite.records import Annotations, FrameBoxes, Segment, VideoAnnotation
+from stad_lite.tubes import Tube
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,68 @@ def boxes_on(video: VideoAnnotation, frame: int, classes: Sequence[str]) -> tupl
     return np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(labels, dtype=np.int64)
 
 
+def is_boxed(video: VideoAnnotation) -> bool:
+    """Tell whether a video says where its actors are, be it that it says there are none.
+
+    One of segments alone does not: its frames are no background.
+    """
+    boxes = bool(video.tubes) or (video.frames is not None and len(video.frames) > 0)
+    told = video.tubes is not None or video.frames is not None
+    return boxes or (told and not video.segments)
+
+
+def known_frames(video: VideoAnnotation) -> np.ndarray | None:
+    """Return the numbers of the frames whose actors are known, None for all.
+
+    Tubes tell of every frame, boxes on single frames of theirs and of those that evaluation looks at.
+    """
+    if video.tubes or video.frames is None:
+        return None
+    if video.evaluated_frames is None:
+        return np.unique(video.frames.frame)
+    return np.union1d(video.frames.frame, video.evaluated_frames)
+
+
+def actor_tubes(video: VideoAnnotation, classes: Sequence[str]) -> tuple[Tube, ...]:
+    """Return a video's tubes, and those that its boxes on single frames make.
+
+    Boxes of one class on neighbouring frames are one tube where they are the same person's, or overlap by
+    half where persons are not told (the best pairs first).
+    """
+    boxes, found = video.frames, list(video.tubes or ())
+    live: list[tuple[int, int, list[int]]] = []
+    for frame in [] if boxes is None else np.unique(boxes.frame).tolist():
+        assert boxes is not None
+        rows = np.flatnonzero(boxes.frame == frame)
+        before, live = live, []
+        pairs = [
+            (_likeness(boxes, members[-1], row), old, row)
+            for old, (label, last, members) in enumerate(before)
+            for row in rows.tolist()
+            if last == frame - 1 and label == boxes.label[row]
+        ]
+        gone: set[int] = set()
+        for likeness, old, row in sorted(pairs, key=lambda pair: -pair[0]):
+            if likeness >= 0.5 and old not in gone and row in rows:
+                gone.add(old)
+                rows = rows[rows != row]
+                live.append((before[old][0], frame, [*before[old][2], row]))
+        live += [(int(boxes.label[row]), frame, [row]) for row in rows.tolist()]
+        found += [_tube(boxes, one, classes) for old, one in enumerate(before) if old not in gone]
+    return (*found, *(_tube(boxes, one, classes) for one in live if boxes is not None))
+
+
+def _likeness(boxes: FrameBoxes, one: int, other: int) -> float:
+    if boxes.person is not None:
+        return float(boxes.person[one] == boxes.person[other])
+    return float(box_ops.iou(boxes.box[one], boxes.box[other]))
+
+
+def _tube(boxes: FrameBoxes, part: tuple[int, int, list[int]], classes: Sequence[str]) -> Tube:
+    label, _, rows = part
+    return Tube(int(boxes.frame[rows[0]]), boxes.box[rows], classes[label])
+
+
 def key_frames(source: VideoSource, every: int = 1) -> tuple[tuple[str, int], ...]:
     """Return (video, frame) of all frames that hold a true box.
 
@@ -139,10 +202,14 @@ def is_trimmed(source: VideoSource) -> bool:
 
 
 def segments_of(video: VideoAnnotation, fps: float) -> tuple[Segment, ...]:
-    """Return a video's segments; those of its tubes where it has tubes in place of segments."""
+    """Return a video's segments; those of its tubes where it has tubes in place of segments.
+
+    fps: frames a second of a video that does not know when its frames are shown (``times``)
+    """
     if video.segments is not None:
         return video.segments
-    return tuple(Segment(tube.label, tube.start / fps, tube.end / fps) for tube in video.tubes or ())
+    tubes = video.tubes or ()
+    return tuple(Segment(tube.label, *video.seconds([tube.start, tube.end], fps).tolist()) for tube in tubes)
 
 
 def segment_truth(source: Any) -> Annotations:

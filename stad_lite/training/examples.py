@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.nets.flow.flownet import FlowNetS
+from stad_lite.nets.flow.flownet2 import FlowNet2
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import I3D
@@ -165,6 +166,7 @@ NETWORKS = {
     "rfb": Network(_rfb, (3,), _SQUARES),
     "pwc-net": Network(lambda width: PWCNet(width=width), (3, 3), _PAIRS),
     "flownet-s": Network(lambda width: FlowNetS(width=width), (3, 3), _PAIRS),
+    "flownet2": Network(lambda width: FlowNet2(width=width), (3, 3), _PAIRS),
     "spynet": Network(lambda width: SPyNet(width=width), (3, 3), _PAIRS),
 }
 """Name -> network; ``paper`` is SP-TAD's size for I3D, STEP's for VGG16, else the flow sub-network's.

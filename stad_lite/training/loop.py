@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
 from stad_lite.data.clips import order
+from stad_lite.data.workers import short_sockets
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.progress import progress
 from stad_lite.schedule import TrainConfig, config_hash, learning_rate, plain
@@ -229,6 +230,8 @@ def _parts(count: int, config: TrainConfig, first: int, total: int) -> Iterator[
 def _batches(training: _Training, workers: int, collate: Callable[[list[Any]], Any]) -> Iterator[Any]:
     """Yield the parts of all batches to come, each loaded and collated."""
     data, config = training.data, training.config
+    if workers:
+        short_sockets()
     loader: Any = DataLoader(
         _Items(data),  # type: ignore[arg-type]
         batch_sampler=_parts(len(data), config, training.first, training.total),

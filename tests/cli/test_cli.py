@@ -49,7 +49,7 @@ def test_check_tells_what_a_file_holds(tmp_path: Path, capsys: pytest.CaptureFix
         ("a.json", '{"format": "stad-lite/annotations/9"}', "stad-lite/annotations/9"),
         ("a.txt", "", "ending"),
         ("a.pkl", "no pickle", "pickle"),
-        ("a.npz", "PK", "plain arrays"),
+        ("a.npz", "PK", "archive cannot be read"),
     ],
 )
 def test_check_refuses_with_one_sentence(

@@ -100,6 +100,14 @@ def test_profile(name, place):
     assert json.loads((place / f"{name}.json").read_text("utf-8"))["total"] > 0
 
 
+def test_stream(made, place):
+    folder = place / "streamed"
+    run("train", "flow_subnet", "--profile", "smoke", "--out", folder, "--device", "cpu", "--set",
+        "train.steps=1", "--set", "data.clips=1", "--set", "model.pretrained=")  # fmt: skip
+    run("stream", folder, made["video"], "--device", "cpu", "--render", place / "streamed.mp4")
+    assert (place / "streamed.mp4").stat().st_size > 0
+
+
 def test_no_verb_is_without_a_run():
     run_here = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert set(VERBS) <= run_here, "run the verb once above"

@@ -12,7 +12,13 @@ from stad_lite.data import video
 
 @pytest.mark.parametrize(
     ("system", "metric"),
-    [("step", "video-map"), ("sp_tad", "temporal-map"), ("pcsc", "video-map"), ("cfad", "video-map")],
+    [
+        ("step", "video-map"),
+        ("sp_tad", "temporal-map"),
+        ("pcsc", "video-map"),
+        ("cfad", "video-map"),
+        ("flow_subnet", "video-map"),
+    ],
 )
 def test_from_training_to_a_score(system, metric, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("STAD_CACHE", str(tmp_path / "cache"))

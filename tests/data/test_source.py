@@ -11,6 +11,7 @@ import pytest
 
 from stad_lite import records
 from stad_lite.data import decoded, synthetic, video
+from stad_lite.data.folder import open_folder
 from stad_lite.data.source import (
     DataConfig,
     VideoSource,
@@ -82,7 +83,7 @@ def test_size_and_settings_of_the_synthetic_source(tmp_path):
 
 def test_a_folder_with_its_record(tmp_path):
     source = open_source(folder_of_clips(tmp_path / "own"), size=(24, 128), cache_dir=tmp_path / "cache")
-    assert source.videos == ("run/a", "b") and source.num_frames("b") == 6 and source.fps("b") == 12.5
+    assert source.videos == ("run/a", "b") and source.num_frames("b") == 6 and source.fps("b") == 10
     entry = source.annotations.videos["run/a"]
     assert (entry.width, entry.height, entry.num_frames) == (128, 24, 6)
     np.testing.assert_array_equal(entry.tubes[0].boxes[0], [8, 3, 40, 21])
@@ -138,8 +139,8 @@ def test_a_tube_may_lose_its_last_box_and_no_more(tmp_path):
 
 
 def test_frames_after_the_annotated_ones_are_left_out(tmp_path):
-    folder = folder_of_clips(tmp_path / "own", boxes=4, num_frames=4)
-    source = open_source(folder, cache_dir=tmp_path / "cache")
+    opened = open_folder(folder_of_clips(tmp_path / "own", boxes=4, num_frames=4))
+    source = files_source(opened.annotations, opened.files, decoded.Store(tmp_path / "cache"), whole=False)
     assert source.num_frames("run/a") == 4
     with pytest.raises(FrameRangeError, match="video run/a, frame 4: the video has 4 frames"):
         source.frames("run/a", [0, 4])

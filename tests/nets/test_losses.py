@@ -77,7 +77,8 @@ def test_segment_giou_by_the_definition(start, length, other, extent):
     """Random segments, and degenerate ones: points, the same point, a point inside, ends that touch."""
     a, b = (start, start + length), (other, other + extent)
     shared = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    union, hull = length + extent - shared, max(a[1], b[1]) - min(a[0], b[0])
+    union = a[1] - a[0] + b[1] - b[0] - shared
+    hull = max(a[1], b[1]) - min(a[0], b[0])
     overlap = shared / union if union > 0 else 0.0
     wanted = 1 - (overlap - ((hull - union) / hull if hull > 0 else 0.0))
     found = torch.tensor([a], dtype=torch.float64, requires_grad=True)

@@ -13,6 +13,7 @@ import torch
 from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets import weights
 from stad_lite.nets.flow.flownet import FlowNetS
+from stad_lite.nets.flow.flownet2 import FlowNet2
 from stad_lite.nets.flow.pwcnet import PWCNet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import END_POINTS, I3D
@@ -170,10 +171,45 @@ def test_fully_connected_layers_are_thinned_out():
     assert torch.equal(net[33].weight[9, :, 0, 0], torch.arange(0, 4096.0, 4))
 
 
+PYTORCH_PWC = ("One", "Two", "Thr", "Fou", "Fiv", "Six")
+"""How sniklaus/pytorch-pwc fc21888 numbers levels and layers (run.py)."""
+
+
+@pytest.mark.parametrize("prefix", ["module", "net"])
+def test_both_publications_of_pwc_net(prefix):
+    """Its names, level by level in the order in which run.py makes the layers, with our shapes."""
+    net = on_meta(PWCNet)
+    ours = {}
+    for number, level in enumerate(PYTORCH_PWC, start=1):
+        names = ("aa", "a", "b") if number == 6 else ("a", "aa", "b")
+        ours |= {f"Extractor.{prefix}{level}.{2 * i}": f"conv{number}{n}.0" for i, n in enumerate(names)}
+        if number == 1:
+            continue
+        layers = {f"{level}.{prefix}{PYTORCH_PWC[i]}.0": f"conv{number}_{i}.0" for i in range(5)}
+        ours |= {**layers, f"{level}.{prefix}Six.0": f"predict_flow{number}"}
+        if number < 6:
+            ours[f"{level}.{prefix}Upflow"] = f"deconv{number + 1}"
+            ours[f"{level}.{prefix}Upfeat"] = f"upfeat{number + 1}"
+    ours |= {f"Refiner.{prefix}Main.{2 * i}": f"dc_conv{i + 1}.0" for i in range(6)}
+    ours[f"Refiner.{prefix}Main.12"] = "dc_conv7"
+    state = {
+        f"{prefix}{theirs}.{part}": torch.empty_like(net.state_dict()[f"{name}.{part}"])
+        for theirs, name in ours.items()
+        for part in ("weight", "bias")
+    }
+    report = weights.compare(net, {**state, f"{prefix}Other.{prefix}Main.0.weight": torch.zeros(1)})
+    assert report.layout == "pytorch-pwc" and not (report.missing or report.misfits)
+    assert report.unused == (f"{prefix}Other.{prefix}Main.0.weight",)
+    layout = weights.find_layout(net, state)
+    for theirs, name in ours.items():
+        assert layout.key(f"{prefix}{theirs}.weight") == f"{name}.weight"
+    assert layout.key("conv1a.0.weight") is None
+
+
 def test_our_own_files_load_back():
     """What a network saves is the first layout of its kind; keys of a head beside it stay unused."""
     nets = (RFBBackbone(width=0.125, depth=2), PWCNet(depth=3, width=0.125), SPyNet(depth=2, width=0.25))
-    for net in (*nets, FlowNetS(depth=3, width=0.125)):
+    for net in (*nets, FlowNetS(depth=3, width=0.125), FlowNet2(depth=3, width=0.125, reach=2)):
         state = {name: value + 1 for name, value in net.state_dict().items()}
         report = weights.load(net, {**state, "loc.0.weight": torch.zeros(1)})
         assert report.unused == ("loc.0.weight",)
@@ -205,7 +241,7 @@ def test_damaged_missing_and_empty_files(tmp_path: Path):
     with pytest.raises(TruncatedFileError, match=r"cut\.pt"):
         weights.read_state(cut)
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04")
-    with pytest.raises(TruncatedFileError, match="fetch"):
+    with pytest.raises(TruncatedFileError, match="copy the file again"):
         weights.read_state(tmp_path / "cut.npz")
     with pytest.raises(MissingFileError, match=r"none\.pt"):
         weights.read_state(tmp_path / "none.pt")

@@ -154,8 +154,11 @@ def test_thumos_detections(tmp_path: Path) -> None:
     path = tmp_path / "d.txt"
     path.write_text("video_test_1 62.3 64.7 9 0.0865\nvideo_test_1 5 4 9 0.1\n\n", "utf-8")
     record, report = thumos14.read_detections(path)
-    assert record.videos["video_test_1"].segments == (Segment("BasketballDunk", 62.3, 64.7, 0.0865),)
-    assert report == ["detections with start after end, dropped: 1 (video_test_1)"]
+    kept = (Segment("BasketballDunk", 62.3, 64.7, 0.0865), Segment("BasketballDunk", 5.0, 5.0, 0.1))
+    assert record.videos["video_test_1"].segments == kept
+    assert report == [
+        "detections with start after end, kept without length: they match nothing: 1 (video_test_1)"
+    ]
     again = thumos14.write_detections(record, tmp_path / "again.txt.gz")
     assert thumos14.read_detections(again).record == record
     path.write_text("video_test_1 62.3 64.7 8 0.0865\n", "utf-8")

@@ -75,14 +75,14 @@ def test_no_writer_leaves_its_target(tmp_path: Path, format: str, kind: str) -> 
 @pytest.mark.parametrize("video", ["x y", "x 0 1\nz", "x\u2028z", " x", "x\t"])
 def test_an_id_adds_no_lines_to_a_table(tmp_path: Path, video: str) -> None:
     for kind in ("annotations", "predictions"):
-        with pytest.raises(FormatError, match="cannot stand here"):
+        with pytest.raises(FormatError, match=r"cannot stand here|the id holds one"):
             exchange.write(record(video, "Diving", kind), tmp_path / "out", "thumos14")
 
 
 @pytest.mark.parametrize("video", ["x,1,0,0,1,1,1", "x\nz", "x\u2028z", " x", '"x"', "video_id"])
 def test_an_id_adds_no_fields_to_a_csv(tmp_path: Path, video: str) -> None:
     for kind in ("annotations", "predictions"):
-        with pytest.raises(FormatError, match="cannot stand here"):
+        with pytest.raises(FormatError, match=r"cannot stand here|the id holds one"):
             exchange.write(record(video, "Run", kind), tmp_path / "out", "ava", actions={1: "Run"})
 
 

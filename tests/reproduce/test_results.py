@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stad_lite.errors import FormatError, MissingFileError
+from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.reproduce.results import RECORDING, Results, committed, read_results
 
 
@@ -110,7 +110,7 @@ def test_nothing_committed_is_an_empty_table(tmp_path):
     ("text", "told"),
     [
         ('{"format": "stad-lite/results/2"}', "format 'stad-lite/results/2' is not"),
-        ("{", "not a results file"),
+        ("{", "ends too early"),
         ("[]", "not a results file"),
         ('{"format": "stad-lite/results/1", "chapter": "a"}', "KeyError"),
     ],
@@ -118,7 +118,7 @@ def test_nothing_committed_is_an_empty_table(tmp_path):
 def test_bad_files_are_named(tmp_path, text, told):
     path = tmp_path / "bad.json"
     path.write_text(text, "utf-8")
-    with pytest.raises(FormatError, match=told) as caught:
+    with pytest.raises(StadError, match=told) as caught:
         read_results(path)
     assert str(path) in str(caught.value)
     with pytest.raises(MissingFileError):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stad_lite.reproduce.experiments import baselines, cfad, matching, pcsc, sp_tad, step
+from stad_lite.reproduce.experiments import baselines, cfad, flow_subnet, matching, pcsc, sp_tad, step
 from stad_lite.training.loop import Run
 
 PRETRAINED = "smoke"
@@ -46,6 +46,7 @@ def _small(monkeypatch, tmp_path) -> Iterator[None]:
         (sp_tad, "backbone_1e-5"),
         (pcsc, "base"),
         (cfad, "base"),
+        (flow_subnet, "base"),
         (matching, "one_to_one"),
     ],
     ids=lambda given: given if isinstance(given, str) else given.__name__.rpartition(".")[2],

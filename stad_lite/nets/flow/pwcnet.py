@@ -1,10 +1,12 @@
 """PWC-Net: pyramid, warping and cost volume.
 
-Parameter names are those of the published PyTorch weights (``conv1a.0.weight``, ``conv6_0.0.weight``, ...).
+Parameter names are those of the published PyTorch weights (``conv1a.0.weight``, ``conv6_0.0.weight``, ...);
+``from_pytorch_pwc`` translates those of the second publication.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -27,13 +29,14 @@ LOSS_WEIGHTS = (0.005, 0.01, 0.02, 0.08, 0.32)
 """Weights of the outputs' losses, finest (level 2) first."""
 
 
-def cost_volume(first: Tensor, second: Tensor, reach: int = 4) -> Tensor:
+def cost_volume(first: Tensor, second: Tensor, reach: int = 4, step: int = 1) -> Tensor:
     """Return how well each place of the first map matches the second's places around it.
 
     first, second: (b, c, h, w)
     reach: largest displacement in cells, along each axis
-    returns: (b, (2 reach + 1)^2, h, w) mean products over channels, rows of displacements from the top left;
-        places beyond the edge match with 0
+    step: cells between displacements, from -reach on
+    returns: (b, (2 reach / step + 1)^2, h, w) mean products over channels, rows of displacements from the top
+        left; places beyond the edge match with 0
     Source: PWC-Net Eq. 3.
 
     >>> cost_volume(torch.ones(1, 8, 5, 5), torch.ones(1, 8, 5, 5), reach=1)[0, :, 0, 0]
@@ -42,10 +45,15 @@ def cost_volume(first: Tensor, second: Tensor, reach: int = 4) -> Tensor:
     height, width = first.shape[2:]
     padded = F.pad(second, [reach] * 4)
     costs = []
-    for dy in range(2 * reach + 1):
-        for dx in range(2 * reach + 1):
+    for dy in range(0, 2 * reach + 1, step):
+        for dx in range(0, 2 * reach + 1, step):
             costs.append((first * padded[:, :, dy : dy + height, dx : dx + width]).mean(1))
     return torch.stack(costs, 1)
+
+
+def _within(level: int) -> tuple[str, str, str]:
+    """Return the names of a pyramid level's convolutions in their order, as the published weights have it."""
+    return ("aa", "a", "b") if level == 6 else ("a", "aa", "b")
 
 
 def _conv(in_channels: int, channels: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:
@@ -59,6 +67,8 @@ class PWCNet(nn.Module):
     depth: levels of the image pyramid, 3 to 6; sides must be multiples of 2^depth
     width: factor on all channels but those of flow
     reach: of the cost volume, in cells
+    normalise: whether the pyramid's maps are ``normalised`` before they are compared; a network that starts
+        from random weights needs it, the published weights were trained without
     Source: Sun et al., PWC-Net, Sec. 3 and its appendix; flow sub-network Sec. 3.1.
 
     >>> flows = PWCNet(depth=4, width=0.25)(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64))
@@ -66,15 +76,14 @@ class PWCNet(nn.Module):
     [(2, 16, 16), (2, 8, 8), (2, 4, 4)]
     """
 
-    def __init__(self, depth: int = 6, width: float = 1.0, reach: int = 4) -> None:
+    def __init__(self, depth: int = 6, width: float = 1.0, reach: int = 4, normalise: bool = False) -> None:
         super().__init__()
         if not 3 <= depth <= len(PYRAMID):
             raise FormatError(f"PWC-Net with {depth} levels", remedy="use 3 to 6")
-        self.depth, self.reach = depth, reach
+        self.depth, self.reach, self.normalise = depth, reach, normalise
         widths = [3, *(scaled(n, width) for n in PYRAMID)]
         for level in range(1, depth + 1):
-            names = ("aa", "a", "b") if level == 6 else ("a", "aa", "b")  # named so in the published weights
-            for i, name in enumerate(names):
+            for i, name in enumerate(_within(level)):
                 source = widths[level - 1] if i == 0 else widths[level]
                 self.add_module(f"conv{level}{name}", _conv(source, widths[level], stride=1 if i else 2))
         dense = [scaled(n, width) for n in DENSE]
@@ -108,11 +117,16 @@ class PWCNet(nn.Module):
                 f"images of {first.shape[3]} x {first.shape[2]} pixels",
                 remedy=f"use multiples of {2**self.depth}, or ``estimate``",
             )
-        ones, twos = self._pyramid(first), self._pyramid(second)
+        return self.match(self.pyramid(first), self.pyramid(second))
+
+    def match(self, ones: Sequence[Tensor], twos: Sequence[Tensor]) -> list[Tensor]:
+        """Return the flow of all levels, as ``forward`` does, from the pyramids of both images."""
         flows: list[Tensor] = []
-        maps = flow = first
+        maps = flow = ones[0]
         for level in range(self.depth, 1, -1):
             one, two = ones[level - 1], twos[level - 1]
+            if self.normalise:
+                one, two = normalised(one, two)
             if level == self.depth:
                 inputs = F.leaky_relu(cost_volume(one, two, self.reach), 0.1)
             else:
@@ -134,20 +148,76 @@ class PWCNet(nn.Module):
     def _layer(self, name: str, maps: Tensor) -> Tensor:
         return self.get_submodule(name)(maps)
 
-    def _pyramid(self, images: Tensor) -> list[Tensor]:
-        """Return the maps of levels 1 to depth."""
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """Return the maps of levels 1 to depth of images (b, 3, h, w); a video's next pair has them again."""
         levels = []
         for level in range(1, self.depth + 1):
-            for name in ("aa", "a", "b") if level == 6 else ("a", "aa", "b"):
+            for name in _within(level):
                 images = self._layer(f"conv{level}{name}", images)
             levels.append(images)
         return levels
+
+
+_NUMBERS = {"One": 1, "Two": 2, "Thr": 3, "Fou": 4, "Fiv": 5, "Six": 6}
+
+
+def from_pytorch_pwc(key: str) -> str | None:
+    """Return our name of a tensor in the second publication of the weights, pytorch-pwc; None for another.
+
+    >>> from_pytorch_pwc("moduleExtractor.moduleSix.0.bias")
+    'conv6aa.0.bias'
+    >>> from_pytorch_pwc("moduleTwo.moduleUpflow.weight")
+    'deconv3.weight'
+    """
+    found = re.fullmatch(r"(?:module|net)(\w+)\.(?:module|net)(\w+?)(?:\.(\d+))?\.(weight|bias)", key)
+    if found is None:
+        return None
+    group, layer, place, part = found[1], found[2], int(found[3] or 0), found[4]
+    if group == "Extractor" and layer in _NUMBERS and place in (0, 2, 4):
+        return f"conv{_NUMBERS[layer]}{_within(_NUMBERS[layer])[place // 2]}.0.{part}"
+    if group == "Refiner" and layer == "Main":
+        return f"dc_conv{place // 2 + 1}.{part}" if place == 12 else f"dc_conv{place // 2 + 1}.0.{part}"
+    if group not in _NUMBERS:
+        return None
+    if layer in ("Upflow", "Upfeat"):  # they bring up what the coarser level found
+        return f"{'deconv' if layer == 'Upflow' else 'upfeat'}{_NUMBERS[group] + 1}.{part}"
+    if layer == "Six":
+        return f"predict_flow{_NUMBERS[group]}.{part}"
+    return f"conv{_NUMBERS[group]}_{_NUMBERS[layer] - 1}.0.{part}" if layer in _NUMBERS else None
+
+
+def normalised(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a pair's maps less the mean of each channel, in units of the deviation of all that remains.
+
+    What all places have in common no longer counts as a match.
+
+    first, second: (b, c, h, w); mean and deviation are those of both together, item by item
+    Source: after Jonschkowski et al., What Matters in Unsupervised Optical Flow (its cost volume).
+    """
+    both = torch.stack([first, second])
+    both = both - both.mean((0, 3, 4), keepdim=True)
+    one, two = both / (both.square().mean((0, 2, 3, 4), keepdim=True) + 1e-6).sqrt()
+    return one, two
 
 
 def warp_inside(maps: Tensor, flow: Tensor) -> Tensor:
     """Return warped maps, zero where any part of the place lies outside (PWC-Net's mask)."""
     inside = warp(torch.ones_like(maps[:, :1]), flow.detach()) >= 0.9999
     return warp(maps, flow) * inside
+
+
+def small_pwcnet(normalise: bool = True, still: bool = True) -> PWCNet:
+    """Return the lessons' network: three levels, a quarter of the width, displacements of two cells.
+
+    normalise: as in ``PWCNet``
+    still: whether its flow begins near zero, so that no level begins with maps warped at random
+    """
+    net = PWCNet(depth=3, width=0.25, reach=2, normalise=normalise)
+    if still:
+        with torch.no_grad():
+            for name in ("predict_flow3", "predict_flow2", "dc_conv7"):
+                net.get_parameter(f"{name}.weight").mul_(0.01)
+    return net
 
 
 def estimate(net: PWCNet, first: Tensor, second: Tensor) -> Tensor:

@@ -186,10 +186,13 @@ def _segment(item: Any, name: str, tally: Tally, scored: bool) -> Segment:
     if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
         raise FormatError(f"a segment is {bounds!r}", remedy="a segment is [start, end] in seconds")
     start, end = (_number(bound, "segment", tally, name) for bound in bounds)
-    if end < start:
+    if end < start and scored:
+        tally.note("segments with start after end, kept without length: they match nothing", name)
+        end = start
+    elif end < start:
         tally.note("segments with start after end, swapped", name)
         start, end = end, start
-    if end == start:
+    elif end == start:
         tally.note("zero-length segments, kept", name)
     score = _number(item.get("score"), "score") if scored else None
     return Segment(item["label"], start, end, score)

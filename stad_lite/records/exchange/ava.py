@@ -1,16 +1,18 @@
 """AVA's csv files: ground truth, results, lists of actions and of timestamps.
 
-A row is ``video,timestamp,x1,y1,x2,y2,action[,person or score]``, boxes as shares of the frame. Key
-frames stand at whole seconds, so the frame number here is the second (fps 1) unless ``fps`` says
-otherwise. Where a video's size is not given its frame is 1 x 1: the boxes stay shares, and every
-overlap is what it would be in pixels.
+A row is ``video,timestamp,x1,y1,x2,y2,action[,person or score]``, boxes as shares of the frame. Time is
+seconds, with or without decimals: where all are whole, the frame number here is the second (fps 1), else the
+millionth of a second (fps 1,000,000), unless ``fps`` gives numbers that say the same. Where a video's
+size is not given its frame is 1 x 1: the boxes stay shares, and every overlap is what it would be in pixels.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoA
 
 Sizes = Mapping[str, tuple[int, int]]
 """Width and height by video."""
+
+MILLIONTHS = 1e6
+"""Numbers a second where seconds have decimals: as many as the official evaluation looks at."""
 
 _HEADS = ("video", "video_id")
 
@@ -53,13 +58,13 @@ def read_action_list(path: str | PathLike[str]) -> dict[int, str]:
     return dict(sorted(table.items()))
 
 
-def read_timestamps(path: str | PathLike[str]) -> dict[str, list[int]]:
+def read_timestamps(path: str | PathLike[str]) -> dict[str, list[float]]:
     """Return the seconds by video of a list of ``video,timestamp`` rows (excluded timestamps)."""
-    table: dict[str, list[int]] = {}
+    table: dict[str, list[float]] = {}
     for line, fields in rows(path):
         if len(fields) != 2:
             raise FormatError(f"line {line} has {len(fields)} fields, not video,timestamp", file=path)
-        table.setdefault(fields[0], []).append(int(numbers(fields[1:], path, line)[0]))
+        table.setdefault(fields[0], []).append(numbers(fields[1:], path, line)[0])
     return table
 
 
@@ -67,8 +72,8 @@ def read_ground_truth(
     path: str | PathLike[str],
     actions: Mapping[int, str],
     sizes: Sizes | None = None,
-    fps: float = 1.0,
-    excluded: Mapping[str, Sequence[int]] | None = None,
+    fps: float | None = None,
+    excluded: Mapping[str, Sequence[float]] | None = None,
     dataset: str = "ava",
 ) -> Reading[Annotations]:
     """Return the boxes of a ground-truth csv; evaluated frames are the labelled ones not excluded.
@@ -77,7 +82,7 @@ def read_ground_truth(
         header is left out
     actions: names by id; rows of other ids are dropped and counted, as the official evaluation does
     sizes: width and height by video; 1 x 1 without them
-    fps: frames a second that frame numbers count
+    fps: numbers a second to count frames by, where no second is rounded by it
     excluded: seconds by video that evaluation leaves out
     raises: MissingFileError, FormatError, NotFiniteError with file and line
     """
@@ -86,6 +91,7 @@ def read_ground_truth(
     tally.note("rows without a person id", "", 0 if persons else len(table.time))
     keep = _known(table, actions, tally) & _solid(table, tally)
     index = {number: i for i, number in enumerate(actions)}
+    fps = _rate(table, fps)
     videos = {}
     for name, mine in _groups(table).items():
         rows_kept = mine[keep[mine]]
@@ -111,26 +117,58 @@ def read_ground_truth(
 def write_ground_truth(
     annotations: Annotations, path: str | PathLike[str], actions: Mapping[int, str]
 ) -> Path:
-    """Write boxes as rows of 8 fields (7 where persons are unknown), key frames without boxes as 2."""
+    """Write boxes as rows of 8 fields (7 where no person is known), key frames without boxes as 2.
+
+    Tubes are written frame by frame, each a person, at the seconds of the frames.
+    raises: FormatError where a video has segments alone, or tubes and no rate
+    """
+    classes = annotations.classes
+    videos = {name: _as_frames(name, video, classes) for name, video in annotations.videos.items()}
+    known = any(video.frames is not None and video.frames.person is not None for video in videos.values())
     lines = []
-    for name, video in annotations.videos.items():
+    for name, video in videos.items():
         if video.frames is None:
             continue
         fps, boxes = video.fps or 1.0, video.frames
-        extra = None if boxes.person is None else [str(person) for person in boxes.person]
+        person = np.full(len(boxes), -1) if boxes.person is None else boxes.person
+        extra = [str(one) for one in person] if known else None
         size = (video.width or 1, video.height or 1)
-        lines += _lines(name, boxes, annotations.classes, actions, size, fps, extra)
+        lines += _lines(name, boxes, classes, actions, size, video.seconds(boxes.frame, fps), extra)
         if video.evaluated_frames is not None:
-            bare = np.setdiff1d(video.evaluated_frames, boxes.frame)
-            lines += [f"{name},{_stamp(frame / fps)}\n" for frame in bare]
+            bare = video.seconds(np.setdiff1d(video.evaluated_frames, boxes.frame), fps)
+            lines += [f"{_field(name)},{_stamp(second)}\n" for second in bare.tolist()]
     return write_text(path, "".join(lines))
+
+
+def _as_frames(name: str, video: Any, classes: Sequence[str]) -> Any:
+    """The same video with the boxes of its tubes on single frames."""
+    if video.frames is not None and len(video.frames):
+        return video
+    if not video.tubes:
+        if video.segments:
+            problem = "the video has segments and no boxes, which this format cannot hold"
+            raise FormatError(problem, video=name, remedy="choose another format, such as activitynet")
+        return video
+    if not video.fps and getattr(video, "times", None) is None:
+        raise FormatError("the video has no rate to tell seconds by", video=name, remedy="give its fps")
+    lengths = [len(tube) for tube in video.tubes]
+    scored = isinstance(video, VideoPredictions)
+    scores = [np.full(len(t), t.score) if t.box_scores is None else t.box_scores for t in video.tubes]
+    boxes = FrameBoxes(
+        np.concatenate([tube.frames for tube in video.tubes]),
+        np.repeat([list(classes).index(tube.label) for tube in video.tubes], lengths),
+        np.concatenate([tube.boxes for tube in video.tubes]),
+        score=np.concatenate(scores) if scored else None,
+        person=None if scored else np.repeat(np.arange(len(lengths)), lengths),
+    )
+    return replace(video, frames=boxes)
 
 
 def read_results(
     path: str | PathLike[str],
     actions: Mapping[int, str],
     sizes: Sizes | None = None,
-    fps: float = 1.0,
+    fps: float | None = None,
 ) -> Reading[Predictions]:
     """Return the boxes of a results csv: rows of 8 fields, the eighth the score.
 
@@ -141,18 +179,21 @@ def read_results(
     table, scored = _read(path, tally)
     if len(table.time) and not scored:
         raise FormatError("the rows have no score", file=path, remedy="the eighth field is the score")
-    keep = _known(table, actions, tally) & _solid(table, tally)
-    index = {number: i for i, number in enumerate(actions)}
+    known, solid = _known(table, actions, tally), _solid(table, tally, "kept apart")
+    index, fps = {number: i for i, number in enumerate(actions)}, _rate(table, fps)
     videos = {}
     for name, mine in _groups(table).items():
-        mine = mine[keep[mine]]
+        lost = mine[(known & ~solid)[mine]]
+        mine = mine[(known & solid)[mine]]
         width, height = (sizes or {}).get(name, (1, 1))
         labels = np.array([index[int(number)] for number in table.action[mine]])
         scale = [width, height, width, height]
         boxes = FrameBoxes(
             _frames(table.time[mine], fps), labels, table.box[mine] * scale, score=table.extra[mine]
         )
-        videos[name] = VideoPredictions(frames=boxes)
+        numbers = [index[int(number)] for number in table.action[lost]]
+        flat = np.column_stack([_frames(table.time[lost], fps), numbers, table.extra[lost]])
+        videos[name] = VideoPredictions(frames=boxes, fps=fps, flat=flat if len(lost) else None)
     return Reading(_checked(Predictions, path, tuple(actions.values()), videos), tally.sentences())
 
 
@@ -161,15 +202,21 @@ def write_results(
     path: str | PathLike[str],
     actions: Mapping[int, str],
     sizes: Sizes | None = None,
-    fps: float = 1.0,
+    fps: float | None = None,
 ) -> Path:
-    """Write boxes as rows ``video,timestamp,x1,y1,x2,y2,action,score``."""
+    """Write boxes as rows ``video,timestamp,x1,y1,x2,y2,action,score``; tubes without them frame by frame.
+
+    fps: numbers a second of frames, of videos that do not say
+    raises: FormatError where a video has segments alone, or tubes and no rate
+    """
     lines = []
     for name, video in predictions.videos.items():
+        video = _as_frames(name, replace(video, fps=video.fps or fps), predictions.classes)
         if video.frames is not None and video.frames.score is not None:
             size = (sizes or {}).get(name, (1, 1))
             scores = [repr(float(score)) for score in video.frames.score]
-            lines += _lines(name, video.frames, predictions.classes, actions, size, fps, scores)
+            seconds = video.frames.frame / (video.fps or 1.0)
+            lines += _lines(name, video.frames, predictions.classes, actions, size, seconds, scores)
     return write_text(path, "".join(lines))
 
 
@@ -212,10 +259,10 @@ def _known(table: _Table, actions: Mapping[int, str], tally: Tally) -> np.ndarra
     return known
 
 
-def _solid(table: _Table, tally: Tally) -> np.ndarray:
+def _solid(table: _Table, tally: Tally, fate: str = "dropped") -> np.ndarray:
     solid: np.ndarray = np.all(table.box[:, 2:] > table.box[:, :2], axis=1)
     for name in table.video[~solid]:
-        tally.note("boxes without area, dropped", str(name))
+        tally.note(f"boxes without area, {fate}", str(name))
     return solid
 
 
@@ -228,12 +275,32 @@ def _groups(table: _Table) -> dict[str, np.ndarray]:
     return {name: groups.get(name, none) for name in sorted({*groups, *table.empty})}
 
 
+def _rate(table: _Table, fps: float | None) -> float:
+    """Numbers a second by which every time stamp is a whole number (a rate's own within 2 ms)."""
+    stamps = np.unique(np.concatenate([table.time, *map(np.asarray, table.empty.values())]))
+    for rate in (fps, 1.0):
+        if rate is not None:
+            frames = np.rint(stamps * rate)
+            off = np.abs(stamps * rate - frames).max(initial=0.0)
+            if off <= max(1e-6, min(0.002 * (rate - 1), 0.25)) and len(np.unique(frames)) == len(stamps):
+                return rate
+    return MILLIONTHS
+
+
 def _frames(seconds: np.ndarray, fps: float) -> np.ndarray:
     return np.rint(np.asarray(seconds, dtype=np.float64) * fps).astype(np.int64)
 
 
+def _field(name: str) -> str:
+    """A name as a csv holds it."""
+    sink = io.StringIO()
+    csv.writer(sink, lineterminator="").writerow([name])
+    return sink.getvalue()
+
+
 def _stamp(seconds: float) -> str:
-    return f"{round(seconds):04d}"
+    whole = round(seconds)
+    return f"{whole:04d}" if abs(seconds - whole) < 5e-7 else f"{seconds:.6f}".rstrip("0")
 
 
 def _lines(
@@ -242,7 +309,7 @@ def _lines(
     classes: Sequence[str],
     actions: Mapping[int, str],
     size: tuple[int, int],
-    fps: float,
+    seconds: np.ndarray,
     extra: list[str] | None,
 ) -> list[str]:
     cell(f"{name}," if name in _HEADS else name)
@@ -252,10 +319,10 @@ def _lines(
         raise UnknownLabelError(f"class {unknown!r} is not in the list of actions", video=name)
     shares = (boxes.box / [*size, *size]).tolist()
     lines = []
-    for i, (frame, label) in enumerate(zip(boxes.frame.tolist(), boxes.label.tolist(), strict=True)):
+    for i, (second, label) in enumerate(zip(seconds.tolist(), boxes.label.tolist(), strict=True)):
         corners = ",".join(repr(share) for share in shares[i])
         tail = "" if extra is None else f",{extra[i]}"
-        lines.append(f"{name},{_stamp(frame / fps)},{corners},{ids[classes[label]]}{tail}\n")
+        lines.append(f"{_field(name)},{_stamp(second)},{corners},{ids[classes[label]]}{tail}\n")
     return lines
 
 

@@ -46,14 +46,22 @@ AMBIGUOUS = "Ambiguous"
 """Spans that count neither for nor against."""
 
 
-def read_ground_truth(folder: str | PathLike[str], dataset: str = "thumos14") -> Reading[Annotations]:
+def read_ground_truth(
+    folder: str | PathLike[str], dataset: str = "thumos14", subset: str | None = None
+) -> Reading[Annotations]:
     """Return the segments of a folder of ``<Class>_<set>.txt`` (lines ``video  start end``, seconds).
 
     The file ``Ambiguous_<set>.txt`` gives each video's spans to ignore; other text is left alone.
-    raises: MissingFileError where the folder has no such file, FormatError with file and line
+    subset: the set, where the folder holds several
+    raises: MissingFileError where the folder has no such file, FormatError with file and line, and where two
+        sets would be merged
     """
     folder = Path(folder)
-    files = {name: sorted(folder.glob(f"{name}_*.txt")) for name in (*CLASSES, AMBIGUOUS)}
+    files = {name: sorted(folder.glob(f"{name}_{subset or '*'}.txt")) for name in (*CLASSES, AMBIGUOUS)}
+    sets = {file.stem.partition("_")[2] for found in files.values() for file in found}
+    if len(sets) > 1:
+        problem = f"the folder holds several sets: {', '.join(sorted(sets))}"
+        raise FormatError(problem, file=folder, remedy="choose one as the subset, or part the folder")
     if not any(files[name] for name in CLASSES):
         raise MissingFileError(
             "no class has a text file here", file=folder, remedy="expected files like Diving_test.txt"
@@ -90,6 +98,7 @@ def write_ground_truth(
         raise FormatError(f"a class is called {AMBIGUOUS}, as spans to ignore are", remedy="rename it")
     lines: dict[str, list[str]] = {name: [] for name in (*annotations.classes, AMBIGUOUS)}
     for name, video in annotations.videos.items():
+        _check_id(name)
         for segment in video.segments or ():
             lines[segment.label].append(f"{word(name)}  {segment.start!r} {segment.end!r}\n")
         for start, end in video.ignore:
@@ -119,8 +128,8 @@ def read_detections(
         if number not in class_ids:
             raise UnknownLabelError(f"line {line} has class {fields[3]}, which has no name", file=path)
         if end < start:
-            tally.note("detections with start after end, dropped", fields[0])
-            continue
+            tally.note("detections with start after end, kept without length: they match nothing", fields[0])
+            end = start
         found.setdefault(fields[0], []).append(Segment(class_ids[int(number)], start, end, score))
     videos = {name: VideoPredictions(segments=tuple(segments)) for name, segments in found.items()}
     try:
@@ -136,11 +145,18 @@ def write_detections(
     numbers_of = {name: number for number, name in class_ids.items()}
     lines = []
     for name, video in predictions.videos.items():
+        _check_id(name)
         for s in video.segments or ():
             if s.label not in numbers_of:
                 raise UnknownLabelError(f"class {s.label!r} has no number", video=name)
             lines.append(f"{word(name)} {s.start!r} {s.end!r} {numbers_of[s.label]} {s.score!r}\n")
     return write_text(path, "".join(lines))
+
+
+def _check_id(video: str) -> None:
+    if video.split() != [video]:
+        problem = "this format parts its columns by blanks, and the id holds one"
+        raise FormatError(problem, video=video, remedy="choose another format, or rename the video")
 
 
 def _spans(file: Path, tally: Tally) -> list[tuple[str, float, float]]:

@@ -13,6 +13,8 @@ from stad_lite.nets.flow.pwcnet import (
     cost_volume,
     estimate,
     multi_scale_loss,
+    normalised,
+    small_pwcnet,
     warp_inside,
 )
 from stad_lite.nets.flow.warping import end_point_error
@@ -72,6 +74,35 @@ def test_cost_volume_is_the_loop(reach):
                     torch.testing.assert_close(got[:, (dy + reach) * side + dx + reach, y, x], cost)
 
 
+def test_normalised_maps_by_hand():
+    """Pair by pair: each channel's mean over both images goes, one deviation for all channels."""
+    first, second = torch.randn(2, 2, 3, 4, 5) * 3 + 7
+    got = normalised(first, second)
+    for item in range(2):
+        both = torch.stack([first[item], second[item]])  # (image, c, h, w)
+        less = both - torch.stack([both[:, c].mean() for c in range(3)]).view(1, 3, 1, 1)
+        wanted = less / less.square().mean().sqrt()
+        torch.testing.assert_close(torch.stack([got[0][item], got[1][item]]), wanted)
+    flat = torch.ones(1, 3, 4, 5)
+    assert not torch.stack(normalised(flat, flat)).any()
+
+
+def test_the_small_network_compares_normalised_maps_and_begins_still():
+    torch.manual_seed(0)
+    first, second = torch.rand(2, 1, 3, 32, 32)
+    net, loud = small_pwcnet(), small_pwcnet(still=False)
+    with torch.no_grad():
+        assert all(flow.abs().max() < 0.05 for flow in net(first, second))  # a pixel; many more without
+        assert all(flow.abs().max() > 0.1 for flow in loud(first, second))
+        seen = []
+        net.conv3_0.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        net(first, second)
+        ones, twos = (net._pyramid(image)[2] for image in (first, second))
+        costs = F.leaky_relu(cost_volume(*normalised(ones, twos), reach=2), 0.1)
+        torch.testing.assert_close(seen[0], costs)
+        assert sum(p.numel() for p in net.parameters()) == 239_558
+
+
 def test_warped_places_outside_are_zero():
     maps = torch.rand(1, 2, 4, 6) + 1
     flow = torch.zeros(1, 2, 4, 6)
@@ -101,7 +132,7 @@ def test_the_coarse_flow_moves_the_second_image_s_maps():
         first, second = torch.rand(1, 3, 64, 96), torch.rand(1, 3, 64, 96)
         net(first, second)
         for level in (2, 4):
-            ones, twos = (net._pyramid(image)[level - 1] for image in (first, second))
+            ones, twos = (net.pyramid(image)[level - 1] for image in (first, second))
             flow = torch.zeros(1, 2, *ones.shape[2:])
             flow[:, 0] = 0.4 * 20 / 2**level
             costs = F.leaky_relu(cost_volume(ones, warp_inside(twos, flow)), 0.1)

@@ -22,6 +22,25 @@ def test_whole_displacements_shift_the_map(dx, dy):
     torch.testing.assert_close(warp(maps, flow, "border"), border)
 
 
+@pytest.mark.parametrize("outside", ["zeros", "border"])
+def test_any_displacement_weighs_the_four_cells_around(outside):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(1, 2, 5, 6, dtype=torch.float64, generator=generator)
+    flow = torch.rand(1, 2, 5, 6, dtype=torch.float64, generator=generator) * 8 - 4
+    got = warp(maps, flow, outside)
+    for y in range(5):
+        for x in range(6):
+            to_x, to_y = x + float(flow[0, 0, y, x]), y + float(flow[0, 1, y, x])
+            wanted = torch.zeros(2, dtype=torch.float64)
+            for cell_y in range(-9, 15):
+                for cell_x in range(-10, 16):
+                    share = max(0.0, 1 - abs(to_x - cell_x)) * max(0.0, 1 - abs(to_y - cell_y))
+                    inside = 0 <= cell_x < 6 and 0 <= cell_y < 5
+                    if share and (inside or outside == "border"):
+                        wanted += share * maps[0, :, min(max(cell_y, 0), 4), min(max(cell_x, 0), 5)]
+            torch.testing.assert_close(got[0, :, y, x], wanted)
+
+
 def test_half_displacements_are_means_and_have_gradients():
     maps = torch.rand(1, 1, 1, 5, dtype=torch.float64)
     flow = torch.zeros(1, 2, 1, 5, dtype=torch.float64)

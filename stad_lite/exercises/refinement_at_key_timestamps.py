@@ -1,0 +1,95 @@
+"""Checks and reference answers of the chapter on refinement at key timestamps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from stad_lite.exercises.checks import check_function
+
+
+def smallest_sigma(coarse: Sequence[float], truth: Sequence[float]) -> float:
+    """Return the smallest sigma whose search area holds the centre of the true box (CFAD Eq. 7).
+
+    coarse, truth: x1, y1, x2, y2 in pixels
+
+    >>> smallest_sigma([0, 0, 10, 20], [6, 0, 10, 20])
+    0.3
+    """
+    apart = [abs(truth[i] + truth[i + 2] - coarse[i] - coarse[i + 2]) / 2 for i in (0, 1)]
+    return float(max(apart[0] / (coarse[2] - coarse[0]), apart[1] / (coarse[3] - coarse[1])))
+
+
+def looks(chances: np.ndarray, number: np.ndarray, alpha: float) -> int:
+    """Return how many samples the box proposals of a clip are made at.
+
+    chances: (spans, N) importance in [0, 1]
+    number: of the span that each tube is of
+
+    >>> looks(np.array([[0.9, 0.1], [0.9, 0.8], [0.7, 0.7]]), np.array([1, 1, 0]), 0.5)
+    3
+    """
+    return int((np.asarray(chances)[np.unique(number)] >= alpha).sum())
+
+
+def alpha_for(chances: np.ndarray, keys: int) -> float:
+    """Return the largest alpha with which at least so many of a span's samples are keys.
+
+    chances: (N,) importance in [0, 1]
+    keys: 1 to N
+
+    >>> alpha_for(np.array([0.9, 0.2, 0.4]), 2)
+    0.4
+    """
+    return float(np.sort(chances)[::-1][keys - 1])
+
+
+def arrives(times: np.ndarray, moved: int, at: float) -> float:
+    """Return the share of a knot's shift that a linear interpolation shows at a time.
+
+    times: (n,) rising times of the knots
+    moved: number of the knot that is shifted, all others stay
+    at: time between the first knot and the last one
+
+    >>> arrives(np.array([0.0, 2.0, 4.0]), 1, 1.5)
+    0.75
+    """
+    return float(np.interp(at, times, np.eye(len(times))[moved]))
+
+
+def check_smallest_sigma(answer: Callable[[Sequence[float], Sequence[float]], Any]) -> None:
+    """Exercise 1."""
+    cases = [
+        ([0, 0, 10, 20], [6, 0, 10, 20]), ([0, 0, 10, 20], [0, 0, 10, 20]),
+        ([10, 10, 30, 20], [4, 18, 20, 40]), ([10, 10, 30, 50], [14, 4, 20, 8]),
+    ]  # fmt: skip
+    hint = "both the step to the side and the step up or down must fit, each in sides of the coarse box"
+    check_function("smallest_sigma", answer, smallest_sigma, cases, hint=hint)
+
+
+def check_looks(answer: Callable[[np.ndarray, np.ndarray, float], Any]) -> None:
+    """Exercise 2."""
+    chances = np.array([[0.9, 0.2, 0.3, 0.95], [0.8, 0.1, 0.1, 0.9], [0.9, 0.5, 0.5, 0.9]])
+    cases = [
+        (chances, np.array([0, 1, 2]), 0.25), (chances, np.array([2, 0, 2, 2]), 0.25),
+        (chances, np.array([1, 1]), 0.1), (chances, np.zeros(0, dtype=int), 0.25),
+    ]  # fmt: skip
+    hint = "tubes of one span share its keys; a span without a tube is not looked at"
+    check_function("looks", answer, looks, cases, hint=hint)
+
+
+def check_alpha_for(answer: Callable[[np.ndarray, int], Any]) -> None:
+    """Exercise 3."""
+    chances = np.array([0.95, 0.11, 0.3, 0.24, 0.24, 0.4, 0.97])
+    hint = "a sample is a key at alpha itself, too"
+    check_function("alpha_for", answer, alpha_for, [(chances, n) for n in (1, 2, 4, 5, 7)], hint=hint)
+
+
+def check_arrives(answer: Callable[[np.ndarray, int, float], Any]) -> None:
+    """Exercise 4."""
+    times = np.array([2.0, 4.0, 7.0, 8.0])
+    cases = [(times, moved, at) for moved in range(4) for at in (2.0, 3.5, 5.0, 7.25, 8.0)]
+    hint = "nothing arrives beyond the two neighbouring knots"
+    check_function("arrives", answer, arrives, cases, hint=hint)
