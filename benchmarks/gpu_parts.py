@@ -11,15 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from benchmarks import bench_sp_tad, bench_step
+from benchmarks import bench_flow_subnet, bench_sp_tad, bench_step
 from stad_lite import runs
 from stad_lite.catalogue import ENTRIES, find
 from stad_lite.nets.folding import folded
@@ -279,12 +277,14 @@ def step(device: torch.device, sizes: Sizes) -> Rows:
 
 
 def flow_subnet(device: torch.device, sizes: Sizes) -> Rows:
-    """Yield the flow sub-network's frames a second, one at a time, linked."""
-    if find_spec("benchmarks.bench_flow_subnet") is None:
-        yield "a frame at a time", "not done: the flow sub-network has no benchmark yet"
-        return
-    bench: Any = import_module("benchmarks.bench_flow_subnet")
-    yield "a frame at a time", bench.streaming(device, small=sizes is SMALL)
+    """Yield the flow subnet's frames a second, one at a time, linked."""
+    system = bench_flow_subnet.build("smoke" if sizes is SMALL else "paper", CLASSES)
+    system.network.to(device)
+    frames = bench_flow_subnet.noise(4 if sizes is SMALL else 128, system.config.size)
+    bench_flow_subnet.streamed(system, frames[:4])
+    began = time.perf_counter()
+    bench_flow_subnet.streamed(system, frames)
+    yield "a frame at a time", {"frames a second": len(frames) / (time.perf_counter() - began)}
 
 
 def lesson(name: str, device: torch.device, sizes: Sizes) -> Rows:

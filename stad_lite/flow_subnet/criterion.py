@@ -39,11 +39,11 @@ def assign(defaults: Tensor, truth: TrueBoxes, positive: float) -> tuple[Tensor,
     labels, targets = [], []
     for boxes, classes in zip(*truth, strict=True):
         known = classes >= 0
-        if not known.any():
+        boxes, classes = boxes[known], classes[known]
+        if not len(boxes):
             labels.append(torch.zeros_like(defaults[:, 0], dtype=torch.long))
             targets.append(defaults)
             continue
-        boxes, classes = boxes[known], classes[known]
         overlaps = box_ops.pairwise_iou(defaults, boxes)
         found = by_threshold(overlaps, positive, positive, best_per_truth=True)
         labels.append((classes[found.truth] + 1) * (found.label == POSITIVE))

@@ -45,17 +45,12 @@ def test_every_part_runs_on_the_cpu(part: str, monkeypatch: pytest.MonkeyPatch) 
     found = dict(rows(part, CPU, SMALL))
     assert found and json.loads(json.dumps(found)) == found
     left_out = [name for name, row in found.items() if str(row).startswith("not done")]
-    assert left_out == (["a frame at a time"] if part == "flow_subnet" and not bench() else [])
+    assert left_out == []
     if part.startswith("system"):
         rates = [found["smoke"][call] for call in ("prediction", "training step")]
         assert all(max(value for key, value in rate.items() if "a second" in key) > 0 for rate in rates)
     if part.startswith("run"):
         assert found["times the CPU"] > 0
-
-
-def bench() -> bool:
-    """Whether the flow sub-network has a benchmark."""
-    return gpu_parts.find_spec("benchmarks.bench_flow_subnet") is not None
 
 
 def test_the_systems_are_all_there() -> None:

@@ -97,7 +97,7 @@ def test_the_small_network_compares_normalised_maps_and_begins_still():
         seen = []
         net.conv3_0.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         net(first, second)
-        ones, twos = (net._pyramid(image)[2] for image in (first, second))
+        ones, twos = (net.pyramid(image)[2] for image in (first, second))
         costs = F.leaky_relu(cost_volume(*normalised(ones, twos), reach=2), 0.1)
         torch.testing.assert_close(seen[0], costs)
         assert sum(p.numel() for p in net.parameters()) == 239_558
