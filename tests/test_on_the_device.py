@@ -121,6 +121,8 @@ def forward(name: str, system: Any, batch: Any) -> tuple[Callable[..., Any], tup
         "flow_subnet": lambda: (batch["frames"],),
         "cfad": lambda: (torch.rand(2, system.config.length, system.config.channels, *system.config.size),),
     }
+    if name not in given:
+        pytest.skip(f"say here what the network of {name} is fed")
     network = system.network
     if name == "cfad":  # its forward pass are features; a part reads them
         return lambda frames: network.proposals(network(frames)), given[name]()

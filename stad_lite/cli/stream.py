@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stad_lite import runs
+from stad_lite.cli.output import claim
 from stad_lite.data import video
 from stad_lite.data.flow import ESTIMATORS
 from stad_lite.errors import MissingExtraError, StadError
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Stream the frames, say the pace every second, and at the end where the time went."""
+    claim(arguments.render, arguments.video)
     with distributed.processes(arguments.device):
         system, spec = runs.load(arguments.folder, device=arguments.device)
         given = getattr(spec.model, "estimator", "") == "given"

@@ -45,6 +45,7 @@ VERBS = {
     ),
     "convert": ("convert annotations.json OUT --from records", "annotations.json"),
     "link": ("link --predictions p.json --method online --out", "p.json"),
+    "stream": ("stream run a.mp4 --render", "a.mp4"),
     "evaluate": (
         "evaluate --truth annotations.json --predictions p.json --metric video-map --json",
         "annotations.json p.json",

@@ -20,6 +20,7 @@ LINES = {
     "render": ["V", "--predictions", "P", "--out", "O"],
     "predict": ["R", "I", "--out", "P"],
     "profile": ["baseline"],
+    "stream": ["R", "V"],
 }
 
 
