@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor, nn
 
 from stad_lite.catalogue import ENTRIES, find
 from stad_lite.errors import FormatError, MissingFileError, StadError
@@ -56,43 +58,64 @@ def load(name: str, folder: str | PathLike[str] = FOLDER) -> Trained:
 
     raises: MissingFileError where there is none, FormatError or TruncatedFileError for a damaged file
     """
-    entry, path = find(name), Path(folder) / f"{name}.pt"
+    entry = find(name)
+    with kept(Path(folder) / f"{name}.pt", command(name)) as (weights, about):
+        config = from_plain(type(entry.config("smoke")), about["config"], "config")
+        system = entry.rebuild(config, tuple(about["classes"]))
+        system.network.load_state_dict(weights)
+        system.network.eval()
+        return Trained(system, about["command"], about["figures"])
+
+
+@contextmanager
+def kept(path: Path, again: str) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
+    """Read a kept file; what does not fit while it is used makes it a damaged one.
+
+    again: the command that makes it
+    yields: the weights, in float32, and what stands beside them
+    raises: MissingFileError, FormatError or TruncatedFileError, naming the file
+    """
     if not path.is_file():
-        raise MissingFileError("no trained detector is kept here", file=path, remedy=f"run: {command(name)}")
+        raise MissingFileError("no trained network is kept here", file=path, remedy=f"run: {again}")
     state = checkpoint.read(path)
     try:
         about = json.loads(state["about"])
         if about["format"] != FORMAT:
             raise FormatError(f"format {about['format']!r} is not {FORMAT!r}")
-        config = from_plain(type(entry.config("smoke")), about["config"], "config")
-        system = entry.rebuild(config, tuple(about["classes"]))
-        system.network.load_state_dict({key: _wide(value) for key, value in state["network"].items()})
-        system.network.eval()
-        return Trained(system, about["command"], about["figures"])
+        yield {key: _wide(value) for key, value in state["network"].items()}, about
     except StadError as error:
         raise error.at(file=path) from None
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        remedy = f"make it anew: {command(name)}"
-        raise FormatError(f"not a trained detector ({error})", file=path, remedy=remedy) from None
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        remedy = f"make it anew: {again}"
+        raise FormatError(f"not a trained network ({error})", file=path, remedy=remedy) from None
+
+
+def halve(network: nn.Module) -> None:
+    """Round a network's weights to half precision, as a kept file has them."""
+    network.load_state_dict({key: _wide(_half(value)) for key, value in network.state_dict().items()})
+
+
+def keep(path: Path, network: nn.Module, **about: Any) -> Path:
+    """Write a network's weights at half precision, and what is said of them: plain values."""
+    told = {"format": FORMAT, **about, "versions": installed_versions()}
+    weights = {key: _half(value) for key, value in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return checkpoint.write_state(path, {"network": weights, "about": json.dumps(told)})
 
 
 def make(name: str, seed: int = 0, profile: str = "lesson", folder: str | PathLike[str] = FOLDER) -> Path:
     """Train a system's detector and keep it, with its figures. raises: StadError for an unknown experiment"""
     experiment = experiment_module(name)
     system, _ = experiment.trained("base", seed, profile)
-    system.network.load_state_dict({k: _wide(_half(v)) for k, v in system.network.state_dict().items()})
-    about = {
-        "format": FORMAT,
-        "command": command(name, seed, profile),
-        "config": plain(system.config),
-        "classes": list(system.classes),
-        "figures": {key: round(value, 1) for key, value in experiment.looked(system, CLIPS, profile).items()},
-        "versions": installed_versions(),
-    }
-    weights = {key: _half(value) for key, value in system.network.state_dict().items()}
-    state = {"network": weights, "about": json.dumps(about)}
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    return checkpoint.write_state(Path(folder) / f"{name}.pt", state)
+    halve(system.network)
+    return keep(
+        Path(folder) / f"{name}.pt",
+        system.network,
+        command=command(name, seed, profile),
+        config=plain(system.config),
+        classes=list(system.classes),
+        figures={key: round(value, 1) for key, value in experiment.looked(system, CLIPS, profile).items()},
+    )
 
 
 def command(name: str, seed: int = 0, profile: str = "lesson") -> str:
@@ -104,11 +127,11 @@ def command(name: str, seed: int = 0, profile: str = "lesson") -> str:
     return f"python -m stad_lite.reproduce.trained {name} --seed {seed} --profile {profile}"
 
 
-def _half(value: torch.Tensor) -> torch.Tensor:
+def _half(value: Tensor) -> Tensor:
     return value.half() if value.is_floating_point() else value
 
 
-def _wide(value: torch.Tensor) -> torch.Tensor:
+def _wide(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 

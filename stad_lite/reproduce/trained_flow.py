@@ -9,7 +9,6 @@ with the settings, this command and the figures that it reaches.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from os import PathLike
@@ -18,13 +17,11 @@ from pathlib import Path
 import torch
 
 from stad_lite.data.flow import Estimator
-from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.errors import StadError
 from stad_lite.nets.flow.estimator import estimator
 from stad_lite.nets.flow.pwcnet import PWCNet, small_pwcnet
 from stad_lite.reproduce.experiments import flow as experiment
-from stad_lite.reproduce.results import installed_versions
-from stad_lite.reproduce.trained import FOLDER, FORMAT
-from stad_lite.training import checkpoint
+from stad_lite.reproduce.trained import FOLDER, halve, keep, kept
 
 NAME = "pwc_net"
 
@@ -55,41 +52,25 @@ def load(folder: str | PathLike[str] = FOLDER) -> TrainedFlow:
 
     raises: MissingFileError where there is none, FormatError or TruncatedFileError for a damaged file
     """
-    path = Path(folder) / f"{NAME}.pt"
-    if not path.is_file():
-        raise MissingFileError("no trained network is kept here", file=path, remedy=f"run: {command()}")
-    state = checkpoint.read(path)
-    try:
-        about = json.loads(state["about"])
-        if about["format"] != FORMAT:
-            raise FormatError(f"format {about['format']!r} is not {FORMAT!r}")
+    with kept(Path(folder) / f"{NAME}.pt", command()) as (weights, about):
         net = small_pwcnet()
-        net.load_state_dict({key: value.float() for key, value in state["network"].items()})
+        net.load_state_dict(weights)
         height, width = about["config"]["size"]
         return TrainedFlow(net.eval(), (height, width), about["command"], about["figures"])
-    except StadError as error:
-        raise error.at(file=path) from None
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        remedy = f"make it anew: {command()}"
-        raise FormatError(f"not a trained flow network ({error})", file=path, remedy=remedy) from None
 
 
 def make(seed: int = 0, profile: str = "lesson", folder: str | PathLike[str] = FOLDER) -> Path:
     """Train the network and keep it. raises: FormatError for an unknown profile"""
     net, size = experiment.trained("base", seed, profile)
-    half = {key: value.half() for key, value in net.state_dict().items()}
-    net.load_state_dict({key: value.float() for key, value in half.items()})
+    halve(net)
     found = experiment.figures_of(estimator(net, size), profile)
-    about = {
-        "format": FORMAT,
-        "command": command(seed, profile),
-        "config": {**experiment.VARIANTS["base"], "size": size, "seed": seed},
-        "figures": {name: round(value, 3) for name, value in found.items()},
-        "versions": installed_versions(),
-    }
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    state = {"network": half, "about": json.dumps(about)}
-    return checkpoint.write_state(Path(folder) / f"{NAME}.pt", state)
+    return keep(
+        Path(folder) / f"{NAME}.pt",
+        net,
+        command=command(seed, profile),
+        config={**experiment.VARIANTS["base"], "size": size, "seed": seed},
+        figures={name: round(value, 3) for name, value in found.items()},
+    )
 
 
 def command(seed: int = 0, profile: str = "lesson") -> str:
