@@ -29,7 +29,6 @@ paper trimmed`` takes minutes. A part that is measured anew leaves the file's ot
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -47,7 +46,7 @@ from einops import rearrange
 from torch import Tensor
 
 from benchmarks.full_size import cut, once
-from benchmarks.measure import origin, report_parts
+from benchmarks.measure import measure_parts
 from stad_lite import boxes as box_ops
 from stad_lite.arrays import as_numpy
 from stad_lite.baselines import detect_and_link
@@ -67,7 +66,7 @@ from stad_lite.linking import link
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
 from stad_lite.training.examples import CLASSES, LATE, Noise
 from stad_lite.training.loop import fit
-from stad_lite.training.profile import hardware, parameters
+from stad_lite.training.profile import parameters
 from stad_lite.tubes import Tube
 
 TITLES = {
@@ -76,7 +75,6 @@ TITLES = {
     "paper": "UCF101-24's sizes, one video, CPU",
     "trimmed": "JHMDB-21's sizes, one video, CPU",
 }
-PARTS = tuple(TITLES)
 FULL = ("cfad", "step", "pcsc", "baseline")
 JHMDB: dict[str, Any] = {"length": 32, "samples": 6, "order": 2, "trimmed": True}
 """What the paper sets otherwise for JHMDB-21 (Sec. 4.1 and Table 1)."""
@@ -363,19 +361,11 @@ def full_step(config: CfadConfig) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print, and write the figures where a path is given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the code")
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts")
-    parser.add_argument("--commit", default="", help="where git cannot tell it")
-    parser.add_argument("--json", default="", help="file to write")
-    chosen = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    sizes = SMALL if chosen.small else Sizes()
-    place, parts = hardware(torch.device("cpu")), {}
-    for part in chosen.only or (PARTS if chosen.small else PARTS[:2]):
-        about = origin(f"python -m benchmarks.bench_cfad --only {part}", place, chosen.commit)
-        parts[TITLES[part]] = {**about, "torch": torch.__version__, "figures": measured(part, sizes)}
-    report_parts(parts, chosen.json)
+
+    def at(part: str, small: bool) -> dict[str, Any]:
+        return measured(part, SMALL if small else Sizes())
+
+    measure_parts("bench_cfad", __doc__, TITLES, at, arguments)
 
 
 def measured(part: str, sizes: Sizes) -> dict[str, Any]:

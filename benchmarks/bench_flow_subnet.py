@@ -10,7 +10,6 @@ minutes, is measured where it is asked for. A part that is measured anew leaves 
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.full_size import once
-from benchmarks.measure import in_turn, origin, report_parts
+from benchmarks.measure import in_turn, measure_parts
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.flow_subnet import system as pipeline
 from stad_lite.flow_subnet.config import FlowSubnetConfig, schedule
@@ -31,14 +30,13 @@ from stad_lite.flow_subnet.system import FlowSubnetSystem
 from stad_lite.linking import OnlineLinker
 from stad_lite.systems.detect import unchecked
 from stad_lite.training.examples import CLASSES, Noise
-from stad_lite.training.profile import hardware, parameters
+from stad_lite.training.profile import parameters
 
 TITLES = {
     "streaming": "streaming against recomputation, CPU",
     "account": "one frame by stage, streaming, CPU",
     "paper": "the paper's sizes, CPU",
 }
-PARTS = tuple(TITLES)
 
 
 @dataclass(frozen=True)
@@ -173,20 +171,12 @@ def _whole(call: dict[str, Any]) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print, and write the figures where a path is given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the code")
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts")
-    parser.add_argument("--commit", default="", help="where git cannot tell it")
-    parser.add_argument("--json", default="", help="file to write")
-    chosen = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    sizes = SMALL if chosen.small else Sizes()
     measures = {"streaming": streaming, "account": by_stage, "paper": paper}
-    place, parts = hardware(torch.device("cpu")), {}
-    for part in chosen.only or (PARTS if chosen.small else PARTS[:2]):
-        about = origin(f"python -m benchmarks.bench_flow_subnet --only {part}", place, chosen.commit)
-        parts[TITLES[part]] = {**about, "torch": torch.__version__, "figures": measures[part](sizes)}
-    report_parts(parts, chosen.json)
+
+    def measured(part: str, small: bool) -> dict[str, Any]:
+        return measures[part](SMALL if small else Sizes())
+
+    measure_parts("bench_flow_subnet", __doc__, TITLES, measured, arguments)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ that is measured anew leaves the file's others.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.full_size import cut, once
-from benchmarks.measure import compare_parts, origin, report_parts
+from benchmarks.measure import compare_parts, measure_parts
 from stad_lite.data.synthetic import CLASSES as SYNTHETIC
 from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.config import MESSAGES, PCSCConfig, schedule
@@ -26,14 +25,13 @@ from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.model import decode, output_after
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.training.examples import CLASSES, Noise
-from stad_lite.training.profile import hardware, parameters
+from stad_lite.training.profile import parameters
 
 TITLES = {
     "stages": "one key frame by stages, CPU",
     "messages": "one key frame by messages, CPU",
     "paper": "the paper's sizes, one key frame, CPU",
 }
-PARTS = tuple(TITLES)
 CHANNELS = {"rgb": 3, "flow": 2}
 
 
@@ -124,19 +122,11 @@ def paper(profile: str) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print, and write the figures where a path is given."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the code")
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts")
-    parser.add_argument("--commit", default="", help="where git cannot tell it")
-    parser.add_argument("--json", default="", help="file to write")
-    chosen = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    sizes = SMALL if chosen.small else Sizes()
-    place, parts = hardware(torch.device("cpu")), {}
-    for part in chosen.only or (PARTS if chosen.small else PARTS[:2]):
-        about = origin(f"python -m benchmarks.bench_pcsc --only {part}", place, chosen.commit)
-        parts[TITLES[part]] = {**about, "torch": torch.__version__, "figures": measured(part, sizes)}
-    report_parts(parts, chosen.json)
+
+    def at(part: str, small: bool) -> dict[str, Any]:
+        return measured(part, SMALL if small else Sizes())
+
+    measure_parts("bench_pcsc", __doc__, TITLES, at, arguments)
 
 
 def measured(part: str, sizes: Sizes) -> dict[str, Any]:

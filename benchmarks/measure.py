@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+
+from stad_lite.training.profile import hardware
 
 ROOT = Path(__file__).resolve().parents[1]
 Name = TypeVar("Name", bound=Hashable)
@@ -130,3 +133,31 @@ def report_parts(parts: dict[str, Any], path: str) -> None:
         file = Path(path)
         known = json.loads(file.read_text("utf-8")) if file.is_file() else {}
         file.write_text(json.dumps({**known, **parts}, indent=1) + "\n", "utf-8", newline="\n")
+
+
+def measure_parts(
+    module: str,
+    about: str | None,
+    titles: Mapping[str, str],
+    measured: Callable[[str, bool], dict[str, Any]],
+    arguments: Sequence[str] | None = None,
+) -> None:
+    """Run a benchmark's command line: measure its parts on the CPU, print them, write them where asked.
+
+    module: name in this folder; about: what its help says
+    titles: part -> its name in the record; without ``--only`` the first two are measured
+    measured: part, whether at tiny sizes -> its figures
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the code")
+    parser.add_argument("--only", nargs="+", choices=titles, help="some parts")
+    parser.add_argument("--commit", default="", help="where git cannot tell it")
+    parser.add_argument("--json", default="", help="file to write")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    place, parts = hardware(torch.device("cpu")), {}
+    for part in chosen.only or (list(titles) if chosen.small else list(titles)[:2]):
+        told = origin(f"python -m benchmarks.{module} --only {part}", place, chosen.commit)
+        figures = measured(part, chosen.small)
+        parts[titles[part]] = {**told, "torch": torch.__version__, "figures": figures}
+    report_parts(parts, chosen.json)
