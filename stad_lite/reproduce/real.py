@@ -37,6 +37,7 @@ from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.pcsc.trunks import I3DTrunk
 from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.reproduce.experiments.cfad import error_shares, tube_scores
 from stad_lite.schedule import TrainConfig
 from stad_lite.step import system as step
 from stad_lite.step.classify import Classification
@@ -277,17 +278,12 @@ def cfad_figures(
     """
     truth = test.annotations
     figures: dict[str, float] = {}
-    tubes = sum(len(video.tubes or ()) for video in truth.videos.values())
     maps = frame_maps(system, test) if system.streams else None
     for name, settings in {"": {}, **(dials or {})}.items():
         found = cfad.detect(dialled(system, **settings), test, maps)
-        levels = evaluate(truth, found, "video-map", tuple(sorted({0.2, 0.3, *RANGE})), convention).iou
-        own = {f"map_{round(100 * level)}": levels[level] for level in (0.2, 0.3, 0.5, 0.75)}
-        own["map_all"] = sum(levels[level] for level in RANGE) / len(RANGE)
-        own["mabo"] = evaluate(truth, found, "v-mabo").value or 0.0
+        own = tube_scores(truth, found, convention, (0.2, 0.3, 0.5, 0.75))
         own["frame_map"] = evaluate(truth, found, "frame-map", 0.5, convention, source="frames").iou[0.5]
-        errors = evaluate(truth, found, "errors", 0.5).counts or {}
-        own |= {kind: 100 * count / tubes for kind, count in errors.items()}
+        own |= error_shares(truth, found)
         figures |= {f"{name}{figure}": value for figure, value in own.items()}
     return figures
 

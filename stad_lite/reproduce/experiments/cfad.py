@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -166,17 +166,31 @@ def judge(system: CfadSystem, source: VideoSource, maps: FrameMaps, name: str) -
 
 
 def scores(truth: Annotations, found: Predictions, name: str) -> dict[str, float]:
-    """Return video-mAPs, v-MABO and the shares of errors, behind a name."""
+    """Return video-mAPs, v-MABO and, behind the names in ``FEW``, the shares of errors, behind a name."""
+    figures = tube_scores(truth, found) | (error_shares(truth, found) if name in FEW else {})
+    return {f"{name}{figure}": value for figure, value in figures.items()}
+
+
+def tube_scores(
+    truth: Annotations,
+    found: Predictions,
+    convention: str = "sound",
+    told: Sequence[float] = (0.2, 0.3, 0.5),
+) -> dict[str, float]:
+    """Return video-mAP at some thresholds and over .5:.05:.95 (``map_all``), and v-MABO."""
     levels = thresholds("0.5:0.95")
-    result = evaluate(truth, found, "video-map", (0.2, 0.3, *levels))
-    figures = {f"map_{100 * level:.0f}": result.iou[level] for level in (0.2, 0.3, 0.5)}
+    result = evaluate(truth, found, "video-map", (0.2, 0.3, *levels), convention)
+    figures = {f"map_{100 * level:.0f}": result.iou[level] for level in told}
     figures["map_all"] = float(np.mean([result.iou[level] for level in levels]))
     figures["mabo"] = evaluate(truth, found, "v-mabo").value or 0.0
-    if name in FEW:
-        tubes = sum(len(video.tubes or ()) for video in truth.videos.values())
-        errors = evaluate(truth, found, "errors", 0.5).counts or {}
-        figures |= {kind: 100 * count / tubes for kind, count in errors.items()}
-    return {f"{name}{figure}": value for figure, value in figures.items()}
+    return figures
+
+
+def error_shares(truth: Annotations, found: Predictions) -> dict[str, float]:
+    """Return the kinds of error at .5 as shares of all true tubes (CFAD Sec. 4.2)."""
+    tubes = sum(len(video.tubes or ()) for video in truth.videos.values())
+    errors = evaluate(truth, found, "errors", 0.5).counts or {}
+    return {kind: 100 * count / tubes for kind, count in errors.items()}
 
 
 @torch.no_grad()
