@@ -213,7 +213,7 @@ ENTRIES = {
     ),
     "flow_subnet": Entry(
         summary="flow subnet: one network from frames to boxes, flow inside, in real time",
-        chapter="flow_subnet/optical_flow_from_a_pyramid",
+        chapter="flow_subnet/fusion_and_speed",
         configs="stad_lite.flow_subnet.config:FlowSubnetConfig",
         system="stad_lite.flow_subnet.system",
         streams=True,
