@@ -143,13 +143,16 @@ class Sampling(Group):
     """Which proposals each step learns from.
 
     thresholds: overlap from which a proposal is positive, one for each step; their number is S_max
+    assignment: each positive belongs to the truth it overlaps most (``highest``, the paper's), or each truth
+        first takes a best one of its own (``own``, the code's)
     sampling: ``paper``: positives and negatives with a chance that grows with the score; ``code``:
         positives alike, negatives with the softmax of the scores; ``uniform``: all alike
-    positives: most positives of a clip
+    positives: most positives of a clip; where ``highest`` gives more truths than that, one for each
     negatives: for one positive; a clip without any takes this number
     """
 
     thresholds: tuple[Annotated[float, Between(0.01, 1)], ...] = (0.2, 0.35, 0.5)
+    assignment: Literal["highest", "own"] = "own"
     sampling: Literal["paper", "code", "uniform"] = "paper"
     positives: AtLeastOne = 5
     negatives: AtLeastOne = 2

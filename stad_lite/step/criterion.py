@@ -99,8 +99,9 @@ def drawn(
     else:
         # no step has scored the first input: its best overlaps stand in (STEP Sec. 3.4)
         scores = overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
-    assignment = assign(overlaps, batch["valid"], config.thresholds[step])
-    return draw(assignment, scores, config.positives, config.negatives, config.sampling)
+    assignment = assign(overlaps, batch["valid"], config.thresholds[step], config.assignment)
+    numbers, all_forced = (config.positives, config.negatives), config.assignment == "highest"
+    return draw(assignment, scores, *numbers, config.sampling, all_forced)
 
 
 def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: Input) -> Tensor:
