@@ -242,6 +242,25 @@ def test_clips_that_do_not_share_frames_are_linked_too():
     assert [(tube.start, tube.end) for tube in linked] == [(0, 12)]
 
 
+def test_the_papers_linking_has_the_numbers_of_act():
+    """Gone: what is shorter than 15 frames, less sure than .01, or overlaps a better tube by .3."""
+    box = np.tile([0.0, 0, 12, 12], (6, 1))
+    rows = {"long": (range(0, 15), 0, 0.9), "beside": (range(0, 15), 2, 0.5), "short": (range(0, 9), 30, 0.9)}
+    rows["unsure"] = (range(0, 15), 60, 0.009)
+    runs = tubelets("v", 30, 6, 1)
+    found = []
+    for run in runs:
+        here = [(box + x, s) for starts, x, s in rows.values() if run.start in starts]
+        boxes = np.array([b for b, _ in here]).reshape(-1, 6, 4)
+        found.append(Found(boxes, np.zeros(len(here), np.int64), np.array([s for _, s in here])))
+    kept = {}
+    for name, linking in (("lesson", make().config.linking), ("paper", StepConfig.paper().linking)):
+        config = replace(make(stride=1, trim_alpha=0.0).config, linking=linking)
+        kept[name] = sorted((t.boxes[0, 0], len(t)) for t in tubes.link_clips(runs, found, 30, config, CLASSES))
+    assert kept["lesson"] == [(0, 20), (2, 20), (30, 14), (60, 20)]
+    assert kept["paper"] == [(0, 20)]
+
+
 def test_trimming_cuts_what_is_unsure():
     """Label smoothness: a run of low scores is worth two switches."""
     one = make(stride=6, trim_alpha=1.0)
