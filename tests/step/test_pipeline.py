@@ -215,6 +215,20 @@ def test_beyond_a_border_the_outermost_frame_is_seen_again():
     ]
 
 
+def test_a_video_of_two_frames_trains_and_is_searched():
+    """K = 6: the clip is filled up with the last frame."""
+    one, count = make(min_score=0.0), 2
+    tube = Tube(0, np.tile([4.0, 4, 30, 30], (count, 1)), CLASSES[0])
+    truth = Annotations("a", CLASSES, {"v": VideoAnnotation(count, 48, 48, fps=10, tubes=(tube,))})
+    source = VideoSource(truth, (48, 48), lambda _, n: np.zeros((len(n), 48, 48, 3), np.uint8))
+    data = pipeline.training_set(one, source)
+    terms = one.loss(pipeline.collate([data[0]]))
+    assert len(data) == 1 and all(torch.isfinite(value) for value in terms.values())
+    assert terms["class_1"] > 0 and terms["box_1"] > 0
+    found = pipeline.detect(one, source).videos["v"]
+    assert set(found.frames.frame.tolist()) == {0, 1} and {tube.end for tube in found.tubes} == {2}
+
+
 def test_tubes_follow_their_class_alone():
     """Two classes on one path give two tubes: no suppression crosses the classes."""
     one = make(stride=2, trim_alpha=0.0)
