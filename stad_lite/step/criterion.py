@@ -64,8 +64,12 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
 def one_pass(config: StepConfig) -> bool:
     """Tell whether the inference pass and the training pass of a step can be one: it learns the same then."""
     # batch norms that learn see the drawn proposals in training and none of them in inference
-    same = config.dropout == 0 and (config.head != "mixed" or config.backbone == "i3d" and config.frozen_norms)
-    return same and len(CUBOIDS[config.cuboids]) <= config.positives * (1 + config.negatives)
+    learns = config.head == "mixed" and not (config.backbone == "i3d" and config.frozen_norms)
+    return (
+        config.dropout == 0
+        and not learns
+        and len(CUBOIDS[config.cuboids]) <= config.positives * (1 + config.negatives)
+    )
 
 
 @torch.no_grad()

@@ -109,9 +109,7 @@ def test_terms_of_all_steps(kind):
     assert all(torch.isfinite(value) for value in terms.values())
 
 
-@pytest.mark.parametrize(
-    "settings", [{"extension": "extrapolation"}, {}, {"head": "conv3d"}], ids=str
-)
+@pytest.mark.parametrize("settings", [{"extension": "extrapolation"}, {}, {"head": "conv3d"}], ids=str)
 def test_one_pass_learns_what_two_passes_learn(settings, monkeypatch):
     one = system(**{"clips": (1, 3), "frozen": False, **settings})
     shown, found = batch(one.config), []

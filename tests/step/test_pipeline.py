@@ -270,7 +270,8 @@ def test_the_papers_linking_has_the_numbers_of_act():
     kept = {}
     for name, linking in (("lesson", make().config.linking), ("paper", StepConfig.paper().linking)):
         config = replace(make(stride=1, trim_alpha=0.0).config, linking=linking)
-        kept[name] = sorted((t.boxes[0, 0], len(t)) for t in tubes.link_clips(runs, found, 30, config, CLASSES))
+        linked = tubes.link_clips(runs, found, 30, config, CLASSES)
+        kept[name] = sorted((tube.boxes[0, 0], len(tube)) for tube in linked)
     assert kept["lesson"] == [(0, 20), (2, 20), (30, 14), (60, 20)]
     assert kept["paper"] == [(0, 20)]
 
