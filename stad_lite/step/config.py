@@ -300,7 +300,8 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
         frame-mAP 18.6 with two RGB models joined. Proposals are assigned and drawn as the paper says. Its
         authors' code gives what the paper leaves open, and these against its words or figures: one regression
         for all classes, independent classes (an actor has several), the original RoIAlign and the middle
-        place alone in the losses. ``assignment="own"``, ``sampling="code"`` and ``augment="colour"`` are theirs.
+        place alone in the losses. Theirs too are ``assignment="own"``, ``sampling="code"``,
+        ``augment="colour"``.
         """
         return cls(
             backbone="i3d",
