@@ -89,6 +89,9 @@ class Architecture(Group):
     feed_forward: inner channels of the feed-forward network
     eta: a proposal is lengthened by 1 / eta on either side before its features are read
     interaction: ``sparse``, or ``global`` cross-attention to the whole pyramid
+    branches: of a head, as the ``paper`` says: one linear layer for the classes, three with ReLU between them
+        for the segment; or as in ``sparse_rcnn``: before the last linear layer of each one or three more,
+        without bias, with layer norm and ReLU
     clip_head: whether a clip classifier corrects the scores
     initial: where the learnable segments begin: ``whole`` (all cover the window), ``grid`` or ``random``
     """
@@ -105,6 +108,7 @@ class Architecture(Group):
     feed_forward: Channels = 2048
     eta: Annotated[float, Between(0.1, 1000)] = 5.0
     interaction: Literal["sparse", "global"] = "sparse"
+    branches: Literal["paper", "sparse_rcnn"] = "paper"
     clip_head: bool = True
     initial: Literal["whole", "grid", "random"] = "whole"
 
@@ -194,6 +198,7 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         return cls(
             backbone=backbone or Backbone("features", channels=(8, 8, 8)),
             channels=16, proposals=8, heads=2, attention=2, bins=4, hidden=8, feed_forward=32,
+            branches="sparse_rcnn",
             window=64, train_stride=32, test_stride=32, fps=0.0, size=(48, 48),
         )  # fmt: skip
 
@@ -208,6 +213,7 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         return cls(
             backbone=backbone or Backbone("features", channels=(24, 32, 48)),
             channels=64, proposals=20, attention=4, bins=8, hidden=16, feed_forward=128,
+            branches="sparse_rcnn",
             window=128, train_stride=32, test_stride=64, fps=0.0, size=(64, 64), initial="grid",
         )  # fmt: skip
 
@@ -215,7 +221,7 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
     def paper(cls, dataset: str = "thumos14") -> SpTadConfig:
         """Two-stream I3D on 96 x 96: 256 frames and 50 proposals (thumos14), 768 and 100 (activitynet).
 
-        70,673,488 and 71,712,568 parameters with 20 and 200 classes. It should give an average mAP of 53.5
+        70,143,056 and 71,182,136 parameters with 20 and 200 classes. It should give an average mAP of 53.5
         (Table 1) and 32.99 (Table 2).
 
         raises: FormatError for another name
