@@ -122,7 +122,8 @@ class Input(Group):
     train_stride, test_stride: frames between windows
     fps: frames a second that windows are read at, 0 for those of the source
     size: height and width in pixels of the frames before the crop
-    truth_share: an instance counts in a window where at least this part of it lies inside (tIoA)
+    truth_share: an instance counts in a window where more than this part of it lies inside (tIoA)
+    exact_share: so does one of which exactly this part lies inside (AFSD's; the paper says "larger")
     """
 
     window: Frames = 256
@@ -132,6 +133,7 @@ class Input(Group):
     fps: Annotated[float, Between(0, 1000)] = 10.0
     size: tuple[Side, Side] = (112, 112)
     truth_share: Annotated[float, Between(0.01, 1)] = 0.5
+    exact_share: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,9 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
             raise conflict(self, "window", "backbone.strides", remedy=remedy)
         if backbone.reads_frames and any(a > b for a, b in zip(backbone.crop, self.size, strict=True)):
             raise conflict(self, "backbone.crop", "size", remedy="give a crop that lies inside the frame")
+        if self.truth_share == 1 and not self.exact_share:
+            remedy = "give a share below 1, or let exactly this share count"
+            raise conflict(self, "truth_share", "exact_share", remedy=remedy)
         if self.channels % self.attention:
             raise conflict(self, "channels", "attention", remedy="choose one that divides")
 
@@ -198,7 +203,7 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         return cls(
             backbone=backbone or Backbone("features", channels=(8, 8, 8)),
             channels=16, proposals=8, heads=2, attention=2, bins=4, hidden=8, feed_forward=32,
-            branches="sparse_rcnn",
+            branches="sparse_rcnn", exact_share=True,
             window=64, train_stride=32, test_stride=32, fps=0.0, size=(48, 48),
         )  # fmt: skip
 
@@ -213,7 +218,7 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         return cls(
             backbone=backbone or Backbone("features", channels=(24, 32, 48)),
             channels=64, proposals=20, attention=4, bins=8, hidden=16, feed_forward=128,
-            branches="sparse_rcnn",
+            branches="sparse_rcnn", exact_share=True,
             window=128, train_stride=32, test_stride=64, fps=0.0, size=(64, 64), initial="grid",
         )  # fmt: skip
 

@@ -138,7 +138,7 @@ def test_a_head_without_proposals_alike_has_gradients_everywhere():
 
 @pytest.mark.parametrize(("branches", "linear", "norms"), [("paper", (1, 3), 0), ("sparse_rcnn", (2, 4), 4)])
 def test_branches_of_a_head(branches, linear, norms):
-    """The paper: "the classification branch is a linear layer", the other "a 3-layer feed-forward network"."""
+    """The paper: "the classification branch is a linear layer", the other "a 3-layer ... network"."""
     torch.manual_seed(0)
     head = DetectionHead(replace(SpTadConfig.smoke(), branches=branches), 3, levels=2)
     towers = (nn.Sequential(head.cls_tower, head.classes), nn.Sequential(head.reg_tower, head.deltas))
