@@ -40,7 +40,7 @@ class Backbone(Group):
     norm: ``batch`` or ``group``
     frozen_norms: keep batch norms at their published statistics
     crop: height and width in pixels that are cut out of a frame: at random in training, else the middle
-    flow_reach: flow in pixels a frame that becomes 1; what is larger is cut
+    flow_reach: flow in pixels from one frame of a window to the next that becomes 1; what is larger is cut
     """
 
     kind: Literal["i3d", "light", "features"] = "i3d"
