@@ -229,6 +229,9 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         70,143,056 and 71,182,136 parameters with 20 and 200 classes. It should give an average mAP of 53.5
         (Table 1) and 32.99 (Table 2).
 
+        The paper names soft-NMS for windows that overlap. A video of ActivityNet is one window: that its
+        proposals suppress each other there is AFSD's, with its sigma; ``sigma=0`` leaves it out.
+
         raises: FormatError for another name
         """
         if dataset == "thumos14":
