@@ -72,6 +72,18 @@ def turn(stage: int) -> Turn:
     return Turn(stage, stream, helper, (stream, max(0, stage - 2)), (helper, stage - 1))
 
 
+def least_sure(confidence: float, classes: int) -> float:
+    """Return the probability that a stage's box needs to become a proposal.
+
+    A head that knows nothing yet gives each of many classes less than ``confidence``; then no box would pass,
+    and later stages would begin to learn on the true boxes alone. Half of that is enough where it is less.
+
+    >>> least_sure(0.05, 6), least_sure(0.05, 24)
+    (0.05, 0.02)
+    """
+    return min(confidence, 0.5 / (classes + 1))
+
+
 @torch.no_grad()
 def confident(found: Detections, score: float, threshold: float, keep: int) -> Proposals:
     """Return a stage's detection boxes as proposals: the box of each one's best class.

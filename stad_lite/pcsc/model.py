@@ -192,12 +192,12 @@ class PCSC(nn.Module):
 
     def joined(self, turn: Turn, found: Mapping[tuple[str, int], Detections]) -> Proposals:
         """Return P_t of a stage: the stream's own boxes, and the helper's under a lower NMS threshold."""
-        config = self.config
-        own = cooperation.confident(found[turn.own], config.confidence, config.own_nms, config.stage_keep)
+        config, least = self.config, cooperation.least_sure(self.config.confidence, self.classes)
+        own = cooperation.confident(found[turn.own], least, config.own_nms, config.stage_keep)
         if not (config.proposals and self.helps(turn)):
             return own
         others = found[turn.other]
-        other = cooperation.confident(others, config.confidence, config.other_nms, config.stage_keep)
+        other = cooperation.confident(others, least, config.other_nms, config.stage_keep)
         return join(own, other)
 
     def stage(

@@ -117,6 +117,17 @@ def test_losses_reach_every_part_but_frozen_ones_and_actionness():
     assert silent == {"backbones", "actionness"}
 
 
+@pytest.mark.parametrize("classes", [3, 24, 60])
+def test_a_new_network_gives_its_later_stages_boxes_to_learn_from(classes):
+    """With many classes every score of a new head is below ``confidence``; true boxes are not all there is."""
+    torch.manual_seed(0)
+    network = PCSC(SMOKE, classes).train()
+    truth = TrueBoxes(torch.tensor([[[4.0, 4, 30, 30]]] * 2), torch.tensor([[1], [2]]))
+    outputs = network(**maps(), truth=truth)
+    for stage in outputs.stages:
+        assert (stage.proposals.valid.sum(1) > 1).all(), stage.number
+
+
 def test_proposals_carry_no_gradient():
     system = PCSCSystem(replace(SMOKE, messages="none"), CLASSES)
     terms = system.loss(batch())
