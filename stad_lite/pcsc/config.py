@@ -203,6 +203,9 @@ class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input
             raise conflict(
                 self, "scales", "trunk", "hidden_maps", remedy=f"give a scale for each of {levels} levels"
             )
+        if self.other_nms > self.own_nms:
+            remedy = "give the other stream's boxes the lower threshold"
+            raise conflict(self, "own_nms", "other_nms", remedy=remedy)
         narrowest = min((self.channels, *(self.hidden_maps if small else ())))
         if self.messages != "none" and self.reduction > narrowest:
             names = ("reduction", "channels", "hidden_maps")

@@ -336,3 +336,10 @@ def test_paper_trains_one_step():
     optimiser.step()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p).all() for p in system.network.parameters())
+
+
+def test_the_other_streams_threshold_is_the_lower_one():
+    """PCSC Sec. 3.2: "a lower NMS threshold is used" for the other stream's boxes."""
+    with pytest.raises(FormatError, match=r"own_nms is 0\.5 and other_nms is 0\.6"):
+        replace(SMOKE, other_nms=0.6)
+    assert replace(SMOKE, own_nms=0.3).other_nms == 0.3
