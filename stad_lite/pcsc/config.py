@@ -104,7 +104,7 @@ class Sampling(Group):
     """Which anchors and proposals the losses see.
 
     rpn_batch, head_batch, positive_share: what is sampled a frame for the losses
-    overlap: proposals that overlap a true box this much are positive, all others negative
+    overlap: proposals that overlap a true box by more than this are positive, all others negative
     """
 
     rpn_batch: AtLeastOne = 64

@@ -272,7 +272,7 @@ def criterion(outputs: Outputs, truth: TrueBoxes, config: Sampling) -> dict[str,
 def region_loss(
     scores: Tensor, offsets: Tensor, anchors: Tensor, truth: TrueBoxes, config: Sampling
 ) -> tuple[Tensor, Tensor]:
-    """Return the RPN's losses of objectness and offsets: positives overlap by .5, all others are negative.
+    """Return the RPN's losses of objectness and offsets: positives overlap by more than .5.
 
     scores: (b, a) logits; offsets: (b, a, 4); anchors: (a, 4)
     """
