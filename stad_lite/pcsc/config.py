@@ -38,7 +38,8 @@ class Input(Group):
     """What the streams see, and the networks under the pyramid that look at it.
 
     size: (height, width) that frames and flow are scaled to
-    frames: k neighbouring frames with the key frame in the middle (ours)
+    frames: k neighbouring frames (ours); the key frame is the middle one, and of an even k, which has none,
+        the first of the right half (``data.clips.key_frame``)
     gap: frames from one of them to the next
     trunk: ``i3d``, averaged over time (ours), or ``stack``: a small 2-D network a frame, which stays as it
         was pretrained so that its maps are computed once, and convolutions over the k stacked maps
