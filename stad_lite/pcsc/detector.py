@@ -151,8 +151,8 @@ def _pool_together(
 def label(proposals: Proposals, truth: TrueBoxes, overlap: float = 0.5) -> Targets:
     """Label proposals: positive where a true box overlaps by more than .5, else negative.
 
-    The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike; .5 itself, of which
-    the paper says nothing, is negative.
+    The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike. The paper says
+    nothing of .5 itself, which is negative here.
     """
     if not truth.boxes.shape[1]:
         labels = torch.where(proposals.valid, 0, IGNORED)

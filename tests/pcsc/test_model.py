@@ -119,7 +119,7 @@ def test_losses_reach_every_part_but_frozen_ones_and_actionness():
 
 @pytest.mark.parametrize("classes", [3, 24, 60])
 def test_a_new_network_gives_its_later_stages_boxes_to_learn_from(classes):
-    """With many classes every score of a new head is below ``confidence``; true boxes are not all there is."""
+    """With many classes every score of a new head is below ``confidence``."""
     torch.manual_seed(0)
     network = PCSC(SMOKE, classes).train()
     truth = TrueBoxes(torch.tensor([[[4.0, 4, 30, 30]]] * 2), torch.tensor([[1], [2]]))
