@@ -235,6 +235,24 @@ class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input
         return cls(pretrained="lesson")
 
     @classmethod
+    def large(cls) -> PCSCConfig:
+        """Return a narrow I3D of each stream at 112 x 112, trained along, from scratch: minutes on a GPU."""
+        return cls(
+            size=(112, 112),
+            # three steps in the last maps: of two, torch's bfloat16 gradient on the CPU may not be finite
+            frames=24,
+            trunk="i3d",
+            width=0.25,
+            channels=64,
+            scales=(22.0, 32.0, 44.0, 60.0),
+            rpn_before=(128, 128),
+            rpn_after=(32, 24),
+            roi=7,
+            canonical=49.0,
+            hidden=256,
+        )
+
+    @classmethod
     def paper(cls) -> PCSCConfig:
         """Return the paper's sizes: I3D, pyramid over Conv2c to Mixed5c, RPN batch 256, head batch 512.
 
@@ -278,9 +296,11 @@ def schedule(profile: str) -> TrainConfig:
         return TrainConfig(steps=4, batch=4, lr=2e-3, clip_norm=5.0, lr_factors=FROZEN)
     if profile == "lesson":
         return TrainConfig(steps=400, batch=16, lr=2e-3, warm_up=30, clip_norm=5.0, lr_factors=FROZEN)
+    if profile == "large":
+        return TrainConfig(steps=600, batch=16, lr=2e-3, warm_up=30, clip_norm=5.0, amp=True)
     if profile == "paper":
         drops = (4 / 6, 5 / 6)
         return TrainConfig(
             epochs=6, batch=3, optimiser="sgd", lr=0.01, weight_decay=1e-4, schedule="step", drops=drops
         )
-    raise FormatError(f"no profile {profile!r}", remedy="use smoke, lesson or paper")
+    raise FormatError(f"no profile {profile!r}", remedy="use smoke, lesson, paper or large")

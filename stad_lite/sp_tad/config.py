@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import FLOW_SCALE
 from stad_lite.nets.layers import Norm
 from stad_lite.schedule import TrainConfig
 from stad_lite.settings import (
@@ -223,6 +224,13 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         )  # fmt: skip
 
     @classmethod
+    def large(cls) -> SpTadConfig:
+        """The lesson's heads on windows of 128 frames of 96 x 96 pixels, in two streams: minutes on a GPU."""
+        sizes: dict[str, Any] = {"stem": (24, 32, 48), "channels": (32, 48, 64), "crop": (96, 96)}
+        backbone = Backbone("light", **sizes, norm="group", flow_reach=FLOW_SCALE)
+        return replace(cls.lesson(), backbone=backbone, size=(112, 112))
+
+    @classmethod
     def paper(cls, dataset: str = "thumos14") -> SpTadConfig:
         """Two-stream I3D on 96 x 96: 256 frames and 50 proposals (thumos14), 768 and 100 (activitynet).
 
@@ -260,6 +268,7 @@ def schedule(profile: str) -> TrainConfig:
     )
     lesson = replace(paper, epochs=0, steps=500, lr=2e-3, schedule="cosine", warm_up=20, checkpoint_every=500)
     known = {"smoke": replace(lesson, steps=4, batch=4), "lesson": lesson, "paper": paper}
+    known["large"] = replace(lesson, steps=700, batch=8, warm_up=50, checkpoint_every=100, amp=True)
     known["paper_activitynet"] = paper
     if profile not in known:
         raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(known)}")

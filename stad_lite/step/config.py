@@ -329,7 +329,7 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=6, batch=4, lr=2e-3, clip_norm=5.0, checkpoint_every=6),
     "lesson": TrainConfig(steps=800, batch=8, lr=2e-3, clip_norm=5.0, checkpoint_every=400),
-    "large": TrainConfig(epochs=35, batch=8, lr=1e-3, warm_up=100, clip_norm=5.0, checkpoint_every=500),
+    "large": TrainConfig(steps=700, batch=8, lr=1e-3, warm_up=50, clip_norm=5.0, amp=True),
     "paper": TrainConfig(
         epochs=35,
         batch=4,

@@ -108,6 +108,7 @@ def fit(
     workers: int = 0,
     collate: Callable[[list[Any]], Any] = default_collate,
     say: Callable[[str], object] = print,
+    watch: Callable[[dict[str, Any]], object] | None = None,
 ) -> Run:
     """Train a system; the same call again goes on where it was stopped.
 
@@ -117,6 +118,7 @@ def fit(
         interpreters: a script that asks for them guards its own run with ``if __name__ == "__main__"``
     collate: makes a batch of a list of items; with workers a module's own function, and no lambda
     say: is told what happens to the run
+    watch: is told each line of the metrics when it is measured
     raises: FormatError where the folder holds another run, NotFiniteError naming the items of a batch
         whose loss or gradient is not finite, StadError where the disk is full
     """
@@ -138,6 +140,8 @@ def fit(
             if done % config.log_every == 0 or done == total:
                 speed = (done - training.first) / (time.perf_counter() - began)
                 line.update(_measure(training, done, terms, rate, speed))
+                if watch is not None:
+                    watch(line)
             if done % config.checkpoint_every == 0 or done == total:
                 _save(training, done)
         if distributed.rank() == 0 and (steps or not (training.run / "curves.png").exists()):
