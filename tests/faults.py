@@ -1,4 +1,4 @@
-"""Faults for the tables part of a system -> the test that fails where the part is left out or fed the wrong input.
+"""Faults for the tables of parts: what is left out or fed the wrong input -> the test that fails.
 
 A row spoils one part and runs the test that holds it, which has to pass before and to fail after.
 """

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 
-def hold(settings: Any, printed: Mapping[str, Any], *others: Set[str] | Mapping[str, Any]) -> None:
-    """Every printed number is the setting's, and each field is in one table: printed, or of ``others``.
+def hold(settings: Any, printed: Mapping[str, Any], marks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Every field has the number that the paper prints, or a mark in the docstring of its group.
 
-    A table of ``others`` may name values too.
+    printed: field -> value
+    marks: mark -> (field -> value) of all the fields that the docstrings mark so, and of no other
     """
-    tables = [printed, *others]
-    for table in tables:
-        if isinstance(table, Mapping):
-            assert {name: getattr(settings, name) for name in table} == dict(table)
-    named = [name for table in tables for name in table]
-    assert sorted(named) == sorted(field.name for field in fields(settings))
+    values = dict(printed)
+    for mark, table in marks.items():
+        assert marked(type(settings), mark) == set(table), f"the fields marked {mark}"
+        assert not values.keys() & table.keys()
+        values |= table
+    assert {field.name: getattr(settings, field.name) for field in fields(settings)} == values
 
 
-def marked(config: type, mark: str = "(ours") -> set[str]:
-    """Return the fields whose line in the docstring of their group has a mark."""
+def marked(config: type, mark: str) -> set[str]:
+    """Return the fields whose lines in the docstring of their group have a mark, as ``(ours``."""
     found = set()
     for group in config.__mro__:
         names: list[str] = []

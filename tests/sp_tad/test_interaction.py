@@ -79,6 +79,23 @@ def test_interaction_is_two_convolutions_that_the_proposal_makes():
         torch.testing.assert_close(found[0, n], expected)
 
 
+def test_the_head_is_its_parts_in_their_order():
+    """SP-TAD Sec. 3.1.3: attention, interaction and a network of two layers, each added; two branches."""
+    torch.manual_seed(0)
+    head, pyramid, spans, features = DetectionHead(CONFIG, 3, 4), levels(), proposals(), torch.randn(2, 5, 16)
+    logits, moved, new = head(pyramid, spans, features)
+    found = F.layer_norm(
+        features + head.self_attention(features, features, features, need_weights=False)[0], (16,)
+    )
+    cut = segment_features(pyramid, spans, CONFIG.eta, CONFIG.bins, CONFIG.samples)
+    found = F.layer_norm(found + head.interaction(found, cut), (16,))
+    first, _, second = head.feed_forward
+    found = F.layer_norm(found + second(F.relu(first(found))), (16,))
+    torch.testing.assert_close(new, found)
+    torch.testing.assert_close(logits, head.classes(head.cls_tower(found)))
+    torch.testing.assert_close(moved, refine(spans, head.deltas(head.reg_tower(found))))
+
+
 def changed_outside(interaction: str) -> torch.Tensor:
     """Return which proposals change when everything behind the 40th frame of the window changes."""
     torch.manual_seed(0)
