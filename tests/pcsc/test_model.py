@@ -20,6 +20,7 @@ from stad_lite.systems.truth import TrueBoxes
 SMOKE = PCSCConfig.smoke()
 FOUR = replace(SMOKE, stages=4)
 CLASSES = ("a", "b", "c")
+NEAR = {"rtol": 1e-4, "atol": 1e-4}  # between two ways to add up the same
 
 
 def maps(batch: int = 2, config: PCSCConfig = SMOKE) -> dict[str, torch.Tensor]:
@@ -121,7 +122,7 @@ def test_the_image_message_goes_to_rgb_before_the_pyramid():
     levels = network.features(**seen)
     for stream, bottom_up in (("rgb", helped), ("flow", flow)):
         for found, wanted in zip(levels[stream], network.pyramids[stream](bottom_up), strict=True):
-            torch.testing.assert_close(found, wanted)
+            torch.testing.assert_close(found, wanted, **NEAR)
 
 
 @torch.no_grad()
@@ -138,12 +139,12 @@ def test_a_stage_adds_the_helpers_message_to_its_own_regions():
         ("rgb", "stage3", rgb + told["stage3"](flow)),
         ("flow", "stage4", flow + told["stage4"](rgb)),
     ):
-        torch.testing.assert_close(network.region_features(levels, SOME, item, stream, name), wanted)
+        torch.testing.assert_close(network.region_features(levels, SOME, item, stream, name), wanted, **NEAR)
     last = [
         network.heads["stage3"].hidden(rgb + told["stage3"](flow)),
         network.heads["stage4"].hidden(flow + told["stage4"](rgb)),
     ]
-    torch.testing.assert_close(network.describe(levels, SOME, item), torch.cat(last, 1))
+    torch.testing.assert_close(network.describe(levels, SOME, item), torch.cat(last, 1), **NEAR)
 
 
 @torch.no_grad()
@@ -186,10 +187,10 @@ def test_the_rpns_loss_by_hand():
     classes, boxes = region_loss(scores, offsets, anchors, TrueBoxes(true, torch.tensor([[2]])), config)
     chance = scores[0].sigmoid()
     wanted = -(chance[0].log() + (1 - chance[1]).log() + (1 - chance[2]).log() + chance[3].log()) / 4
-    torch.testing.assert_close(classes, wanted)
+    torch.testing.assert_close(classes, wanted, **NEAR)
     apart = (offsets[0, [0, 3]] - box_ops.encode(true[0], anchors[[0, 3]])).abs()
     each = torch.where(apart < 1 / 9, 4.5 * apart**2, apart - 1 / 18)
-    torch.testing.assert_close(boxes, each.sum() / 4)
+    torch.testing.assert_close(boxes, each.sum() / 4, **NEAR)
 
 
 def test_the_losses_are_those_of_all_stages():

@@ -123,6 +123,10 @@ HEAD = {
         Head.forward, "segment_features(levels, segments,", "segment_features(levels, segments * 0 + 0.5,",
         test_interaction.test_the_head_is_its_parts_in_their_order,
     ),
+    "the places of the global attention": reworded(
+        interaction.GlobalAttention.forward, "values[-1] + place + ", "values[-1] + ",
+        test_interaction.test_global_attention_tells_places_apart,
+    ),
     "the shift in lengths": reworded(
         interaction.refine, "/ DELTA_WEIGHTS[0] * length", "/ DELTA_WEIGHTS[0]",
         test_interaction.test_refining_moves_and_stretches, shift=2.0, factor=1.0,

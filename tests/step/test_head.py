@@ -12,6 +12,8 @@ KINDS = {
     "conv3d": {"head": "conv3d"},
     "mixed": {"head": "mixed", "width": 32},
 }
+NEAR = {"rtol": 1e-4, "atol": 1e-4}
+"""Between two ways to add up the same."""
 
 
 def make(seed: int = 0, anticipates: bool = True, **settings) -> TwoBranchHead:
@@ -117,10 +119,10 @@ def test_the_branches_of_three_dimensional_convolutions_layer_by_layer():
     for layer in part.convs:
         hidden = F.relu(F.conv3d(hidden, layer.weight, layer.bias, padding=1))
     whole = F.relu(part.narrow(hidden.max(2).values))
-    torch.testing.assert_close(raw.logits, part.classify(whole.flatten(1)))
+    torch.testing.assert_close(raw.logits, part.classify(whole.flatten(1)), **NEAR)
     for t in range(6):
         local = part.local(torch.cat([regions[:, t], whole], 1)[:, None])[:, 0]
-        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), **NEAR)
 
 
 def test_the_branches_of_vectors_layer_by_layer():
@@ -133,10 +135,10 @@ def test_the_branches_of_vectors_layer_by_layer():
     for layer in part.temporal:
         hidden = F.relu(F.conv1d(hidden, layer.weight, layer.bias, padding=1))
     whole = hidden.max(2).values
-    torch.testing.assert_close(raw.logits, part.classify(whole))
+    torch.testing.assert_close(raw.logits, part.classify(whole), **NEAR)
     for t in range(6):
         local = F.relu(part.local_2(F.relu(part.local(flat[:, t]) + part.joined(whole))))
-        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), **NEAR)
 
 
 def test_the_branches_of_i3ds_blocks_layer_by_layer():
@@ -148,10 +150,10 @@ def test_the_branches_of_i3ds_blocks_layer_by_layer():
     halved = F.max_pool2d(maps.flatten(0, 1), 3, 2, 1).unflatten(0, maps.shape[:2])
     scene = part.scene(halved.transpose(1, 2)).mean((3, 4)).transpose(1, 2)[item]
     logits = part.classify(torch.cat([whole.flatten(2), scene], 2)).mean(1)
-    torch.testing.assert_close(raw.logits, logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(raw.logits, logits, **NEAR)
     for t in range(6):
         local = part.local(torch.cat([regions[:, t], whole[:, t]], 1)[:, None])[:, 0]
-        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), **NEAR)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,7 +168,7 @@ def test_each_neighbour_is_told_from_the_features_of_its_own_side(kind):
         (raw.before, head.before, local[0][:, :6]),
         (raw.after, head.after, local[0][:, 12:]),
     ):
-        torch.testing.assert_close(found.flatten(2), head.location(clip) + layer(clip))
+        torch.testing.assert_close(found.flatten(2), head.location(clip) + layer(clip), **NEAR)
 
 
 def test_anticipation_starts_from_the_outermost_clips():

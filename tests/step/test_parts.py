@@ -33,6 +33,7 @@ from tests.step import (
     test_truth,
 )
 from tests.step import test_model as network
+from tests.step.test_pipeline import source  # noqa: F401 - a fixture of its tests
 
 Net, Vector, Conv, Mixed = model.StepNetwork, head.VectorBranches, head.ConvBranches, head.MixedBranches
 
@@ -248,6 +249,10 @@ LOSS = {
         criterion.losses, "range(last + 1)", "range(1)",
         test_criterion.test_terms_of_all_steps, kind="extrapolation",
     ),
+    "the joint training": reworded(
+        Net.train_only, "step in (None, number)", "step == number",
+        test_criterion.test_steps_learn_alone_or_together,
+    ),
     "the mode of the inference pass": reworded(
         criterion.inferred, "network.eval()", "network.train()",
         test_criterion.test_the_inference_pass_is_in_evaluation_mode,
@@ -314,6 +319,14 @@ LABELS = {
 }  # fmt: skip
 
 FULL_MODEL = {
+    "the flow of the early fusion": reworded(
+        clips.read_input, "torch.cat(parts, 1)", "torch.cat(parts[:1], 1)",
+        test_pipeline.test_streams_and_their_mirror_images, stream="early", channels=7,
+    ),
+    "the stacked flow": reworded(
+        clips.read_input, "int(number), config.flow_depth", "0, config.flow_depth",
+        test_pipeline.test_streams_and_their_mirror_images, stream="flow", channels=4,
+    ),
     "the mean fusion": reworded(
         fusion.fuse, "np.mean(columns, axis=0)", "columns[0]", test_fusion.test_mean_by_cuboid
     ),
@@ -356,6 +369,9 @@ FULL_MODEL = {
         tubes.every_frame, "(np.arange(config.clip) - stride // 2) / stride",
         "np.arange(config.clip) // stride",
         test_pipeline.test_boxes_of_i3d_are_interpolated,
+    ),
+    "the boxes of a key frame": reworded(
+        tubes.on_keys, "config.clip // 2", "0", test_pipeline.test_key_frame_boxes_are_those_of_the_key_frame
     ),
     "the linking within a class": reworded(
         tubes.link_clips, "boxes, every.labels,", "boxes, 0 * every.labels,",
