@@ -92,13 +92,6 @@ def test_videos_of_one_frame_and_of_two_are_learnt_from_and_looked_at(count, cha
     assert detected(system, source(count)).tolist() == list(range(count))
 
 
-def test_a_video_of_one_frame_is_held_to_no_flow():
-    """Both its pairs are of a frame with itself, and the source's flow of ones is not asked."""
-    system, clips = made(), source(1)
-    data = pipeline.training_set(system, clips)
-    assert not data[0]["flow"].any() and (data[0]["frames"] == data[0]["frames"][:1]).all()
-
-
 def test_videos_of_another_size_are_refused_before_they_are_read():
     system, other = made(), source(3, 64)
     for use in (pipeline.training_set, pipeline.detect):

@@ -235,12 +235,14 @@ def test_the_flow_subnet_is_trained_on_files_and_goes_on(sources, place, change)
     again = real.fit_flow_subnet(config, train, plan, folder)
     for ours, other in zip(system.network.parameters(), again.network.parameters(), strict=True):
         torch.testing.assert_close(ours, other, rtol=0, atol=0)
-    without = replace(train, read_flow=None)
     if "estimator" in change:
         with pytest.raises(FormatError, match="no flow"):
-            real.fit_flow_subnet(config, without, plan, place / "without")
-    else:
-        real.fit_flow_subnet(config, without, plan, place / "without")
+            real.fit_flow_subnet(config, replace(train, read_flow=None), plan, place / "without")
+    else:  # from the same seed, and the source's flow is never read
+        unread = replace(train, read_flow=lambda *_: pytest.fail("flow is read"))
+        bare = real.fit_flow_subnet(config, unread, plan, place / "without")
+        for ours, other in zip(system.network.parameters(), bare.network.parameters(), strict=True):
+            torch.testing.assert_close(ours, other, rtol=0, atol=0)
 
 
 def test_the_flow_subnets_figures_are_of_what_it_finds(sources, place, monkeypatch):
