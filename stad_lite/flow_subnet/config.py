@@ -188,6 +188,9 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
         if self.pairs == "released" and self.supervision in ("exact", "source"):
             remedy = "a source's flow joins neighbours: supervision=teacher or none"
             raise conflict(self, "pairs", "supervision", remedy=remedy)
+        if self.pretrained and self.sees_motion and self.estimator in ("flownet2", "spynet"):
+            remedy = "there is no small one: pretrained= and published weights"
+            raise conflict(self, "pretrained", "estimator", remedy=remedy)
         if self.pretrained and self.norm != "group":
             raise conflict(self, "pretrained", "norm", remedy="the pretrained backbone has group norms")
 
