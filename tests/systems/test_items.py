@@ -15,10 +15,8 @@ from stad_lite.systems.items import (
     collated,
     mirrored,
     padded,
-    read_clip,
     read_stream,
     some_places,
-    stream_input,
 )
 
 
@@ -65,28 +63,6 @@ def test_mirrored_boxes_hold_the_mirrored_pixels(kind):
     picture[2:6, 1:5] = 1
     x1, y1, x2, y2 = (int(side) for side in box_ops.mirrored(kind(box), 8))
     assert picture.flip(-1)[y1:y2, x1:x2].sum() == picture.sum() == (x2 - x1) * (y2 - y1)
-
-
-def test_a_clip_is_the_middle_without_a_generator_and_a_drawn_window_with_one():
-    some, numbers = source(), np.arange(1, 4)
-    clip = read_clip(some, ("rgb", "flow"), "v", numbers, (4, 4), 0.5)
-    whole = {s: stream_input(s, read_stream(some, s, "v", numbers), 0.5, cut=True) for s in ("rgb", "flow")}
-    for stream, maps in whole.items():
-        assert torch.equal(clip[stream].transpose(0, 1), maps[..., 1:5, 2:6])
-    assert clip["flow"].abs().max() == 1
-    kinds = set()
-    for seed in range(40):
-        drawn = read_clip(some, ("flow",), "v", numbers, (4, 4), 0.5, np.random.default_rng(seed))["flow"]
-        found = [
-            (top, left, turned)
-            for turned, maps in enumerate((whole["flow"], mirrored(whole["flow"], "flow")))
-            for top in range(3)
-            for left in range(5)
-            if torch.equal(drawn.transpose(0, 1), maps[..., top : top + 4, left : left + 4])
-        ]
-        assert len(found) == 1
-        kinds.add(found[0])
-    assert {kind[2] for kind in kinds} == {0, 1} and len({kind[:2] for kind in kinds}) > 5
 
 
 def test_streams_that_do_not_belong_together_are_refused():

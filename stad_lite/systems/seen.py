@@ -1,0 +1,120 @@
+"""What is seen, as it is stored until it is where the network is: scaled and mirrored there, all of a batch.
+
+Bytes cross to a device and float32 is made on it, by the same functions as on the CPU. Numbers are drawn when
+an item is made, from the item's own generator, and travel with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor
+
+from stad_lite.arrays import readable
+from stad_lite.data.source import VideoSource
+from stad_lite.nets.inputs import FLOW_SCALE
+from stad_lite.systems.items import mirrored, read_stream, stream_input
+
+
+class Seen(NamedTuple):
+    """One stream of an item or, with a first axis more in all parts, of a batch.
+
+    values: (t, ..., h, w, c) uint8 RGB, or flow in pixels a frame
+    mirror: () bool, whether a mirror shows it
+    known: () how many of the t frames there are; networks are fed zeros for the others
+    """
+
+    values: Tensor
+    mirror: Tensor | None = None
+    known: Tensor | None = None
+
+
+def fed(
+    seen: Seen | Tensor,
+    stream: str,
+    scale: float = FLOW_SCALE,
+    normalise: str = "unit",
+    cut: bool = False,
+) -> Tensor:
+    """Return what a network is fed: (..., t, channels, h, w) float, on the device that it is seen on.
+
+    seen: what is a tensor already stays as it is
+    scale, normalise, cut: as in ``nets.inputs.flow_input``
+
+    >>> seen = Seen(torch.tensor([[[[0, 0, 0], [255, 255, 255]]]], dtype=torch.uint8), torch.tensor(True))
+    >>> fed(seen, "rgb")[0, 0].tolist()
+    [[1.0, -1.0]]
+    """
+    if isinstance(seen, Tensor):
+        return seen
+    inputs = stream_input(stream, seen.values, scale, normalise, cut).contiguous()
+    return known_only(turned(inputs, seen.mirror, stream), seen.known)
+
+
+def fed_volume(seen: Seen | Tensor, stream: str, scale: float) -> Tensor:
+    """Return what a network in three dimensions is fed (..., channels, t, h, w), of flow cut at the scale."""
+    if isinstance(seen, Tensor):
+        return seen
+    # time behind channels while they are bytes; what follows keeps the order in memory
+    values = rearrange(seen.values, "... t h w c -> ... c t h w").contiguous()
+    inputs = stream_input(stream, rearrange(values, "... c t h w -> ... t h w c"), scale, cut=True)
+    inputs = known_only(turned(inputs, seen.mirror, stream), seen.known)
+    return rearrange(inputs, "... t c h w -> ... c t h w").contiguous()
+
+
+def turned(inputs: Tensor, mirror: Tensor | None, stream: str) -> Tensor:
+    """Return inputs (..., channels, h, w) with those that a mirror shows turned, on the CPU in place."""
+    if mirror is None:
+        return inputs
+    if not readable(mirror):
+        return torch.where(_before(mirror, inputs), mirrored(inputs, stream), inputs)
+    for place in mirror.nonzero():
+        inputs[tuple(place)] = mirrored(inputs[tuple(place)], stream)
+    return inputs
+
+
+def known_only(inputs: Tensor, known: Tensor | None) -> Tensor:
+    """Return inputs (..., t, channels, h, w) with zeros behind the frames that there are."""
+    length = inputs.shape[-4]
+    if known is None or (readable(known) and bool((known >= length).all())):
+        return inputs
+    there = torch.arange(length, device=known.device) < known[..., None]
+    return inputs * _before(there, inputs)
+
+
+def _before(flags: Tensor, values: Tensor) -> Tensor:
+    """Flags on the first axes of values, with the others' axes of length 1."""
+    return flags.reshape(*flags.shape, *[1] * (values.ndim - flags.ndim))
+
+
+def read_clip(
+    source: VideoSource,
+    streams: Sequence[str],
+    video: str,
+    numbers: np.ndarray,
+    crop: tuple[int, int],
+    length: int,
+    generator: np.random.Generator | None = None,
+) -> dict[str, Seen]:
+    """Return a clip of each stream, cut out of its frames: what is not cut out need not cross to a device.
+
+    crop: (height, width) in pixels
+    length: frames that the clip has with those that are not there
+    generator: draws the crop's place and the mirror image; the middle and none without it
+    """
+    (height, width), (h, w) = source.size, crop
+    top, left, mirror = (height - h) // 2, (width - w) // 2, None
+    if generator is not None:
+        top, left = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
+        mirror = torch.tensor(bool(generator.random() < 0.5))
+    found = {}
+    for stream in streams:
+        whole = torch.from_numpy(read_stream(source, stream, video, numbers))
+        values = F.pad(whole[:, top : top + h, left : left + w], (0, 0, 0, 0, 0, 0, 0, length - len(whole)))
+        found[stream] = Seen(values, mirror, torch.tensor(len(whole)))
+    return found
