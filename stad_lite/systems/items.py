@@ -145,7 +145,7 @@ def collated(items: Sequence[Mapping[str, Any]], padding: Mapping[str, float]) -
 
 
 def together(values: Sequence[Any]) -> Any:
-    """Return tensors of one shape, or named tuples of them, with a first axis more; None stays.
+    """Return tensors of one shape, or dictionaries and tuples of them, with a first axis more; None stays.
 
     >>> together([(torch.zeros(3), None)] * 2)[0].shape
     torch.Size([2, 3])
@@ -153,5 +153,7 @@ def together(values: Sequence[Any]) -> Any:
     first = values[0]
     if first is None or isinstance(first, Tensor):
         return None if first is None else torch.stack(list(values))
+    if isinstance(first, Mapping):
+        return {name: together([value[name] for value in values]) for name in first}
     parts = [together(part) for part in zip(*values, strict=True)]
     return tuple(parts) if type(first) is tuple else type(first)(*parts)

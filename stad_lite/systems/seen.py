@@ -6,8 +6,8 @@ an item is made, from the item's own generator, and travel with it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,11 +27,13 @@ class Seen(NamedTuple):
     values: (t, ..., h, w, c) uint8 RGB, or flow in pixels a frame
     mirror: () bool, whether a mirror shows it
     known: () how many of the t frames there are; networks are fed zeros for the others
+    window: (4,) top, left, height and width of the part that is shown at full size, as a mirror shows it
     """
 
     values: Tensor
     mirror: Tensor | None = None
     known: Tensor | None = None
+    window: Tensor | None = None
 
 
 def fed(
@@ -53,7 +55,14 @@ def fed(
     if isinstance(seen, Tensor):
         return seen
     inputs = stream_input(stream, seen.values, scale, normalise, cut).contiguous()
-    return known_only(turned(inputs, seen.mirror, stream), seen.known)
+    return enlarged(known_only(turned(inputs, seen.mirror, stream), seen.known), seen.window, stream)
+
+
+def fed_streams(seen: Mapping[str, Seen] | Tensor, *how: Any) -> Tensor:
+    """Return streams stacked in channels: (..., t, channels, h, w); how each is ``fed``."""
+    if isinstance(seen, Tensor):
+        return seen
+    return torch.cat([fed(one, stream, *how) for stream, one in seen.items()], -3)
 
 
 def fed_volume(seen: Seen | Tensor, stream: str, scale: float) -> Tensor:
@@ -76,6 +85,36 @@ def turned(inputs: Tensor, mirror: Tensor | None, stream: str) -> Tensor:
     for place in mirror.nonzero():
         inputs[tuple(place)] = mirrored(inputs[tuple(place)], stream)
     return inputs
+
+
+def enlarged(inputs: Tensor, window: Tensor | None, stream: str) -> Tensor:
+    """Return windows of inputs (..., t, channels, h, w) at their full size, linear between pixel centres.
+
+    window: (..., 4) top, left, height, width; of flow the lengths grow along
+    """
+    if window is None:
+        return inputs
+    h, w = inputs.shape[-2:]
+    top, left, tall, wide = window.double().unbind(-1)
+    rows, columns = (
+        part.float()[..., None, None, :, :] for part in (_weights(top, tall, h), _weights(left, wide, w))
+    )
+    with torch.autocast(inputs.device.type, enabled=False):  # where pixels come from is no matter of bfloat16
+        larger = rows @ inputs @ columns.mT
+    if stream == "flow":
+        for axis, factor in enumerate((w / wide, h / tall)):
+            larger[..., axis::2, :, :] *= _before(factor.float(), larger)
+    return larger
+
+
+def _weights(first: Tensor, length: Tensor, count: int) -> Tensor:
+    """(..., count, count) shares that pixels of a window have in those of its enlargement to the whole."""
+    places = torch.arange(count, device=first.device) + 0.5
+    first, length = first[..., None, None], length[..., None, None]
+    centres = first + places[:, None] * length / count
+    inside = (places > first) & (places < first + length)
+    shares = (1 - (places - centres).abs()).clamp(min=0) * inside
+    return shares / shares.sum(-1, keepdim=True)
 
 
 def known_only(inputs: Tensor, known: Tensor | None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stad_lite.nets.inputs import PIXELS
 from stad_lite.systems.items import mirrored, read_stream, together
@@ -101,3 +102,20 @@ def test_bytes_stay_bytes_in_a_batch():
     assert batch.values.dtype == torch.uint8 and batch.values.shape == (6, 4, *SIZE, 3)
     given = torch.rand(2, 3)
     assert fed(given, "rgb") is given and fed_volume(given, "rgb", 1.0) is given
+
+
+@pytest.mark.parametrize("stream", ["rgb", "flow"])
+def test_a_window_is_enlarged_as_torch_does_it_alone(stream):
+    windows = [(0, 0, 5, 7), (1, 2, 3, 4), (2, 3, 3, 4), (0, 6, 2, 1)]
+    items = [
+        one._replace(window=torch.tensor(window))
+        for one, window in zip(stored(stream), windows, strict=False)
+    ]
+    found = fed(together(items), stream, 4.0)
+    for shown, item, (top, left, tall, wide) in zip(found, items, windows, strict=True):
+        whole = fed(item._replace(window=None), stream, 4.0)
+        part = whole[..., top : top + tall, left : left + wide]
+        expected = F.interpolate(part, size=SIZE, mode="bilinear", align_corners=False)
+        if stream == "flow":
+            expected = expected * torch.tensor([7 / wide, 5 / tall])[:, None, None]
+        torch.testing.assert_close(shown, expected, rtol=1e-5, atol=1e-6)
