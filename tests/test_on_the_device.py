@@ -33,16 +33,10 @@ ALLOWED = {
 }
 """System -> the looks of one training step; of others none."""
 WAITS = {
-    "baseline": {"nonzero": 1, "index": 1},  # cells that are positive
-    "step": {
-        "nonzero": 2,
-        "index": 12,
-        "index_put_": 2,
-        "index_put": 4,
-    },  # samples of two steps, and positives
-    # those chosen of anchors and proposals, and positives: of two streams and of two stages
-    "pcsc": {"index": 36, "index_put_": 2, "index_put": 12},
-    "flow_subnet": {"index": 4, "index_put": 2},  # default boxes that count, and positives
+    "baseline": {"nonzero", "index"},  # cells that are positive
+    "step": {"nonzero", "index", "index_put_", "index_put"},  # samples of each step, and positives among them
+    "pcsc": {"index", "index_put_", "index_put"},  # anchors and proposals that are chosen, and positives
+    "flow_subnet": {"index", "index_put"},  # default boxes that count, and positives
 }
 """System -> operations of a training step, backward pass too, whose shapes hang on values; of others none."""
 TUBES = "cfad"
@@ -127,7 +121,7 @@ def test_shapes_that_hang_on_values(name: str, elsewhere: None) -> None:
     system, batch = example(name)
     with Waits() as waits:
         step(system, batch)
-    assert +waits.found == WAITS.get(name, {})
+    assert set(+waits.found) == WAITS.get(name, set())
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from stad_lite.data.clips import FrameRun
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
+from stad_lite.nets.flow.warping import warp
 from stad_lite.nets.inputs import FLOW_SCALE, flow_input, rgb_input
 
 CHANNELS = {"rgb": 3, "flow": 2}
@@ -85,6 +87,30 @@ def read_stream(source: VideoSource, stream: str, video: str, numbers: np.ndarra
             remedy="give RGB and flow the same frames at the same size",
         )
     return values
+
+
+def flow_between(source: VideoSource, video: str, numbers: np.ndarray) -> np.ndarray:
+    """Return the flow (n, h, w, 2) from each of some frames to the next of them, in pixels.
+
+    Where frames lie between two, the source's flow is followed from one to the next; the last frame is taken
+    to be as far from one more as from the one before it, within the video.
+
+    numbers: (n,) rising frame numbers; one that repeats has the flow to the source's next frame
+    raises: FormatError, as ``read_stream``
+    """
+    total = read_stream(source, "flow", video, numbers)
+    gaps = np.diff(numbers, append=2 * numbers[-1:] - numbers[-2:-1])
+    gaps = np.minimum(gaps, source.num_frames(video) - 1 - numbers)
+    most = int(gaps.max(initial=0))
+    total = np.array(total, np.float32) if most > 1 else total  # it is written to
+    for step in range(1, most):
+        some = np.flatnonzero(gaps > step)
+        so_far, after = (
+            rearrange(torch.from_numpy(np.ascontiguousarray(maps)), "n h w xy -> n xy h w")
+            for maps in (total[some], read_stream(source, "flow", video, numbers[some] + step))
+        )
+        total[some] = rearrange(so_far + warp(after, so_far, "border"), "n xy h w -> n h w xy").numpy()
+    return total
 
 
 def stream_input(

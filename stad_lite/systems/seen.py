@@ -18,7 +18,7 @@ from torch import Tensor
 from stad_lite.arrays import readable
 from stad_lite.data.source import VideoSource
 from stad_lite.nets.inputs import FLOW_SCALE
-from stad_lite.systems.items import mirrored, read_stream, stream_input
+from stad_lite.systems.items import flow_between, mirrored, read_stream, stream_input
 
 
 class Seen(NamedTuple):
@@ -142,6 +142,7 @@ def read_clip(
 ) -> dict[str, Seen]:
     """Return a clip of each stream, cut out of its frames: what is not cut out need not cross to a device.
 
+    numbers: (t,) rising frame numbers; flow is that from each of them to the next (``flow_between``)
     crop: (height, width) in pixels
     length: frames that the clip has with those that are not there
     generator: draws the crop's place and the mirror image; the middle and none without it
@@ -153,7 +154,9 @@ def read_clip(
         mirror = torch.tensor(bool(generator.random() < 0.5))
     found = {}
     for stream in streams:
-        whole = torch.from_numpy(read_stream(source, stream, video, numbers))
-        values = F.pad(whole[:, top : top + h, left : left + w], (0, 0, 0, 0, 0, 0, 0, length - len(whole)))
-        found[stream] = Seen(values, mirror, torch.tensor(len(whole)))
+        rgb = stream == "rgb"
+        values = read_stream(source, stream, video, numbers) if rgb else flow_between(source, video, numbers)
+        whole = torch.from_numpy(values)
+        part = F.pad(whole[:, top : top + h, left : left + w], (0, 0, 0, 0, 0, 0, 0, length - len(whole)))
+        found[stream] = Seen(part, mirror, torch.tensor(len(whole)))
     return found
