@@ -227,6 +227,7 @@ ENTRIES = {
         system="stad_lite.flow_subnet.system",
         streams=True,
         more=("released",),
+        pretrains=True,
     ),
 }
 """Name -> entry."""

@@ -60,15 +60,21 @@ class FlowSubnetSystem:
             return found_in(network, batch, check)
 
 
-def build(config: FlowSubnetConfig, classes: Sequence[str], pretraining: int = 0) -> FlowSubnetSystem:
+def build(
+    config: FlowSubnetConfig,
+    classes: Sequence[str],
+    pretraining: int = 0,
+    device: torch.device | None = None,
+) -> FlowSubnetSystem:
     """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
 
     pretraining: seed of the pretrained weights; the caller sets that of the rest
+    device: that they are trained on where the cache lacks them
     raises: FormatError for no classes
     """
     system = FlowSubnetSystem(config, classes)
     if config.pretrained:
-        fill(system.network, config.pretrained, pretraining)
+        fill(system.network, config.pretrained, pretraining, device)
     return system
 
 

@@ -29,6 +29,7 @@ from stad_lite.pcsc.cooperation import STREAMS, Detections, Turn, head_of, helpe
 from stad_lite.pcsc.detector import RegionHead, Targets
 from stad_lite.pcsc.trunks import frame_network, trunk
 from stad_lite.systems.detect import Found
+from stad_lite.systems.seen import Seen, fed_volume
 from stad_lite.systems.truth import TrueBoxes
 from stad_lite.training.counts import normaliser
 
@@ -119,13 +120,15 @@ class PCSC(nn.Module):
         """Tell whether a stage's helper may help (``config.directions``)."""
         return self.config.directions in ("both", f"to_{turn.stream}")
 
-    def features(self, rgb: Tensor, flow: Tensor) -> Levels:
+    def features(self, rgb: Tensor | Seen, flow: Tensor | Seen) -> Levels:
         """Return the image-level features of both streams, after the message and the top-down path.
 
-        rgb, flow: (b, 3, k, h, w) and (b, 2, k, h, w) clips for I3D; (b, k, c, h, w) maps of the frames else
+        rgb, flow: for I3D clips as they are stored, or (b, 3, k, h, w) and (b, 2, k, h, w); (b, k, c, h, w)
+            maps of the frames else
         raises: FormatError for streams of different lengths or sizes
         Source: PCSC Sec. 3.3.
         """
+        rgb, flow = (fed_volume(x, s, self.config.flow_scale) for s, x in (("rgb", rgb), ("flow", flow)))
         axes = (0, 2, 3, 4) if self.config.trunk == "i3d" else (0, 1, 3, 4)
         if rgb.ndim != 5 or flow.ndim != 5 or any(rgb.shape[i] != flow.shape[i] for i in axes):
             raise FormatError(
@@ -136,7 +139,7 @@ class PCSC(nn.Module):
         maps["rgb"] = messages.receive_levels(maps["rgb"], maps["flow"], self.image_messages)
         return {stream: self.pyramids[stream](maps[stream]) for stream in STREAMS}
 
-    def forward(self, rgb: Tensor, flow: Tensor, truth: TrueBoxes | None = None) -> Outputs:
+    def forward(self, rgb: Tensor | Seen, flow: Tensor | Seen, truth: TrueBoxes | None = None) -> Outputs:
         """Return the raw outputs of all stages.
 
         rgb, flow: as in ``features``

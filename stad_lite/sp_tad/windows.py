@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite import segments as segment_ops
@@ -21,7 +20,8 @@ from stad_lite.records import Predictions, Segment, VideoPredictions
 from stad_lite.sp_tad.backbone import Source, check_source, is_cached
 from stad_lite.sp_tad.config import Decoding, SpTadConfig
 from stad_lite.sp_tad.model import Outputs
-from stad_lite.systems.items import Items, read_clip
+from stad_lite.systems.items import Items
+from stad_lite.systems.seen import Seen, read_clip
 from stad_lite.systems.truth import segments_of
 
 
@@ -139,8 +139,8 @@ class WindowReader:
 
     def read(
         self, window: Window, line: Timeline, generator: np.random.Generator | None = None
-    ) -> dict[str, Tensor]:
-        """Return a window's inputs; what lies beyond the video's end is zero.
+    ) -> Mapping[str, Tensor | Seen]:
+        """Return a window's inputs: features, or clips as they are stored; zero beyond the video's end.
 
         generator: draws crop and flip; the middle and no flip without it
         """
@@ -154,10 +154,7 @@ class WindowReader:
             return {str(number): torch.from_numpy(part) for number, part in enumerate(parts)}
         assert isinstance(self.source, VideoSource)
         backbone, frames = self.config.backbone, line.frames[start : start + length]
-        reach = backbone.flow_reach
-        found = read_clip(self.source, backbone.streams, video, frames, backbone.crop, reach, generator)
-        missing = length - len(frames)
-        return {stream: F.pad(clip, (0, 0, 0, 0, 0, missing)) for stream, clip in found.items()}
+        return read_clip(self.source, backbone.streams, video, frames, backbone.crop, length, generator)
 
 
 def window_truth(
@@ -228,7 +225,7 @@ def unseen(
 class Item(NamedTuple):
     """One window: its inputs without the batch axis, its truth and its place."""
 
-    inputs: dict[str, Tensor]
+    inputs: Mapping[str, Tensor | Seen]
     segments: Tensor
     labels: Tensor
     window: Window

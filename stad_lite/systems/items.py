@@ -142,38 +142,6 @@ def mirrored(inputs: Tensor, stream: str) -> Tensor:
     return turned
 
 
-def read_clip(
-    source: VideoSource,
-    streams: Sequence[str],
-    video: str,
-    numbers: np.ndarray,
-    crop: tuple[int, int],
-    scale: float,
-    generator: np.random.Generator | None = None,
-) -> dict[str, Tensor]:
-    """Return a clip of each stream as networks in three dimensions take it: (channels, t, height, width).
-
-    numbers: (t,) rising frame numbers; flow is that from each of them to the next (``flow_between``)
-    crop: (height, width) in pixels that are cut out of each frame
-    scale: flow in pixels from one frame to the next that becomes 1; what is larger is cut
-    generator: draws the crop's place and the mirror image; the middle and none without it
-    """
-    (height, width), (h, w) = source.size, crop
-    top, left, mirror = (height - h) // 2, (width - w) // 2, False
-    if generator is not None:
-        top, left = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
-        mirror = bool(generator.random() < 0.5)
-    found = {}
-    for stream in streams:
-        rgb = stream == "rgb"
-        values = read_stream(source, stream, video, numbers) if rgb else flow_between(source, video, numbers)
-        values = values[:, top : top + h, left : left + w]
-        inputs = stream_input(stream, values, scale, cut=True)
-        inputs = mirrored(inputs, stream) if mirror else inputs
-        found[stream] = rearrange(inputs, "t c h w -> c t h w").contiguous()
-    return found
-
-
 def padded(rows: Sequence[Tensor], fill: float = 0, least: int = 0) -> Tensor:
     """Return rows of different lengths as one table (rows, longest, ...), filled up.
 
@@ -189,14 +157,29 @@ def padded(rows: Sequence[Tensor], fill: float = 0, least: int = 0) -> Tensor:
     return table
 
 
-def collated(items: Sequence[Mapping[str, Tensor]], padding: Mapping[str, float]) -> dict[str, Tensor]:
-    """Return items as a batch: tensors stacked, and truths padded to the item that has most of them.
+def collated(items: Sequence[Mapping[str, Any]], padding: Mapping[str, float]) -> dict[str, Any]:
+    """Return items as a batch: what is seen stacked, and truths padded to the item that has most of them.
 
     padding: name of what is padded -> the value that stands where an item has fewer
     """
     return {
         name: padded([item[name] for item in items], padding[name], least=1)
         if name in padding
-        else torch.stack([item[name] for item in items])
+        else together([item[name] for item in items])
         for name in items[0]
     }
+
+
+def together(values: Sequence[Any]) -> Any:
+    """Return tensors of one shape, or dictionaries and tuples of them, with a first axis more; None stays.
+
+    >>> together([(torch.zeros(3), None)] * 2)[0].shape
+    torch.Size([2, 3])
+    """
+    first = values[0]
+    if first is None or isinstance(first, Tensor):
+        return None if first is None else torch.stack(list(values))
+    if isinstance(first, Mapping):
+        return {name: together([value[name] for value in values]) for name in first}
+    parts = [together(part) for part in zip(*values, strict=True)]
+    return tuple(parts) if type(first) is tuple else type(first)(*parts)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
+from stad_lite.data import workers as processes
 from stad_lite.data.clips import order
-from stad_lite.data.workers import short_sockets
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.nets.layers import values_to_norm
 from stad_lite.progress import progress
@@ -157,6 +157,21 @@ def check_workers(workers: int) -> None:
         raise FormatError(f"workers is {workers}", remedy="give a whole number from 0 to 1024")
 
 
+def usual_workers(data: TrainingData) -> int:
+    """Return how many processes prepare batches where nothing else is said (``data.workers.usual_workers``).
+
+    None for items without pixels: what is kept in memory is read as fast, and each worker would copy it.
+    """
+    return processes.usual_workers(distributed.world()) if _holds_bytes(data[0]) else 0
+
+
+def _holds_bytes(item: Any) -> bool:
+    if isinstance(item, Tensor):
+        return item.dtype == torch.uint8
+    parts = item.values() if isinstance(item, dict) else item if isinstance(item, (list, tuple)) else ()
+    return any(_holds_bytes(part) for part in parts)
+
+
 def _total(config: TrainConfig, data: TrainingData) -> int:
     """The updates of the whole run, after a look at what could not be trained at all."""
     if len(data) == 0:
@@ -237,7 +252,7 @@ def _batches(training: _Training, workers: int, collate: Callable[[list[Any]], A
     """Yield the parts of all batches to come, each loaded and collated."""
     data, config = training.data, training.config
     if workers:
-        short_sockets()
+        processes.short_sockets()
     loader: Any = DataLoader(
         _Items(data),  # type: ignore[arg-type]
         batch_sampler=_parts(len(data), config, training.first, training.total),

@@ -92,7 +92,7 @@ def test_items_from_maps_are_items_from_frames(source):
     for mirror in (False, True):
         kept = clips.item_of(one.config, source, run, maps, mirror)
         seen = clips.item_of(one.config, source, run, None, mirror)
-        features = one.network.features(seen["frames"][None])[0]
+        features = one.network.features(clips.shown(seen["frames"], one.config)[None])[0]
         torch.testing.assert_close(kept["maps"].float(), features, atol=2e-3, rtol=2e-3)
         torch.testing.assert_close(kept["truth"], seen["truth"])
 
