@@ -146,11 +146,9 @@ def train(
             tell(line)
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
-        workers = usual_workers(data) if workers is None else workers
-        done_run = fit(
-            system, data, spec.train, run,
-            device=device, workers=workers, collate=entry.collate, say=say, watch=watch,
-        )  # fmt: skip
+        count = usual_workers(data) if workers is None else workers
+        how: dict[str, Any] = {"device": device, "workers": count, "say": say, "watch": watch}
+        done_run = fit(system, data, spec.train, run, collate=entry.collate, **how)
         if entry.finishes and distributed.rank() == 0:
             _finish(run, spec, system, source)
     return done_run
