@@ -145,10 +145,8 @@ def train(
             tell(line)
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
-        done_run = fit(
-            system, data, spec.train, run,
-            device=device, workers=workers, collate=entry.collate, say=say, watch=watch,
-        )  # fmt: skip
+        how: Any = {"device": device, "workers": workers, "say": say, "watch": watch}
+        done_run = fit(system, data, spec.train, run, collate=entry.collate, **how)
         if entry.finishes and distributed.rank() == 0:
             _finish(run, spec, system, source)
     return done_run
