@@ -56,7 +56,7 @@ class Motion(Group):
     flow_width: Annotated[float, Between(0.05, 1)] = 0.25
     flow_reach: Annotated[int, Between(1, 16)] = 2
     normalised: bool = True
-    enlarged: Annotated[int, Between(1, 4)] = 1
+    enlarged: Annotated[int, Between(1, 4)] = 2
     pairs: Literal["two", "one", "released"] = "two"
     vectors: Literal["scaled", "raw"] = "scaled"
     flow_scale: Scale = 2.0
@@ -188,6 +188,9 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
         if self.pairs == "released" and self.supervision in ("exact", "source"):
             remedy = "a source's flow joins neighbours: supervision=teacher or none"
             raise conflict(self, "pairs", "supervision", remedy=remedy)
+        if self.pretrained and self.sees_motion and self.estimator in ("flownet2", "spynet"):
+            remedy = "there is no small one: pretrained= and published weights"
+            raise conflict(self, "pretrained", "estimator", remedy=remedy)
         if self.pretrained and self.norm != "group":
             raise conflict(self, "pretrained", "norm", remedy="the pretrained backbone has group norms")
 
@@ -204,14 +207,14 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
     def smoke(cls) -> FlowSubnetConfig:
         """Frames of 48 x 48 pixels, few channels: seconds on a CPU."""
         return cls(
-            pretrained="smoke", size=(48, 48), flow_width=0.125, channels=16, frozen_items=8
+            pretrained="smoke", size=(48, 48), flow_width=0.125, enlarged=1, channels=16, frozen_items=8
         )
 
     @classmethod
     def lesson(cls) -> FlowSubnetConfig:
         """Frames of 64 x 64 pixels, a small PWC-Net and a small backbone, three levels.
 
-        The flow's loss is a sum over 256 cells of small vectors: at a weight of 1 the gradients of detection
+        The flow's loss is a sum over 1024 cells of small vectors: at a weight of 1 the gradients of detection
         spoil the flow.
         """
         return cls(flow_weight=100.0)
@@ -233,7 +236,7 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
         37.8 frames a second on a GTX 1080 Ti, 24.1 ms of them for detection.
         """
         flow: dict[str, Any] = {"flow_depth": 6, "flow_width": 1.0, "flow_reach": 4, "flow_scale": 20.0}
-        flow |= {"normalised": False, "pretrained": "", "frozen_items": 75_000 * 40}
+        flow |= {"normalised": False, "enlarged": 1, "pretrained": "", "frozen_items": 75_000 * 40}
         net: dict[str, Any] = {"backbone": "rfb", "norm": "batch", "normalise": "bgr", "size": (300, 300)}
         # RFB Net's table for 300 pixels: 30 60 111 162 213 264 315
         net |= {"levels": 6, "box_shares": (0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 1.05)}

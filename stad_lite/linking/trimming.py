@@ -32,7 +32,7 @@ class LabelSmoothing:
     empty: what becomes of a tube without a run: ``drop`` or ``keep`` it whole
 
     Source: Saha et al., Deep Learning for Detecting Multiple Space-Time Action Tubes in Videos, Eq. 3;
-    Singh et al., Section 3.4 (STEP Section 4.3 trims so too).
+    Singh et al., Section 3.4 (STEP Section 3.5 trims so too).
     """
 
     alpha: Weight = 3.0

@@ -62,8 +62,9 @@ def clip_truth(
 ) -> Truth:
     """Return the truth of a run of an odd number of clips.
 
-    A tube counts in the centre clip where it has a box on half of its places or more: the label is taken to
-    be constant in a clip (STEP Sec. 3.1). With AVA's supervision only the clip's middle place is seen.
+    A tube counts in the centre clip where it has a box on half of the places that are in the video, or more:
+    the label is taken to be constant in a clip (STEP Sec. 3.1). With AVA's supervision only the clip's middle
+    place is seen.
 
     numbers: (frames,) frame numbers of the run
     inside: (frames,) False where a frame only fills up
@@ -78,7 +79,8 @@ def clip_truth(
         present = truth.present & middle
         return replace(truth, present=present, valid=np.asarray(present.any(1)))
     middle[first : first + config.boxes] = True
-    return replace(truth, valid=np.asarray(truth.present[:, middle].mean(1) >= 0.5))
+    known = max(1, int(inside[every][middle].sum()))
+    return replace(truth, valid=np.asarray(2 * truth.present[:, middle].sum(1) >= known))
 
 
 def item_of(

@@ -53,6 +53,13 @@ def test_every_system_names_its_chapter():
 
 
 @every
+def test_prints_no_row_that_was_not_run(chapter):
+    """What was not run is left out; a line may say which command runs it."""
+    shown = [str(output) for cell in code_cells(chapter) for output in cell.outputs]
+    assert not [text for text in shown if "not run yet" in text]
+
+
+@every
 def test_is_valid_and_refreshed(chapter):
     notebook = chapter.read()
     nbformat.validate(notebook)
