@@ -147,7 +147,7 @@ def train(
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
         count = usual_workers(data) if workers is None else workers
-        how: dict[str, Any] = {"device": device, "workers": count, "say": say, "watch": watch}
+        how: Any = {"device": device, "workers": count, "say": say, "watch": watch}
         done_run = fit(system, data, spec.train, run, collate=entry.collate, **how)
         if entry.finishes and distributed.rank() == 0:
             _finish(run, spec, system, source)

@@ -29,10 +29,11 @@ def curve(points: Sequence[Point], steps: int, unit: str) -> bytes:
     """
     from matplotlib.figure import Figure
 
+    last = max([steps, 1, *(step for step, *_ in points)])
     picture = Figure(figsize=(style.WIDTH, 2.4), dpi=style.DPI, layout="constrained")
     for axes, column, title in zip(picture.subplots(1, 2), (1, 2), ("loss", f"{unit} a second"), strict=True):
         axes.plot([point[0] for point in points], [point[column] for point in points], color=style.colour(0))
-        axes.set(title=title, xlabel="step", xlim=(0, max(steps, points[-1][0])), ylim=(0, None))
+        axes.set(title=title, xlabel="step", xlim=(0, last), ylim=(0, None))
         axes.spines[["top", "right"]].set_visible(False)
     return style.png(picture)
 

@@ -43,9 +43,12 @@ FORMAT = "stad-lite/gpu/1"
 KEPT = Path(__file__).resolve().parents[2] / "book" / "results" / "gpu"
 POINTS = 60
 """Of a kept curve."""
-TUBES = {"frame-map": (0.5,), "video-map": (0.2, 0.5)}
-SEGMENTS = {"temporal-map": (0.3, 0.5, 0.7)}
-"""Metric -> overlaps that it is told at, for systems that find tubes or segments."""
+SCORES = {
+    "frames": ("frame-map", (0.5,)),
+    "tubes": ("video-map", (0.2, 0.5)),
+    "segments": ("temporal-map", (0.3, 0.5, 0.7)),
+}
+"""What a system finds -> how good it is: a metric, and the overlaps that it is told at."""
 
 
 @dataclass(frozen=True)
@@ -239,11 +242,12 @@ def frames_of_a_step(spec: runs.Spec) -> int:
 
 
 def figures_of(source: VideoSource, found: Predictions) -> dict[str, float | None]:
-    """Return how good predictions are, in percent: segments where there are some, else boxes and tubes."""
-    timed = any(video.segments is not None for video in found.videos.values())
-    truth = segment_truth(source) if timed else source.annotations
+    """Return how good predictions are, in percent, by metric and overlap."""
     figures: dict[str, float | None] = {}
-    for metric, levels in (SEGMENTS if timed else TUBES).items():
+    for kind, (metric, levels) in SCORES.items():
+        if all(getattr(video, kind) is None for video in found.videos.values()):
+            continue
+        truth = segment_truth(source) if kind == "segments" else source.annotations
         told = evaluate(truth, found, metric, iou=levels, per_class=False).to_dict()
         figures |= {f"{metric}@{level}": value and round(value, 2) for level, value in told["iou"].items()}
     return figures

@@ -15,11 +15,15 @@ import torch
 from notebooks import chapters
 from stad_lite.catalogue import ENTRIES
 from stad_lite.data.location import SETS
+from stad_lite.data.source import synthetic_source
+from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError, StadError
 from stad_lite.plots import watching
 from stad_lite.plots.watching import Screen
+from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.reproduce import on_a_gpu
 from stad_lite.reproduce.on_a_gpu import KEPT, Reached, main, read, train_and_show
+from stad_lite.systems.truth import segment_truth
 
 CELLS = [
     pytest.param(cell.source, id=f"{chapter.name} {cell.id[-3:]}")
@@ -54,7 +58,7 @@ def test_every_system_trains_shows_and_keeps(name, tmp_path, capsys):
     words = "--profile smoke --device cpu --set train.steps=2 --set train.log_every=1 --set data.clips=2"
     assert reached.command == f"python -m stad_lite.reproduce.on_a_gpu {name} {words}"
     assert reached.seconds > 0 and reached.per_second > 0
-    assert len(reached.figures) == 3 and all(0 <= (value or 0) <= 100 for value in reached.figures.values())
+    assert reached.figures and all(0 <= (value or 0) <= 100 for value in reached.figures.values())
     assert [step for step, *_ in reached.curve] == [1, 2]
     told = [line for line in lines if line.startswith("step ")]
     assert len(told) == 2 and told[1].startswith("step 2: loss ") and told[1].endswith(" a second")
@@ -152,6 +156,22 @@ def test_a_notebook_renews_its_picture(monkeypatch):
     assert Screen().seen
     monkeypatch.setattr("IPython.get_ipython", lambda: None)
     assert not Screen().seen
+
+
+def test_figures_are_of_what_is_found():
+    source = synthetic_source(Settings.smoke(), 2)
+    shown = {
+        name: VideoPredictions(tubes=tuple(replace(tube, score=0.9) for tube in video.tubes))
+        for name, video in source.annotations.videos.items()
+    }
+    told = on_a_gpu.figures_of(source, Predictions(source.classes, shown))
+    assert told == {"video-map@0.2": 100.0, "video-map@0.5": 100.0}
+    timed = {
+        name: VideoPredictions(segments=tuple(replace(one, score=0.9) for one in video.segments))
+        for name, video in segment_truth(source).videos.items()
+    }
+    told = on_a_gpu.figures_of(source, Predictions(source.classes, timed))
+    assert told == {f"temporal-map@{level}": 100.0 for level in (0.3, 0.5, 0.7)}
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end():
