@@ -113,10 +113,11 @@ def train(
     workers: int = 0,
     cache_dir: str | PathLike[str] | None = None,
     say: Callable[[str], object] = print,
+    watch: Callable[[dict[str, Any]], object] | None = None,
 ) -> Run:
     """Train a system as a spec says; the same call again goes on where it was stopped.
 
-    run_dir, device, workers, say: as in ``training.fit``
+    run_dir, device, workers, say, watch: as in ``training.fit``
     raises: FormatError where the folder holds another run or the data has no truth, and what reading the
         weights, opening the data, building the system and ``fit`` raise
     """
@@ -145,8 +146,9 @@ def train(
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
         done_run = fit(
-            system, data, spec.train, run, device=device, workers=workers, collate=entry.collate, say=say
-        )
+            system, data, spec.train, run,
+            device=device, workers=workers, collate=entry.collate, say=say, watch=watch,
+        )  # fmt: skip
         if entry.finishes and distributed.rank() == 0:
             _finish(run, spec, system, source)
     return done_run

@@ -76,10 +76,11 @@ def trunks(system: FlowSubnetSystem) -> dict[str, Trunk]:
     """Return the networks that published weights fill: VGG16, and the flow network with its teacher."""
     config, motion = system.config, system.network.motion
     found = {"rgb": Trunk((system.network.backbone.base,), fed=config.normalise)}
-    if motion is not None and config.learns_flow:
+    if motion is not None and motion.net is not None:
         nets = (motion.net,) if motion.teacher is None else (motion.net, motion.teacher)
         # they are given [0, 1], whatever the backbone is fed
-        found["flow"] = Trunk(nets, fed="bgr01" if config.estimator == "pwcnet" else "rgb01")
+        fed = {"pwcnet": "bgr01", "spynet": "imagenet"}.get(config.estimator, "rgb01")
+        found["flow"] = Trunk(nets, fed=fed)
     return found
 
 

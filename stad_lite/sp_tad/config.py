@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from stad_lite.errors import FormatError
+from stad_lite.nets.inputs import FLOW_SCALE
 from stad_lite.nets.layers import Norm
 from stad_lite.schedule import TrainConfig
 from stad_lite.settings import (
@@ -34,13 +35,14 @@ class Backbone(Group):
         ``features`` (from cached sequences)
     streams: of ``i3d`` and ``light``, their stages are concatenated; "rgb" and "flow"
     width: factor on I3D's channels
-    stem: channels of the 2-D convolutions of ``light``, each of stride 2
-    channels: of each stage; those of ``light`` for one stream; of ``i3d`` they follow from ``width``
+    stem: channels of the 2-D convolutions of ``light``, each of stride 2 (ours)
+    channels: of each stage; those of ``light`` for one stream (ours); of ``i3d`` they follow from ``width``
     strides: frames for one step of each stage
     norm: ``batch`` or ``group``
-    frozen_norms: keep batch norms at their published statistics
+    frozen_norms: keep batch norms at their published statistics (AFSD's)
     crop: height and width in pixels that are cut out of a frame: at random in training, else the middle
     flow_reach: flow in pixels from one frame of a window to the next that becomes 1; what is larger is cut
+        (I3D's)
     """
 
     kind: Literal["i3d", "light", "features"] = "i3d"
@@ -82,11 +84,11 @@ class Architecture(Group):
     channels: of the pyramid and of a proposal's feature (d)
     proposals: how many learnable proposals (N)
     heads: stacked detection heads
-    attention: parallel attentions of the self-attention (and of the global one)
-    bins: steps to which a segment of interest is aligned (T')
-    samples: interpolations a bin, 0 for one a step that a bin covers
-    hidden: inner channels of the dynamic convolutions (d_h)
-    feed_forward: inner channels of the feed-forward network
+    attention: parallel attentions of the self-attention, and of the global one (Sparse R-CNN's)
+    bins: steps to which a segment of interest is aligned (T') (ours)
+    samples: interpolations a bin, 0 for one a step that a bin covers (ours)
+    hidden: inner channels of the dynamic convolutions (d_h) (Sparse R-CNN's)
+    feed_forward: inner channels of the feed-forward network (Sparse R-CNN's)
     eta: a proposal is lengthened by 1 / eta on either side before its features are read
     interaction: ``sparse``, or ``global`` cross-attention to the whole pyramid
     branches: of a head, as the ``paper`` says: one linear layer for the classes, three with ReLU between them
@@ -94,6 +96,7 @@ class Architecture(Group):
         without bias, with layer norm and ReLU
     clip_head: whether a clip classifier corrects the scores
     initial: where the learnable segments begin: ``whole`` (all cover the window), ``grid`` or ``random``
+        (Sparse R-CNN's)
     """
 
     backbone: Backbone = field(default_factory=Backbone)
@@ -140,9 +143,10 @@ class Input(Group):
 class Loss(Group):
     """The cost that matches predictions with instances, and the loss of those matched.
 
-    cls_cost, l1_cost, giou_cost: weights of the matching cost
-    cls_weight, l1_weight, giou_weight, clip_weight: weights of the loss, Eq. 2
-    alpha, gamma: of the focal loss
+    cls_cost, l1_cost, giou_cost: weights of the matching cost (Sparse R-CNN's)
+    cls_weight, l1_weight, giou_weight: weights of the loss, Eq. 2 (Sparse R-CNN's)
+    clip_weight: weight of the clip head's loss, Eq. 2 (ours)
+    alpha, gamma: of the focal loss (Sparse R-CNN's)
     """
 
     cls_cost: Weight = 2.0
@@ -160,10 +164,10 @@ class Loss(Group):
 class Decoding(Group):
     """Raw outputs of windows to the segments of a video.
 
-    pairs: best (proposal, class) pairs kept of a window
-    sigma: of soft-NMS over overlapping windows; 0 for none
-    min_score: segments below it are dropped, before and in soft-NMS
-    most: segments kept of a video
+    pairs: best (proposal, class) pairs kept of a window (TadTR's)
+    sigma: of soft-NMS over overlapping windows; 0 for none (AFSD's)
+    min_score: segments below it are dropped, before and in soft-NMS (AFSD's)
+    most: segments kept of a video (TadTR's)
     """
 
     pairs: AtLeastOne = 100
@@ -223,6 +227,13 @@ class SpTadConfig(Decoding, Loss, Input, Architecture):
         )  # fmt: skip
 
     @classmethod
+    def large(cls) -> SpTadConfig:
+        """The lesson's heads on windows of 128 frames of 96 x 96 pixels, in two streams: minutes on a GPU."""
+        sizes: dict[str, Any] = {"stem": (24, 32, 48), "channels": (32, 48, 64), "crop": (96, 96)}
+        backbone = Backbone("light", **sizes, norm="group", flow_reach=FLOW_SCALE)
+        return replace(cls.lesson(), backbone=backbone, size=(112, 112))
+
+    @classmethod
     def paper(cls, dataset: str = "thumos14") -> SpTadConfig:
         """Two-stream I3D on 96 x 96: 256 frames and 50 proposals (thumos14), 768 and 100 (activitynet).
 
@@ -260,6 +271,7 @@ def schedule(profile: str) -> TrainConfig:
     )
     lesson = replace(paper, epochs=0, steps=500, lr=2e-3, schedule="cosine", warm_up=20, checkpoint_every=500)
     known = {"smoke": replace(lesson, steps=4, batch=4), "lesson": lesson, "paper": paper}
+    known["large"] = replace(lesson, steps=700, batch=8, warm_up=50, checkpoint_every=100, amp=True)
     known["paper_activitynet"] = paper
     if profile not in known:
         raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(known)}")

@@ -33,14 +33,14 @@ class Input(Group):
     backbone: ``small`` (2-D, stride 4), ``vgg16`` (to conv5_3) or ``i3d`` (to Mixed_4f)
     stream: ``rgb``; ``flow`` (``flow_depth`` maps stacked); or ``early``, both stacked in channels
     flow_depth: flow maps stacked for one frame
-    flow_scale: pixels a frame that count as 1
+    flow_scale: pixels a frame that count as 1 (ours)
     normalise: pixels in [-1, 1] (``unit``, I3D's), or as VGG16's weights expect them: those of its authors
-        (``bgr``) or torchvision's (``imagenet``); flow is scaled along
-    augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides both
-        (the code's, which erases parts of actors as well)
-    pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
+        (``bgr``) or torchvision's (``imagenet``); flow is scaled along (ours)
+    augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides
+        both, the code's, which erases parts of actors as well
+    pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights (ours)
     frozen: the backbone is not trained, and its features are computed once and kept as float16
-    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the paper's)
+    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the code's)
     size: (height, width) of frames, pixels
     clip: K frames of a clip
     """
@@ -116,16 +116,16 @@ class Heads(Group):
 
     head: global branch of three 3-D convolutions (``conv3d``), of I3D's Mixed_5b and 5c (``mixed``), or
         of 1-D convolutions on one vector a frame (``vector``: ours, for a CPU)
-    width: channels of the global branch
-    hidden: channels of the local branch's bottlenecks, and of the vector between the branches
-    roi: RoIAlign (``align``, our default), the original one half a cell aside (``legacy``, the code's), or
-        RoI max pooling (``max``, which the paper names)
-    roi_size: cells of a region along each side
+    width: channels of the global branch (ours; I3D's in ``mixed``)
+    hidden: channels of the local branch's bottlenecks, and of the vector between the branches (the code's)
+    roi: RoIAlign (``align``), our default (ours), the original one half a cell aside (``legacy``, the
+        code's), or RoI max pooling (``max``, which the paper names)
+    roi_size: cells of a region along each side (the code's)
     context: the whole image's features join each region's in the global branch
-    dropout: before the last layers
+    dropout: before the last layers (the code's)
     regression: one box for each class (``class``, the paper's) or one for all (``agnostic``, the code's)
-    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes
-        (the code's; for several labels on one actor)
+    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes,
+        the code's, for several labels on one actor
     """
 
     head: Literal["vector", "conv3d", "mixed"] = "vector"
@@ -143,13 +143,13 @@ class Heads(Group):
 class Sampling(Group):
     """Which proposals each step learns from.
 
-    thresholds: overlap from which a proposal is positive, one for each step; their number is S_max
+    thresholds: overlap from which a proposal is positive, one for each of S_max steps (the code's)
     assignment: each positive belongs to the truth it overlaps most (``highest``, the paper's), or each truth
         first takes a best one of its own (``own``, the code's)
     sampling: ``paper``: positives and negatives with a chance that grows with the score; ``code``:
         positives alike, negatives with the softmax of the scores; ``uniform``: all alike
-    positives: most positives of a clip; where ``highest`` gives more truths than that, one for each
-    negatives: for one positive; a clip without any takes this number
+    positives: most positives of a clip (the code's); where ``highest`` gives more truths than that, one each
+    negatives: for one positive; a clip without any takes this number (the code's)
     """
 
     thresholds: tuple[Annotated[float, Between(0.01, 1)], ...] = (0.2, 0.35, 0.5)
@@ -169,8 +169,8 @@ class Loss(Group):
     """Which frames count, and the weights of the terms.
 
     supervision: ``all`` frames count, or the ``middle`` one of the centre clip (AVA's key frame)
-    box_weight: lambda of Eq. 2
-    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated
+    box_weight: lambda of Eq. 2 (the code's)
+    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated (the code's)
     """
 
     supervision: Literal["all", "middle"] = "all"
@@ -183,7 +183,7 @@ class Decoding(Group):
     """The last step's answer to the detections of a clip.
 
     min_score, nms, keep: detections of a clip need this score, go where a better one of their class
-        overlaps more (mean over the frames), and at most ``keep`` stay
+        overlaps more (mean over the frames), and at most ``keep`` stay (the code's)
     """
 
     min_score: Share = 0.01
@@ -195,9 +195,10 @@ class Decoding(Group):
 class Linking(Group):
     """Clips' detections to tubes.
 
-    stride: frames from one clip to the next at test time
-    linking: of tubelets; without a ``reach`` of its own, tubelets of neighbouring clips are linked too
-    trim_alpha: price of a switch in the temporal trimming
+    stride: frames from one clip to the next at test time (ACT's in ``paper``)
+    linking: of tubelets (ACT's in ``paper``); without a ``reach`` of its own, tubelets of neighbouring clips
+        are linked too
+    trim_alpha: price of a switch in the temporal trimming (ROAD's)
     """
 
     stride: Frames = 6
@@ -329,7 +330,7 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=6, batch=4, lr=2e-3, clip_norm=5.0, checkpoint_every=6),
     "lesson": TrainConfig(steps=800, batch=8, lr=2e-3, clip_norm=5.0, checkpoint_every=400),
-    "large": TrainConfig(epochs=35, batch=8, lr=1e-3, warm_up=100, clip_norm=5.0, checkpoint_every=500),
+    "large": TrainConfig(steps=700, batch=8, lr=1e-3, warm_up=50, clip_norm=5.0, amp=True),
     "paper": TrainConfig(
         epochs=35,
         batch=4,

@@ -24,6 +24,8 @@ from stad_lite.sp_tad.interaction import (
 
 CONFIG = SpTadConfig.smoke()
 STRIDES = (2, 4, 8, 16)
+NEAR = {"rtol": 1e-4, "atol": 1e-4}
+"""Between two ways to add up the same."""
 
 
 def levels(batch=2, channels=16, window=64, seed=0):
@@ -78,6 +80,23 @@ def test_interaction_is_two_convolutions_that_the_proposal_makes():
         step = F.relu(layer.norm_outer(F.conv1d(step, second[..., None])[0].T))
         expected = F.relu(layer.norm_out(layer.out(step.flatten())))
         torch.testing.assert_close(found[0, n], expected)
+
+
+def test_the_head_is_its_parts_in_their_order():
+    """SP-TAD Sec. 3.1.3: attention, interaction and a network of two layers, each added; two branches."""
+    torch.manual_seed(0)
+    head, pyramid, spans, features = DetectionHead(CONFIG, 3, 4), levels(), proposals(), torch.randn(2, 5, 16)
+    logits, moved, new = head(pyramid, spans, features)
+    found = F.layer_norm(
+        features + head.self_attention(features, features, features, need_weights=False)[0], (16,)
+    )
+    cut = segment_features(pyramid, spans, CONFIG.eta, CONFIG.bins, CONFIG.samples)
+    found = F.layer_norm(found + head.interaction(found, cut), (16,))
+    first, _, second = head.feed_forward
+    found = F.layer_norm(found + second(F.relu(first(found))), (16,))
+    torch.testing.assert_close(new, found, **NEAR)
+    torch.testing.assert_close(logits, head.classes(head.cls_tower(found)), **NEAR)
+    torch.testing.assert_close(moved, refine(spans, head.deltas(head.reg_tower(found))), **NEAR)
 
 
 def changed_outside(interaction: str) -> torch.Tensor:

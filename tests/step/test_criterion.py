@@ -12,7 +12,7 @@ from stad_lite.step import criterion
 from stad_lite.step.criterion import box_losses, class_loss, inferred, input_overlaps, losses, step_losses
 from stad_lite.step.head import Raw
 from stad_lite.step.model import centre, extend
-from stad_lite.step.sampling import Samples, draw
+from stad_lite.step.sampling import Samples, assign, draw
 from tests.step.cases import batch, system, tiny
 
 
@@ -86,6 +86,29 @@ def test_step_losses_are_zero_for_perfect_boxes_and_weighted_otherwise():
     assert found["near"].item() == pytest.approx(2.0 * 4 * 0.5 * 0.1**2 / 2, rel=1e-4)
 
 
+def test_perfect_neighbours_cost_nothing_where_the_clips_differ():
+    """At the second of three steps a proposal has 18 frames: each neighbour counts from its own side's."""
+    config = tiny(clips=(1, 3, 5), thresholds=(0.2, 0.35, 0.5))
+    one = batch(config, items=1, truths=1)
+    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
+    truth = one["truth"][0]
+    tubelets = truth[:, 6:24] + torch.tensor([-1.0, -2, 2, 1])
+    perfect = Raw(
+        torch.zeros(1, 4),
+        raw_at(truth[:, 6:24], tubelets),
+        raw_at(truth[:, :6], tubelets[:, :6]),
+        raw_at(truth[:, 24:], tubelets[:, 12:]),
+    )
+    terms = step_losses(perfect, tubelets, samples, one, config)
+    assert terms["box"].item() == pytest.approx(0, abs=1e-10)
+    assert terms["near"].item() == pytest.approx(0, abs=1e-10)
+    # only the centre clip's boxes are the first term's: the others are neighbours (Sec. 3.3)
+    off = perfect.offsets.clone()
+    off[:, :6] += 0.1
+    terms = step_losses(perfect._replace(offsets=off), tubelets, samples, one, config)
+    assert terms["box"].item() == pytest.approx(0, abs=1e-10) and terms["near"] > 0
+
+
 def test_frames_without_a_box_do_not_count():
     config = tiny()
     one = batch(config, items=1, truths=1)
@@ -94,7 +117,7 @@ def test_frames_without_a_box_do_not_count():
     samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
     tubelets = centre(one["truth"], 6)[0].clone()
     tubelets[:, 2:] = tubelets[:, :1]
-    offsets = torch.zeros(1, 6, 3, 4, requires_grad=True)
+    offsets = torch.full((1, 6, 3, 4), 0.3, requires_grad=True)
     terms = step_losses(Raw(torch.zeros(1, 4), offsets, None, None), tubelets, samples, one, config)
     terms["box"].backward()
     assert torch.isfinite(terms["box"]) and (offsets.grad[:, 2:] == 0).all()
@@ -163,6 +186,19 @@ def test_the_first_step_samples_by_overlap_and_the_next_by_score(monkeypatch):
     answers = one.network.eval()(maps)
     torch.testing.assert_close(asked[0], input_overlaps(answers[0].proposals, shown, one.config).amax(2))
     torch.testing.assert_close(asked[1], answers[0].scores.amax(-1))
+
+
+def test_each_step_has_its_own_threshold(monkeypatch):
+    """Sec. 3.4: the overlap that makes a positive grows over the steps."""
+    one, asked = system(clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5)), []
+
+    def note(overlaps, valid, threshold):
+        asked.append(threshold)
+        return assign(overlaps, valid, threshold)
+
+    monkeypatch.setattr(criterion, "assign", note)
+    one.loss(batch(one.config))
+    assert asked == [0.2, 0.35, 0.5]
 
 
 def test_steps_learn_alone_or_together():
