@@ -177,7 +177,7 @@ def test_the_output_of_a_stage_joins_those_before():
 
 
 def test_the_rpns_loss_by_hand():
-    """Sec. 3.5: objectness of all that is drawn (here everything), the offsets of what overlaps by more than half."""
+    """Sec. 3.5: objectness of all that is drawn (here all), offsets of what overlaps by more than half."""
     generator = torch.Generator().manual_seed(0)
     true = torch.tensor([[[0.0, 0, 10, 10]]])
     anchors = torch.tensor([[0.0, 0, 10, 5.1], [0.0, 0, 10, 5], [30.0, 30, 40, 40], [0.0, 0, 12, 10]])
