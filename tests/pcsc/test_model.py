@@ -177,18 +177,18 @@ def test_the_output_of_a_stage_joins_those_before():
 
 
 def test_the_rpns_loss_by_hand():
-    """Sec. 3.5: objectness of all that is drawn (here everything), offsets of what overlaps by more than half."""
+    """Sec. 3.5: objectness of all that is drawn (here all), offsets of what overlaps by more than half."""
     generator = torch.Generator().manual_seed(0)
     true = torch.tensor([[[0.0, 0, 10, 10]]])
-    anchors = torch.tensor([[0.0, 0, 10, 5], [0.0, 0, 10, 4.9], [30.0, 30, 40, 40], [0.0, 0, 12, 10]])
+    anchors = torch.tensor([[0.0, 0, 10, 5.1], [0.0, 0, 10, 5], [30.0, 30, 40, 40], [0.0, 0, 12, 10]])
     scores = torch.randn(1, 4, generator=generator)
     offsets = torch.randn(1, 4, 4, generator=generator)
     config = replace(SMOKE, rpn_batch=64)
     classes, boxes = region_loss(scores, offsets, anchors, TrueBoxes(true, torch.tensor([[2]])), config)
     chance = scores[0].sigmoid()
-    wanted = -((1 - chance[0]).log() + (1 - chance[1]).log() + (1 - chance[2]).log() + chance[3].log()) / 4
+    wanted = -(chance[0].log() + (1 - chance[1]).log() + (1 - chance[2]).log() + chance[3].log()) / 4
     torch.testing.assert_close(classes, wanted, **NEAR)
-    apart = (offsets[0, 3] - box_ops.encode(true[0], anchors[[3]])).abs()
+    apart = (offsets[0, [0, 3]] - box_ops.encode(true[0], anchors[[0, 3]])).abs()
     each = torch.where(apart < 1 / 9, 4.5 * apart**2, apart - 1 / 18)
     torch.testing.assert_close(boxes, each.sum() / 4, **NEAR)
 
