@@ -177,6 +177,12 @@ class DenseConfig(Linking, Decoding, Augmentation, Loss, Input, Architecture):
         return cls(**{**SMALL, **changes})
 
     @classmethod
+    def large(cls, **changes: Any) -> DenseConfig:
+        """112 x 112 pixels, eight frames a clip, twice the channels: minutes on a GPU."""
+        sizes = {"size": (112, 112), "clip": 8, "channels": (16, 32, 64), "hidden": 128}
+        return cls(**{**SMALL, **sizes, **changes})
+
+    @classmethod
     def paper(cls, **changes: Any) -> DenseConfig:
         """The sizes of ACT (Kalogeiton et al., Sec. 4.1): VGG16, 300 x 300 pixels, six frames, late fusion.
 
@@ -191,6 +197,7 @@ class DenseConfig(Linking, Decoding, Augmentation, Loss, Input, Architecture):
 SCHEDULES = {
     "smoke": TrainConfig(steps=40, batch=16, lr=5e-3, warm_up=5, clip_norm=50.0),
     "lesson": TrainConfig(steps=700, batch=16, lr=5e-3, warm_up=50, clip_norm=50.0),
+    "large": TrainConfig(steps=1000, batch=8, lr=5e-3, warm_up=50, clip_norm=50.0, amp=True),
     "paper": TrainConfig(
         epochs=12, batch=8, optimiser="sgd", lr=1e-3, schedule="step", weight_decay=5e-4, warm_up=500
     ),

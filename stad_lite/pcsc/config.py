@@ -38,7 +38,8 @@ class Input(Group):
     """What the streams see, and the networks under the pyramid that look at it.
 
     size: (height, width) that frames and flow are scaled to (ours)
-    frames: k neighbouring frames with the key frame in the middle (ours)
+    frames: k neighbouring frames (ours); the key frame is the middle one, and of an even k, which has none,
+        the first of the right half (``data.clips.key_frame``)
     gap: frames from one of them to the next (ours)
     trunk: ``i3d``, whose average over time is ours; or ``stack``: a small 2-D network a frame, which stays
         as it was pretrained so that its maps are computed once, and convolutions over the k stacked maps
@@ -107,7 +108,7 @@ class Sampling(Group):
 
     rpn_batch, head_batch: what is sampled a frame for the losses
     positive_share: most positives of a head's (ours; Fast R-CNN's in ``paper``)
-    overlap: proposals that overlap a true box this much are positive, all others negative
+    overlap: proposals that overlap a true box by more than this are positive, all others negative
     """
 
     rpn_batch: AtLeastOne = 64
@@ -142,7 +143,8 @@ class Cooperation(Group):
     proposals: whether a stream also takes the other's boxes
     reduction: of the channels inside a message (ours)
     own_nms, other_nms: of a stream's own boxes and of the other stream's, the lower one (ours)
-    confidence: proposals from a stage's boxes need this probability (ours)
+    confidence: proposals from a stage's boxes need this probability (ours), or half of what chance gives each
+        class where that is less (``cooperation.least_sure``)
     stage_keep: boxes of either source that become proposals of a stage (ours)
     """
 
@@ -206,6 +208,9 @@ class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input
             raise conflict(
                 self, "scales", "trunk", "hidden_maps", remedy=f"give a scale for each of {levels} levels"
             )
+        if self.other_nms > self.own_nms:
+            remedy = "give the other stream's boxes the lower threshold"
+            raise conflict(self, "own_nms", "other_nms", remedy=remedy)
         narrowest = min((self.channels, *(self.hidden_maps if small else ())))
         if self.messages != "none" and self.reduction > narrowest:
             names = ("reduction", "channels", "hidden_maps")
@@ -232,6 +237,24 @@ class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input
     def lesson(cls) -> PCSCConfig:
         """Return the configuration that the chapters train: 64 x 64 pixels, on cached features."""
         return cls(pretrained="lesson")
+
+    @classmethod
+    def large(cls) -> PCSCConfig:
+        """Return a narrow I3D of each stream at 112 x 112, trained along, from scratch: minutes on a GPU."""
+        return cls(
+            size=(112, 112),
+            # three steps in the last maps: of two, torch's bfloat16 gradient on the CPU may not be finite
+            frames=24,
+            trunk="i3d",
+            width=0.25,
+            channels=64,
+            scales=(22.0, 32.0, 44.0, 60.0),
+            rpn_before=(128, 128),
+            rpn_after=(32, 24),
+            roi=7,
+            canonical=49.0,
+            hidden=256,
+        )
 
     @classmethod
     def paper(cls) -> PCSCConfig:
@@ -277,9 +300,11 @@ def schedule(profile: str) -> TrainConfig:
         return TrainConfig(steps=4, batch=4, lr=2e-3, clip_norm=5.0, lr_factors=FROZEN)
     if profile == "lesson":
         return TrainConfig(steps=400, batch=16, lr=2e-3, warm_up=30, clip_norm=5.0, lr_factors=FROZEN)
+    if profile == "large":
+        return TrainConfig(steps=600, batch=16, lr=2e-3, warm_up=30, clip_norm=5.0, amp=True)
     if profile == "paper":
         drops = (4 / 6, 5 / 6)
         return TrainConfig(
             epochs=6, batch=3, optimiser="sgd", lr=0.01, weight_decay=1e-4, schedule="step", drops=drops
         )
-    raise FormatError(f"no profile {profile!r}", remedy="use smoke, lesson or paper")
+    raise FormatError(f"no profile {profile!r}", remedy="use smoke, lesson, paper or large")

@@ -45,10 +45,10 @@ def test_pooling_takes_each_box_from_its_level_and_frame():
 
 
 def test_the_half_rule():
-    """IoU .5 and above is positive, all else negative; a proposal that is not there does not count."""
+    """IoU "higher than 0.5" is positive, all else negative; a proposal that is not there does not count."""
     truth = TrueBoxes(torch.tensor([[[0.0, 0, 10, 10], [20.0, 0, 30, 10]]]), torch.tensor([[3, 1]]))
     some = proposals(
-        [[[0, 0, 10, 5], [0, 0, 10, 4.9], [20, 0, 30, 11], [50, 50, 60, 60], [0, 0, 10, 10]]],
+        [[[0, 0, 10, 5.1], [0, 0, 10, 5], [20, 0, 30, 11], [50, 50, 60, 60], [0, 0, 10, 10]]],
         [[True, True, True, True, False]],
     )
     found = detector.label(some, truth)

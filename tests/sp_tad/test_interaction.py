@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from stad_lite.align import segment_align
 from stad_lite.sp_tad.config import SpTadConfig
@@ -152,3 +153,21 @@ def test_a_head_without_proposals_alike_has_gradients_everywhere():
     assert logits.shape == (2, 5, 3) and segments.shape == (2, 5, 2) and new.shape == features.shape
     (logits.square().sum() + segments.square().sum()).backward()
     assert all(p.grad is not None and p.grad.any() for p in head.parameters()), "a parameter learns nothing"
+
+
+@pytest.mark.parametrize(("branches", "linear", "norms"), [("paper", (1, 3), 0), ("sparse_rcnn", (2, 4), 4)])
+def test_branches_of_a_head(branches, linear, norms):
+    """The paper: "the classification branch is a linear layer", the other "a 3-layer ... network"."""
+    torch.manual_seed(0)
+    head = DetectionHead(replace(SpTadConfig.smoke(), branches=branches), 3, levels=2)
+    towers = (nn.Sequential(head.cls_tower, head.classes), nn.Sequential(head.reg_tower, head.deltas))
+    counts = tuple(sum(isinstance(part, nn.Linear) for part in tower.modules()) for tower in towers)
+    assert counts == linear
+    assert sum(isinstance(p, nn.LayerNorm) for tower in towers for p in tower.modules()) == norms
+    features = torch.randn(2, 5, 16)
+    if branches == "paper":
+        torch.testing.assert_close(towers[0](features), features @ head.classes.weight.T + head.classes.bias)
+        by_hand = features
+        for layer in (head.reg_tower[0], head.reg_tower[2]):
+            by_hand = (by_hand @ layer.weight.T + layer.bias).clamp(min=0)
+        torch.testing.assert_close(towers[1](features), by_hand @ head.deltas.weight.T + head.deltas.bias)

@@ -8,6 +8,7 @@ import torch
 
 from stad_lite.data.synthetic import annotate
 from stad_lite.errors import FormatError
+from stad_lite.linking import TubeletConfig
 from stad_lite.schedule import learning_rate
 from stad_lite.step.config import SCHEDULES, StepConfig, clip_settings, schedule
 from stad_lite.step.cuboids import CUBOIDS, best_overlaps
@@ -25,7 +26,7 @@ PAPER = {
     "context": True,  # Sec. 3.5
     "regression": "class",  # K x 4 x C (Sec. 3.1)
     "classification": "softmax",  # C + 1 (Sec. 3.1, 3.2)
-    "sampling": "paper",  # Sec. 3.4
+    "assignment": "highest", "sampling": "paper",  # Sec. 3.4
     "supervision": "all",  # Eq. 3
 }  # fmt: skip
 MARKED = {
@@ -35,22 +36,22 @@ MARKED = {
         "min_score": 0.01, "nms": 0.4, "keep": 300,
     },
     "(ours": {"flow_scale": 4.0, "normalise": "bgr", "pretrained": "", "width": 512, "roi": "align"},
-    "(ACT's": {"stride": 1, "link_overlap": 0.2},
+    "(ACT's": {"stride": 1, "linking": TubeletConfig.act()},
     "(ROAD's": {"trim_alpha": 3.0},
 }  # fmt: skip
 PAPER_AVA = {
     "backbone": "i3d", "size": (400, 400), "clip": 12, "cuboids": "grid34", "clips": (1, 1, 3),
     "head": "mixed", "stream": "rgb",  # Sec. 4.1
     "frozen": False, "extension": "anticipation", "extrapolation": "closed", "context": True,
+    "augment": "crop", "assignment": "highest", "sampling": "paper",  # Sec. 4.1, 3.4
     # the code's, where the paper says otherwise or nothing
-    "augment": "colour", "regression": "agnostic", "classification": "bce", "sampling": "code",
-    "supervision": "middle",
+    "regression": "agnostic", "classification": "bce", "supervision": "middle",
     "flow_depth": 1,  # no flow
 }  # fmt: skip
 MARKED_AVA = {
     **MARKED,
     "(ours": {"flow_scale": 4.0, "normalise": "unit", "pretrained": "", "width": 1024, "roi": "legacy"},
-    "(ACT's": {"stride": 12, "link_overlap": 0.2},  # key frames alone: nothing is linked
+    "(ACT's": {"stride": 12, "linking": StepConfig().linking},  # key frames alone: nothing is linked
 }
 
 

@@ -1,5 +1,7 @@
 """Losses: Eq. 2 and 3 by hand, what is trained when, and bad truths."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -130,9 +132,9 @@ def test_terms_of_all_steps(kind):
     assert all(torch.isfinite(value) for value in terms.values())
 
 
-@pytest.mark.parametrize("kind", ["extrapolation", "anticipation"])
-def test_one_pass_learns_what_two_passes_learn(kind, monkeypatch):
-    one = system(clips=(1, 3), extension=kind, frozen=False)
+@pytest.mark.parametrize("settings", [{"extension": "extrapolation"}, {}, {"head": "conv3d"}], ids=str)
+def test_one_pass_learns_what_two_passes_learn(settings, monkeypatch):
+    one = system(**{"clips": (1, 3), "frozen": False, **settings})
     shown, found = batch(one.config), []
     for together in (True, False):
         monkeypatch.setattr(criterion, "one_pass", lambda config, answer=together: answer)
@@ -153,6 +155,9 @@ def test_two_passes_where_dropout_or_the_numbers_ask_for_them():
     assert not criterion.one_pass(tiny(dropout=0.3))
     assert not criterion.one_pass(tiny(cuboids="grid34"))
     assert not criterion.one_pass(tiny(positives=3))
+    mixed = tiny(head="mixed", backbone="i3d", clip=12)
+    assert criterion.one_pass(mixed)
+    assert not criterion.one_pass(replace(mixed, frozen_norms=False))
 
 
 def test_the_inference_pass_is_in_evaluation_mode():
