@@ -20,6 +20,7 @@ from stad_lite.step import (
     tubes,
 )
 from stad_lite.step.system import StepSystem
+from stad_lite.systems import seen
 from tests.faults import check, reworded
 from tests.step import (
     test_augment,
@@ -320,11 +321,11 @@ LABELS = {
 
 FULL_MODEL = {
     "the flow of the early fusion": reworded(
-        clips.read_input, "torch.cat(parts, 1)", "torch.cat(parts[:1], 1)",
+        seen.fed_streams, "in seen.items()]", "in list(seen.items())[:1]]",
         test_pipeline.test_streams_and_their_mirror_images, stream="early", channels=7,
     ),
     "the stacked flow": reworded(
-        clips.read_input, "int(number), config.flow_depth", "0, config.flow_depth",
+        clips.read_seen, "int(number), config.flow_depth", "0, config.flow_depth",
         test_pipeline.test_streams_and_their_mirror_images, stream="flow", channels=4,
     ),
     "the mean fusion": reworded(
@@ -339,7 +340,7 @@ FULL_MODEL = {
         test_augment.test_the_box_frames_the_square_after_every_crop,
     ),
     "the flow of a crop": reworded(
-        augment.cropped, "*= width / wide", "*= 1",
+        seen.enlarged, "_before(factor.float(), larger)", "1",
         test_augment.test_the_box_frames_the_square_after_every_crop,
     ),
     "the boxes of the first task": reworded(
