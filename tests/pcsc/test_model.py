@@ -217,17 +217,6 @@ def test_losses_reach_every_part_but_frozen_ones_and_actionness():
     assert silent == {"backbones", "actionness"}
 
 
-@pytest.mark.parametrize("classes", [3, 24, 60])
-def test_a_new_network_gives_its_later_stages_boxes_to_learn_from(classes):
-    """With many classes every score of a new head is below ``confidence``."""
-    torch.manual_seed(0)
-    network = PCSC(SMOKE, classes).train()
-    truth = TrueBoxes(torch.tensor([[[4.0, 4, 30, 30]]] * 2), torch.tensor([[1], [2]]))
-    outputs = network(**maps(), truth=truth)
-    for stage in outputs.stages:
-        assert (stage.proposals.valid.sum(1) > 1).all(), stage.number
-
-
 def test_proposals_carry_no_gradient():
     system = PCSCSystem(replace(SMOKE, messages="none"), CLASSES)
     terms = system.loss(batch())
@@ -410,10 +399,3 @@ def test_paper_trains_one_step():
     optimiser.step()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p).all() for p in system.network.parameters())
-
-
-def test_the_other_streams_threshold_is_the_lower_one():
-    """PCSC Sec. 3.2: "a lower NMS threshold is used" for the other stream's boxes."""
-    with pytest.raises(FormatError, match=r"own_nms is 0\.5 and other_nms is 0\.6"):
-        replace(SMOKE, other_nms=0.6)
-    assert replace(SMOKE, own_nms=0.3).other_nms == 0.3
