@@ -10,7 +10,7 @@ import pytest
 from stad_lite import matching
 from stad_lite.nets import fpn
 from stad_lite.sp_tad import backbone, criterion, interaction, model, pyramid, windows
-from stad_lite.systems import items
+from stad_lite.systems import seen
 from tests.faults import Fault, before, check, reworded
 from tests.sp_tad import (
     test_criterion,
@@ -243,11 +243,11 @@ WINDOWS = {
         test_pipeline.test_a_whole_video_is_squeezed_into_one_window,
     ),
     "the crop": reworded(
-        items.read_clip, "int(generator.integers(width - w + 1))", "0",
+        seen.read_clip, "int(generator.integers(width - w + 1))", "0",
         test_pipeline.test_training_draws_crop_and_flip_by_seed_and_epoch,
     ),
     "the mirror image": reworded(
-        items.read_clip, "generator.random() < 0.5", "generator.random() < 0",
+        seen.read_clip, "generator.random() < 0.5", "generator.random() < 0",
         test_pipeline.test_training_draws_crop_and_flip_by_seed_and_epoch,
     ),
     "the last head": reworded(

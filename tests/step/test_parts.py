@@ -320,11 +320,11 @@ LABELS = {
 
 FULL_MODEL = {
     "the flow of the early fusion": reworded(
-        clips.read_input, "torch.cat(parts, 1)", "torch.cat(parts[:1], 1)",
+        clips.read_seen, 'if config.stream != "rgb"', 'if config.stream == "flow"',
         test_pipeline.test_streams_and_their_mirror_images, stream="early", channels=7,
     ),
     "the stacked flow": reworded(
-        clips.read_input, "int(number), config.flow_depth", "0, config.flow_depth",
+        clips.read_seen, "int(number), config.flow_depth", "0, config.flow_depth",
         test_pipeline.test_streams_and_their_mirror_images, stream="flow", channels=4,
     ),
     "the mean fusion": reworded(
