@@ -189,7 +189,8 @@ class Graphed(nn.Module):
 
     def forward(self, clips: dict[str, Tensor]) -> list[Tensor]:
         """Return the stages. raises: RuntimeError for clips of another shape than the first call's"""
-        if next(iter(clips.values())).device.type != "cuda":
+        first = next(iter(clips.values()))  # bytes that are scaled where the network is are no tensor yet
+        if not isinstance(first, Tensor) or first.device.type != "cuda":
             return self.inner(clips)
         if self._graph is None:
             self._record(clips)

@@ -46,11 +46,9 @@ class _ByValue:
 class FrameBoxes(_ByValue):
     """Boxes on single frames, as columns; a box with several labels stands once for each.
 
-    frame: (n,) frame numbers
-    label: (n,) indices into the record's classes
+    frame, label: (n,) frame numbers, and indices into the record's classes
     box: (n, 4) xyxy pixels
-    score: (n,) confidences (predictions only)
-    person: (n,) identities of the actors (annotations, optional)
+    score, person: (n,) confidences (predictions only), identities of the actors (annotations, optional)
     raises: FormatError, UnsignedBoxError, NotFiniteError, InvertedBoxError, with the frame
     """
 

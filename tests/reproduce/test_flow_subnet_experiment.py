@@ -13,7 +13,10 @@ from stad_lite.flow_subnet import system as pipeline
 from stad_lite.reproduce.experiments import flow_subnet as experiment
 from stad_lite.systems.truth import boxes_on
 
-TABLE_2 = {"base", "sum", "average", "pyramid", "one_scale", "none"}
+TABLE_2 = {"base", "none", "motion"} | {
+    f"{flow}{name}" for flow in ("own", "exact")
+    for name in ("", "_sum", "_average", "_pyramid", "_one_scale", "_motion")
+}  # fmt: skip
 TABLE_1 = {"frozen", "flownets", "brox"}
 OURS = {"spynet", "dis", "farneback", "exact"}
 

@@ -24,6 +24,7 @@ from stad_lite.sp_tad.system import (
     training_set,
 )
 from stad_lite.sp_tad.windows import FoundSegments, Window, decode, merged
+from stad_lite.systems.items import flow_between
 from stad_lite.systems.seen import fed_volume
 from stad_lite.systems.truth import segment_truth
 from stad_lite.training.loop import fit
@@ -81,8 +82,8 @@ def test_frames_are_cropped_scaled_and_read_at_the_rate():
     item = data[0]
     expected = source.frames("a", np.arange(64) * 3)[:, :, 2:26] / 127.5 - 1
     np.testing.assert_allclose(shown(item)["rgb"], expected.transpose(3, 0, 1, 2), rtol=1e-5, atol=1e-6)
-    flow = source.flow("a", np.arange(64) * 3)[:, :, 2:26].clip(-4, 4) / 4
-    np.testing.assert_allclose(shown(item)["flow"], flow.transpose(3, 0, 1, 2))
+    flow = flow_between(source, "a", np.arange(64) * 3)[:, :, 2:26].clip(-4, 4) / 4
+    np.testing.assert_allclose(shown(item)["flow"], flow.transpose(3, 0, 1, 2), rtol=1e-5, atol=1e-6)
 
 
 def test_training_draws_crop_and_flip_by_seed_and_epoch():

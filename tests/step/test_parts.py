@@ -20,6 +20,7 @@ from stad_lite.step import (
     tubes,
 )
 from stad_lite.step.system import StepSystem
+from stad_lite.systems import seen
 from tests.faults import check, reworded
 from tests.step import (
     test_augment,
@@ -178,7 +179,7 @@ EXTENSION = {
         network.test_extension_concatenates_in_order, kind="anticipation",
     ),
     "the residual of Eq. 5": reworded(
-        head.TwoBranchHead.forward, "offsets[:, :boxes] + ", "",
+        extension.anticipate, "offsets[..., :clip, :] + before", "before",
         test_head.test_anticipation_starts_from_the_outermost_clips,
     ),
     "the features of the clip before": reworded(
@@ -301,7 +302,7 @@ LABELS = {
         test_sampling.test_forced_positives_are_always_drawn_and_numbers_are_balanced, rule="paper",
     ),
     "half of the clip": reworded(
-        clips.clip_truth, ">= 0.5", "> 0",
+        clips.clip_truth, ">= known", "> 0",
         test_truth.test_half_of_the_centre_clip_counts, start=7, counts=False,
     ),
     "the target clip's truth": reworded(
@@ -320,7 +321,7 @@ LABELS = {
 
 FULL_MODEL = {
     "the flow of the early fusion": reworded(
-        clips.read_seen, 'if config.stream != "rgb"', 'if config.stream == "flow"',
+        seen.fed_streams, "in seen.items()]", "in list(seen.items())[:1]]",
         test_pipeline.test_streams_and_their_mirror_images, stream="early", channels=7,
     ),
     "the stacked flow": reworded(
@@ -339,7 +340,7 @@ FULL_MODEL = {
         test_augment.test_the_box_frames_the_square_after_every_crop,
     ),
     "the flow of a crop": reworded(
-        augment.cropped, "*= width / wide", "*= 1",
+        seen.enlarged, "_before(factor.float(), larger)", "1",
         test_augment.test_the_box_frames_the_square_after_every_crop,
     ),
     "the boxes of the first task": reworded(
