@@ -20,6 +20,7 @@ from stad_lite.step import (
     tubes,
 )
 from stad_lite.step.system import StepSystem
+from stad_lite.systems import seen
 from tests.faults import check, reworded
 from tests.step import (
     test_augment,
@@ -339,7 +340,7 @@ FULL_MODEL = {
         test_augment.test_the_box_frames_the_square_after_every_crop,
     ),
     "the flow of a crop": reworded(
-        augment.cropped, "*= width / wide", "*= 1",
+        seen.enlarged, "(w / wide, h / tall)", "(wide / wide, tall / tall)",
         test_augment.test_the_box_frames_the_square_after_every_crop,
     ),
     "the boxes of the first task": reworded(
