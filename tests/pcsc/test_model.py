@@ -180,7 +180,7 @@ def test_the_rpns_loss_by_hand():
     """Sec. 3.5: objectness of all that is drawn (here everything), the offsets of what overlaps by half."""
     generator = torch.Generator().manual_seed(0)
     true = torch.tensor([[[0.0, 0, 10, 10]]])
-    anchors = torch.tensor([[0.0, 0, 10, 5], [0.0, 0, 10, 4.9], [30.0, 30, 40, 40], [0.0, 0, 12, 10]])
+    anchors = torch.tensor([[0.0, 0, 10, 5.1], [0.0, 0, 10, 5], [30.0, 30, 40, 40], [0.0, 0, 12, 10]])
     scores = torch.randn(1, 4, generator=generator)
     offsets = torch.randn(1, 4, 4, generator=generator)
     config = replace(SMOKE, rpn_batch=64)

@@ -31,7 +31,7 @@ in_the_image = network.test_the_image_message_goes_to_rgb_before_the_pyramid
 
 PROPOSALS = {
     "the turns": reworded(
-        cooperation.turn, "if stage % 2", "if stage % 2 == 0",
+        cooperation.turn, "[1 - stage % 2]", "[stage % 2]",
         test_cooperation.test_the_schedule_of_figure_1,
         stage=1, stream="rgb", own=("rgb", 0), other=("flow", 0),
     ),
@@ -64,7 +64,7 @@ PROPOSALS = {
         change={"messages": "none", "proposals": False}, changed="rgb", moved={"rgb0", "rgb1"},
     ),
     "a head for each stage": reworded(
-        Net.stage, 'f"stage{number}" if number', '"stage1" if number',
+        Net.stage, "head_of(stream, number)", "head_of(stream, min(number, 1))",
         network.test_losses_reach_every_part_but_frozen_ones_and_actionness,
     ),
     "the streams that may be helped": reworded(
@@ -113,7 +113,7 @@ FEATURES = {
         Net.features, "self.pyramids[stream]", 'self.pyramids["rgb"]', in_the_image
     ),
     "the sender of a stage's message": reworded(
-        Net.region_features, "levels[helper]", "levels[stream]", helped
+        Net.region_features, "levels[helper_of(stream)]", "levels[stream]", helped
     ),
     "the message of a stage": reworded(
         Net.region_features, "name not in self.roi_messages", "True", helped
@@ -148,7 +148,7 @@ LOSS = {
         network.test_the_rpns_loss_by_hand,
     ),
     "the overlap of a positive": reworded(
-        detector.label, "overlap, overlap)", "0.7, 0.7)", test_detector.test_the_half_rule
+        detector.label, "best > overlap", "best > 0.7", test_detector.test_the_half_rule
     ),
     "the class of a positive": reworded(
         detector.label, "truth.labels.gather(1, nearest) + 1", "truth.labels.gather(1, nearest)",
@@ -206,7 +206,7 @@ TUBES = {
         test_cooperation.test_streams_vote_as_in_the_plain_loop, seed=0,
     ),
     "the features of actionness": reworded(
-        Net.describe, "own[-1]", "own[0]", helped
+        Net.describe, "self.config.stages", "2", helped
     ),
     "both streams in actionness": reworded(
         Net.describe, "torch.cat(parts, 1)", "torch.cat(parts[:1] * 2, 1)", helped
