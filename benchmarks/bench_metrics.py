@@ -2,8 +2,10 @@
 
     python -m benchmarks.bench_metrics --json benchmarks/results/metrics.json    # about a minute
     python -m benchmarks.bench_metrics --memory     # 10 million detections: seconds and peak memory
+    python -m benchmarks.bench_metrics --mmaction2 FOLDER    # a copy of its repository: also beside that
 
-CPU seconds of one thread, reading and building the records left out; ratios within one run.
+CPU seconds of one thread, reading and building the records left out but for the rows "from files"; ratios
+within one run. hotcoco and faster-coco-eval (the extra ``bench``) run beside ours where they are installed.
 """
 
 from __future__ import annotations
@@ -13,16 +15,19 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAYON_NUM_THREADS", "1")
 
 import numpy as np
 
-from benchmarks.measure import largest_memory, report
+from benchmarks import evaluators
+from benchmarks.measure import in_turn, largest_memory, report
 from stad_lite.data.ucf101_24 import CLASSES
 from stad_lite.metrics import evaluate
 from stad_lite.records import (
@@ -32,7 +37,10 @@ from stad_lite.records import (
     Segment,
     VideoAnnotation,
     VideoPredictions,
+    read,
+    write,
 )
+from stad_lite.records.exchange import activitynet
 from stad_lite.tubes import Tube
 from tests.oracles import metrics_loop
 
@@ -95,17 +103,24 @@ def make_tubes(random: np.random.Generator, truth: Annotations, per_video: int) 
     return Predictions(CLASSES, videos)
 
 
-def make_segments(random: np.random.Generator) -> tuple[Annotations, Predictions]:
-    """210 videos, 20 classes, 3,358 instances, 10,953 detections (THUMOS14 test)."""
-    classes = tuple(f"class {i:02d}" for i in range(20))
-    truth: dict[str, list[Segment]] = {f"video {i:03d}": [] for i in range(210)}
+def make_segments(
+    random: np.random.Generator,
+    videos: int = 210,
+    num_classes: int = 20,
+    instances: int = 3358,
+    detections: int = 10953,
+) -> tuple[Annotations, Predictions]:
+    """Segments and detections near them: as many as on THUMOS14's test, unless told."""
+    classes = tuple(f"class {i:02d}" for i in range(num_classes))
+    truth: dict[str, list[Segment]] = {f"video {i:03d}": [] for i in range(videos)}
     ours: dict[str, list[Segment]] = {name: [] for name in truth}
     names = list(truth)
-    for i in range(3358):
-        name, start = names[i % 210], float(random.uniform(0, 200))
-        truth[name].append(Segment(classes[i % 7 + 7 * (i % 210 % 2)], start, start + 4.0))
-    for i in range(10953):
-        name = names[i % 210]
+    for i in range(instances):
+        name, start = names[i % videos], float(random.uniform(0, 200))
+        label = i % 7 + 7 * (i % videos % 2) if num_classes == 20 else i % num_classes
+        truth[name].append(Segment(classes[label], start, start + 4.0))
+    for i in range(detections):
+        name = names[i % videos]
         model = truth[name][int(random.integers(len(truth[name])))]
         start, length = model.start + float(random.normal(0, 1)), float(random.uniform(2, 6))
         ours[name].append(Segment(model.label, start, start + length, float(random.random())))
@@ -182,6 +197,80 @@ def scale() -> dict[str, Any]:
     return rows
 
 
+def from_files() -> dict[str, Any]:
+    """Return frame-mAP from files and from arrays, ours and that of COCO's evaluators."""
+    random = np.random.default_rng(1)
+    truth = make_truth(random)
+    few = make_frames(random, truth, per_frame=2)
+    ours = Predictions(CLASSES, {name: few.videos[name] for name in list(few.videos)[:687]})
+    rules = evaluators.COCO_RULES
+    with tempfile.TemporaryDirectory() as folder:
+        kinds = {kind: _written(truth, ours, Path(folder), kind) for kind in ("json", "npz")}
+        coco = evaluators.write_coco(truth, ours, Path(folder))
+        works: dict[str, Callable[[], Any]] = {
+            f"ours, from .{kind}": lambda files=files: evaluate(*map(read, files), "frame-map", 0.5, rules)
+            for kind, files in kinds.items()
+        }
+        works["ours, from arrays"] = lambda: evaluate(truth, ours, "frame-map", 0.5, rules)
+        value, gaps = works["ours, from arrays"]().iou[0.5], {}
+        for name, (load, run) in evaluators.coco_evaluators().items():
+            loaded = load(*coco)
+            gaps[name] = round(abs(run(loaded) - value), 6)
+            works[f"{name}, from .json"] = lambda load=load, run=run: run(load(*coco))
+            works[f"{name}, loaded"] = lambda run=run, loaded=loaded: run(loaded)
+        seconds = in_turn(works, rounds=5)
+    rows: dict[str, Any] = {name: {"cpu_seconds": round(taken, 3)} for name, taken in seconds.items()}
+    for name, gap in gaps.items():
+        rows[f"{name}, from .json"] |= {
+            f"times_ours_from_{kind}": round(
+                seconds[f"{name}, from .json"] / seconds[f"ours, from .{kind}"], 2
+            )
+            for kind in kinds
+        }
+        rows[f"{name}, loaded"]["times_ours"] = round(
+            seconds[f"{name}, loaded"] / seconds["ours, from arrays"], 2
+        )
+        rows[f"{name}, loaded"]["gap_in_points"] = gap
+    return rows
+
+
+def _written(truth: Annotations, ours: Predictions, folder: Path, kind: str) -> tuple[Path, Path]:
+    return write(truth, folder / f"truth.{kind}"), write(ours, folder / f"found.{kind}")
+
+
+def segments_from_files(repository: Path) -> dict[str, Any]:
+    """Return temporal mAP from ActivityNet's JSON at two sizes, ours and mmaction2's."""
+    sizes = {
+        "THUMOS14": ((210, 20, 3358, 10953), (0.3, 0.4, 0.5, 0.6, 0.7)),
+        "ActivityNet": ((4728, 200, 7654, 47280), tuple(np.linspace(0.5, 0.95, 10).round(2).tolist())),
+    }
+    rows = {}
+    for name, (size, levels) in sizes.items():
+        truth, ours = make_segments(np.random.default_rng(3), *size)
+        with tempfile.TemporaryDirectory() as folder:
+            files = Path(folder, "truth.json"), Path(folder, "found.json")
+            activitynet.write_ground_truth(truth, files[0])
+            activitynet.write_results(ours, files[1])
+            theirs = evaluators.write_mmaction2(files[0], Path(folder, "theirs.json")), files[1]
+
+            def score(files: tuple[Path, Path] = files, levels: tuple[float, ...] = levels) -> float:
+                known, found = activitynet.read_ground_truth(files[0]), activitynet.read_results(files[1])
+                result = evaluate(known.record, found.record, "temporal-map", levels, "thumos14")
+                return float(np.mean(list(result.iou.values())))
+
+            run = evaluators.mmaction2(repository, levels)
+            gap = abs(score() - run(*theirs))
+            ours_taken, loop = timed(score)[0], timed(lambda run=run, theirs=theirs: run(*theirs), 1)[0]
+        rows[name] = {
+            "detections": size[3],
+            "cpu_seconds": round(ours_taken, 3),
+            "mmaction2_cpu_seconds": round(loop, 3),
+            "times_ours": round(loop / ours_taken, 1),
+            "gap_in_points": round(gap, 4),
+        }
+    return rows
+
+
 def memory() -> dict[str, Any]:
     """Return seconds and peak memory of frame-mAP on 10 million detections, records included."""
     random = np.random.default_rng(2)
@@ -202,6 +291,9 @@ def main() -> None:
     """Run the benchmark and report its figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memory", action="store_true", help="only 10 million detections, as JSON")
+    parser.add_argument(
+        "--mmaction2", default="", help="a copy of mmaction2's repository, to run beside ours"
+    )
     parser.add_argument("--json", default="", help="file to write")
     arguments = parser.parse_args()
     if arguments.memory:
@@ -210,7 +302,10 @@ def main() -> None:
     # in a process of its own, so that the peak is that of this alone
     command = [sys.executable, "-m", "benchmarks.bench_metrics", "--memory"]
     large = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=REPOSITORY)
-    report({"compare": compare(), "scale": scale(), "memory": json.loads(large.stdout)}, arguments.json)
+    rows = {"compare": compare(), "scale": scale(), "frame-map from files": from_files()}
+    if arguments.mmaction2:
+        rows["temporal-map from files"] = segments_from_files(Path(arguments.mmaction2))
+    report({**rows, "memory": json.loads(large.stdout)}, arguments.json)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from stad_lite.errors import FormatError
 from stad_lite.linking import TRIMS
 from stad_lite.nets.inputs import FLOW_SCALE, PIXELS
 from stad_lite.nets.layers import Norm
 from stad_lite.nets.vgg import CHANNELS, DEPTH, check_stages
-from stad_lite.schedule import TrainConfig
+from stad_lite.schedule import TrainConfig, chosen
 from stad_lite.settings import (
     AtLeastOne,
     Between,
@@ -212,6 +211,4 @@ def schedule(profile: str) -> TrainConfig:
     >>> schedule("lesson").steps
     700
     """
-    if profile not in SCHEDULES:
-        raise FormatError(f"no profile is called {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
-    return SCHEDULES[profile]
+    return chosen(SCHEDULES, profile)

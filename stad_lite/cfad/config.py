@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
-from stad_lite.errors import FormatError
-from stad_lite.schedule import TrainConfig
+from stad_lite.schedule import TrainConfig, chosen
 from stad_lite.settings import (
     AtLeastOne,
     Between,
@@ -345,6 +344,4 @@ def schedule(profile: str = "lesson") -> TrainConfig:
     >>> schedule("paper").optimiser, schedule("paper").batch
     ('sgd', 8)
     """
-    if profile not in SCHEDULES:
-        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
-    return SCHEDULES[profile]
+    return chosen(SCHEDULES, profile)

@@ -56,23 +56,6 @@ def longest_wait(ms: Sequence[float], fps: float) -> float:
     return longest
 
 
-def learn_encoder(fields: Tensor, images: Tensor) -> nn.Module:
-    """Return a 1 x 1 convolution trained to make images of stacked flow fields (flow subnet Sec. 3.2).
-
-    fields: (n, 4, h, w) pixels
-    images: (n, 3, h, w)
-    """
-    net = nn.Conv2d(4, 3, 1)
-    optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
-    with torch.enable_grad():
-        for _ in range(300):
-            loss = F.mse_loss(net(fields), images)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    return net
-
-
 def motion_and_change(fields: Tensor) -> Tensor:
     """Return images (n, 3, h, w) of two fields (n, 4, h, w): their mean, and by how much x changes."""
     first, second = fields.chunk(2, 1)

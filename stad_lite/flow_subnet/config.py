@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
-from stad_lite.errors import FormatError
 from stad_lite.flow_subnet.layout import map_sides
 from stad_lite.linking import TRIMS
 from stad_lite.nets.inputs import PIXELS
 from stad_lite.nets.layers import Norm
-from stad_lite.schedule import TrainConfig
+from stad_lite.schedule import TrainConfig, chosen
 from stad_lite.settings import (
     AtLeastOne,
     Between,
@@ -245,25 +244,14 @@ class FlowSubnetConfig(Decoding, Augmentation, Loss, Detector, Motion):
     @classmethod
     def released(cls) -> FlowSubnetConfig:
         """The published code where it differs from the paper."""
-        own: dict[str, Any] = {
-            "pairs": "released",
-            "vectors": "raw",
-            "encoder": "norm",
-            "supervision": "none",
-        }
-        return replace(cls.paper(), **own, convolutions="separate", classification="focal")
+        own = replace(cls.paper(), pairs="released", vectors="raw", encoder="norm", supervision="none")
+        return replace(own, convolutions="separate", classification="focal")
 
 
 _PAPER = TrainConfig(
-    steps=150_000,
-    batch=40,
-    optimiser="sgd",
-    lr=1e-3,
-    weight_decay=5e-4,
-    schedule="step",
-    drops=(30 / 150, 60 / 150, 100 / 150),
-    checkpoint_every=1000,
-)
+    steps=150_000, batch=40, optimiser="sgd", lr=1e-3, weight_decay=5e-4, schedule="step",
+    drops=(30 / 150, 60 / 150, 100 / 150), checkpoint_every=1000,
+)  # fmt: skip
 
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=8, batch=4, lr=2e-3, clip_norm=20.0, checkpoint_every=8),
@@ -277,11 +265,5 @@ SCHEDULES: dict[str, TrainConfig] = {
 
 
 def schedule(profile: str = "lesson") -> TrainConfig:
-    """Return how a profile is trained. raises: FormatError for an unknown one
-
-    >>> schedule("paper").steps, schedule("paper").batch
-    (150000, 40)
-    """
-    if profile not in SCHEDULES:
-        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
-    return SCHEDULES[profile]
+    """Return how a profile is trained. raises: FormatError for an unknown one"""
+    return chosen(SCHEDULES, profile)

@@ -129,12 +129,12 @@ def box_candidates(
     """Return the pairs of one frame (and class), in the order in which they are tried.
 
     lowest: pairs of clearly smaller overlap are left out
-    returns: the pairs, whose detections count ranks, and the position in ``boxes`` of each rank
+    returns: the pairs, whose detections count ranks, and the position in ``boxes`` of each rank; boxes
+        without a pair have none
     """
     span = _span(truth, boxes)
     truth_keys, keys = (_keys(columns, span, by_class) for columns in (truth, boxes))
-    content = () if rules.ties == "file" else tuple(truth.box.T[::-1])
-    order = np.lexsort((*content, truth_keys))
+    order = _truth_order(truth, truth_keys, by_content=rules.ties != "file")
     truth_keys = truth_keys[order]
     starts = run_starts(truth_keys)
     sizes = np.diff(np.append(starts, len(order)))
@@ -143,13 +143,29 @@ def box_candidates(
         return Candidates.sort(*np.zeros((3, 0), dtype=np.int64)), np.zeros(0, dtype=np.int64)
     at = np.minimum(np.searchsorted(groups, keys), len(groups) - 1)
     rivals = np.flatnonzero(groups[at] == keys)
-    rivals = rivals[falling(boxes.score[rivals])]
     at = at[rivals]
-    rank = np.repeat(np.arange(len(rivals)), sizes[at])
+    box = np.repeat(rivals, sizes[at])
     true = order[ragged(starts[at], sizes[at])]
-    overlap = box_overlap(boxes.box[rivals[rank]], truth.box[true], rules)
+    overlap = box_overlap(boxes.box[box], truth.box[true], rules)
     near = np.flatnonzero(overlap >= lowest - 1e-9)
-    return Candidates.sort(rank[near], true[near], overlap[near], rules.digits), rivals
+    first = run_starts(box[near])
+    ranked = box[near[first]]
+    best = falling(boxes.score[ranked])
+    count = np.diff(np.append(first, len(near)))[best]
+    near = near[ragged(first[best], count)]
+    rank = np.repeat(np.arange(len(best)), count)
+    return Candidates.sort(rank, true[near], overlap[near], rules.digits), ranked[best]
+
+
+def _truth_order(truth: Boxes, keys: np.ndarray, by_content: bool) -> np.ndarray:
+    """Return the order of the truths by key and, of equal keys, by content or as they stand."""
+    order = np.argsort(keys, kind="stable")
+    if by_content:
+        same = keys[order[1:]] == keys[order[:-1]]
+        several = np.append(same, False) | np.append(False, same) if len(order) else same
+        rows = order[several]
+        order[several] = rows[np.lexsort((*truth.box[rows].T[::-1], keys[rows]))]
+    return order
 
 
 def _keys(boxes: Boxes, span: int, by_class: bool) -> np.ndarray:

@@ -301,12 +301,14 @@ class Items:
     video: (n,) positions in ``Task.videos``
     label: (n,) indices into ``Task.classes``
     score: (n,), 1 for truth
+    span: (n, 2) start and end: frames of tubes, seconds of segments
     """
 
     items: list[Any]
     video: np.ndarray
     label: np.ndarray
     score: np.ndarray
+    span: np.ndarray
 
     def __len__(self) -> int:
         return len(self.items)
@@ -315,7 +317,7 @@ class Items:
         """Return the rows at these positions (or where a mask is true)."""
         index = np.flatnonzero(index) if index.dtype == bool else index
         chosen = [self.items[i] for i in index.tolist()]
-        return Items(chosen, self.video[index], self.label[index], self.score[index])
+        return Items(chosen, self.video[index], self.label[index], self.score[index], self.span[index])
 
 
 def items(scored: Task, kind: str, rules: Rules) -> tuple[Items, Items]:
@@ -343,7 +345,7 @@ def numbers(rows: Items) -> np.ndarray:
     if rows.items and isinstance(rows.items[0], Tube):
         table = [(tube.start, len(tube), *tube.boxes.mean(0), *tube.boxes[0]) for tube in rows.items]
         return np.array(table, dtype=np.float64)
-    return np.array([(item.start, item.end) for item in rows.items], dtype=np.float64).reshape(len(rows), 2)
+    return rows.span
 
 
 def _gather(
@@ -355,18 +357,21 @@ def _gather(
     side: str,
 ) -> Items:
     index = {name: int(code) for name, code in zip(classes, lookup, strict=True)}
-    rows = [
-        (item, position, index[item.label], 1.0 if item.score is None else item.score)
+    found = [
+        (position, getattr(videos[name], kind) or ())
         for position, name in enumerate(scored.videos)
         if name in videos
-        for item in getattr(videos[name], kind) or ()
     ]
-    kept = [row for row in rows if row[2] >= 0]
-    scored.ignore(f"{side} of classes not evaluated", len(rows) - len(kept))
-    columns = [
-        np.array([row[i] for row in kept], dtype=kind_) for i, kind_ in ((1, int), (2, int), (3, float))
-    ]
-    return Items([row[0] for row in kept], *columns)
+    rows = [item for _, inside in found for item in inside]
+    video = np.repeat([position for position, _ in found], [len(inside) for _, inside in found])
+    count = len(rows)
+    label = np.fromiter((index[item.label] for item in rows), np.int64, count)
+    score = np.fromiter((1.0 if item.score is None else item.score for item in rows), np.float64, count)
+    ends = ([item.start for item in rows], [item.end for item in rows])
+    gathered = Items(rows, video.astype(np.int64), label, score, np.array(ends, dtype=np.float64).T)
+    kept = label >= 0
+    scored.ignore(f"{side} of classes not evaluated", int((~kept).sum()))
+    return gathered if kept.all() else gathered.take(kept)
 
 
 def _first_of_each(truth: Items) -> np.ndarray:

@@ -38,6 +38,8 @@ class Candidates:
         """Return the pairs in order; equal overlaps keep the order in which the truths came."""
         if digits is not None:
             overlap = np.round(overlap, digits)
+        if (detection[1:] > detection[:-1]).all():  # one pair each, as where truths of a class lie apart
+            return cls(detection, truth, overlap, digits)
         order = np.lexsort((-overlap, detection))
         return cls(detection[order], truth[order], overlap[order], digits)
 

@@ -143,8 +143,8 @@ class Cooperation(Group):
     proposals: whether a stream also takes the other's boxes
     reduction: of the channels inside a message (ours)
     own_nms, other_nms: of a stream's own boxes and of the other stream's, the lower one (ours)
-    confidence: proposals from a stage's boxes need this probability (ours), or half of what chance gives each
-        class where that is less (``cooperation.least_sure``)
+    confidence: proposals from a stage's boxes need this probability (ours); in training half of what chance
+        gives each class is enough (``cooperation.least_sure``)
     stage_keep: boxes of either source that become proposals of a stage (ours)
     """
 

@@ -97,7 +97,7 @@ def turn(stage: int) -> Turn:
 
 
 def least_sure(confidence: float, classes: int) -> float:
-    """Return the probability that a stage's box needs to become a proposal.
+    """Return the probability that a stage's box needs in training to become a proposal.
 
     A head that knows nothing yet gives each of many classes less than ``confidence``; then no box would pass,
     and later stages would begin to learn on the true boxes alone. Half of that is enough where it is less.

@@ -196,7 +196,8 @@ class PCSC(nn.Module):
 
     def joined(self, turn: Turn, found: Mapping[tuple[str, int], Detections]) -> Proposals:
         """Return P_t of a stage: the stream's own boxes, and the helper's under a lower NMS threshold."""
-        config, least = self.config, cooperation.least_sure(self.config.confidence, self.classes)
+        config, least = self.config, self.config.confidence
+        least = cooperation.least_sure(least, self.classes) if self.training else least
         own = cooperation.confident(found[turn.own], least, config.own_nms, config.stage_keep)
         if not (config.proposals and self.helps(turn)):
             return own

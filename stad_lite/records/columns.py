@@ -17,6 +17,7 @@ import numpy as np
 from stad_lite import packed
 from stad_lite.errors import FormatError, StadError, UnsignedBoxError
 from stad_lite.records.document import from_document, parse, to_document
+from stad_lite.records.typed import from_header
 from stad_lite.records.types import Annotations, Predictions
 
 _LISTS = {
@@ -85,7 +86,11 @@ def read_arrays(path: Path) -> Annotations | Predictions:
                 f"array {name} is {array.dtype} of shape {array.shape}",
                 remedy=f"write {np.dtype(dtype)} of {columns} dimension{'s' * (columns - 1)}",
             )
-    document = parse(arrays["header"].tobytes())
+    header = arrays["header"].tobytes()
+    record = from_header(header, {name: arrays[name] for name in _DTYPES})
+    if record is not None:
+        return record
+    document = parse(header)
     try:
         _fill(document, arrays)
     except StadError:

@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from stad_lite import packed
 from stad_lite.errors import FormatError, MissingFileError, StadError
@@ -172,14 +172,18 @@ def read(path: str | PathLike[str]) -> Annotations | Predictions:
             from stad_lite.records.columns import read_arrays
 
             return read_arrays(path)
-        return from_document(_load_json(path))
+        return _from_json(path)
     except StadError as error:
         raise error.at(file=path) from None
 
 
-def _load_json(path: Path) -> Any:
+def _from_json(path: Path) -> Annotations | Predictions:
+    from stad_lite.records.typed import from_json
+
     data = path.read_bytes()
-    return parse(packed.gunzip(data, path) if _kind(path) == ".json.gz" else data)
+    data = packed.gunzip(data, path) if _kind(path) == ".json.gz" else data
+    record = from_json(data)
+    return from_document(parse(data)) if record is None else record
 
 
 def read_annotations(path: str | PathLike[str]) -> Annotations:

@@ -6,6 +6,7 @@ reads and writes them; others' formats are converted at the border and nowhere e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
@@ -107,7 +108,7 @@ class Segment:
     def __post_init__(self) -> None:
         for name in ("start", "end", "score"):
             value = getattr(self, name)
-            if value is None and name == "score":
+            if (value is None and name == "score") or (type(value) is float and math.isfinite(value)):
                 continue
             value = number(value, name)
             _set(self, **{name: value})
@@ -272,13 +273,15 @@ def check_record(record: Annotations | Predictions) -> None:
     for name, video in record.videos.items():
         try:
             if isinstance(video, VideoAnnotation):
-                _check_numbers(video)
+                check_numbers(video)
             elif video.fps is not None and not (np.isfinite(video.fps) and video.fps > 0):
                 raise FormatError(f"fps is {video.fps}", remedy="give a positive number, or leave it out")
-            _check_tubes(video, known, scored=isinstance(record, Predictions))
-            _check_frames(video, len(record.classes), scored=isinstance(record, Predictions))
+            scored = isinstance(record, Predictions)
+            _check_tubes(video, known, scored)
+            _check_frames(video, len(record.classes), scored)
             for index, segment in enumerate(video.segments or ()):
-                _check_segment(segment, index, known, scored=isinstance(record, Predictions))
+                if segment.label not in known or (scored and segment.score is None):
+                    _check_segment(segment, index, known, scored)
         except StadError as error:
             raise error.at(video=name) from None
 
@@ -311,13 +314,13 @@ def _check_label(label: str, known: set[str]) -> None:
         )
 
 
-def _check_numbers(video: VideoAnnotation) -> None:
+def check_numbers(video: VideoAnnotation) -> None:
+    """Check what is said of a video itself: sizes, rates, times, spans and evaluated frames."""
     for name in ("num_frames", "width", "height", "fps", "duration"):
         value = getattr(video, name)
-        if value is not None and not (np.isfinite(value) and value > 0):
-            raise FormatError(
-                f"{name} is {value}", remedy="give a positive number, or null where it is unknown"
-            )
+        if value is not None and not (math.isfinite(value) and value > 0):
+            remedy = "give a positive number, or null where it is unknown"
+            raise FormatError(f"{name} is {value}", remedy=remedy)
     if (video.tubes or video.frames) and (video.width is None or video.height is None):
         raise FormatError("there are boxes but no width and height", remedy="give the frame's size in pixels")
     if video.times is not None:

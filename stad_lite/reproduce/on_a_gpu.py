@@ -2,7 +2,7 @@
 
     python -m stad_lite.reproduce.on_a_gpu cfad --out book/results/gpu
 
-trains the profile ``large`` of a system on synthetic clips as ``stad-lite train`` does, looks at clips of
+trains the profile ``large`` of a system on synthetic clips as the command ``train`` does, looks at clips of
 ``test``, and writes the figures with hardware, date, command and commit. Where there is no GPU the kept
 figures are shown. ``--device cpu --profile smoke`` runs the same in seconds.
 """

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from stad_lite.data.synthetic import Settings
-from stad_lite.errors import FormatError
 from stad_lite.linking import TubeletConfig
 from stad_lite.nets.inputs import PIXELS
-from stad_lite.schedule import TrainConfig
+from stad_lite.schedule import TrainConfig, chosen
 from stad_lite.settings import (
     AtLeastOne,
     Between,
@@ -360,9 +359,7 @@ def schedule(profile: str = "lesson") -> TrainConfig:
     >>> schedule("paper").optimiser, schedule("paper").lr
     ('adam', 5e-05)
     """
-    if profile not in SCHEDULES:
-        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
-    return SCHEDULES[profile]
+    return chosen(SCHEDULES, profile)
 
 
 def clip_settings(profile: str = "lesson") -> Settings:

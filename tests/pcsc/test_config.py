@@ -46,6 +46,7 @@ def test_paper_holds_the_papers_numbers():
         ({"trunk": "vgg"}, "trunk is 'vgg'"),
         ({"stages": -1}, "stages is -1"),
         ({"every": 0}, "every is 0"),
+        ({"other_nms": 0.6}, "own_nms is 0.5 and other_nms is 0.6"),
         ({"scales": (16.0,)}, "scales is .* and hidden_maps is"),
     ],
 )

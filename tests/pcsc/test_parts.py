@@ -31,7 +31,7 @@ in_the_image = network.test_the_image_message_goes_to_rgb_before_the_pyramid
 
 PROPOSALS = {
     "the turns": reworded(
-        cooperation.turn, "[1 - stage % 2]", "[stage % 2]",
+        cooperation.turn, "1 - stage % 2", "stage % 2",
         test_cooperation.test_the_schedule_of_figure_1,
         stage=1, stream="rgb", own=("rgb", 0), other=("flow", 0),
     ),
@@ -206,7 +206,7 @@ TUBES = {
         test_cooperation.test_streams_vote_as_in_the_plain_loop, seed=0,
     ),
     "the features of actionness": reworded(
-        Net.describe, "self.config.stages", "2", helped
+        Net.describe, "self.config.stages", "min(2, self.config.stages)", helped
     ),
     "both streams in actionness": reworded(
         Net.describe, "torch.cat(parts, 1)", "torch.cat(parts[:1] * 2, 1)", helped

@@ -289,12 +289,11 @@ def test_reading_grows_with_the_file_and_no_faster() -> None:
     assert 0 < many <= 5 * few
 
 
-def test_each_object_of_the_text_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_object_of_the_text_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     from stad_lite.records import document
 
     calls: list[int] = []
     plain = document._no_doubles
     monkeypatch.setattr(document, "_no_doubles", lambda pairs: calls.append(len(pairs)) or plain(pairs))
-    text = samples.predictions_document()
-    records.read(samples.put(tmp_path / "a.json", text))
+    document.parse(json.dumps(samples.predictions_document()).encode())
     assert len(calls) == sum(1 for _ in in_every_object("predictions"))

@@ -192,9 +192,9 @@ def test_each_step_has_its_own_threshold(monkeypatch):
     """Sec. 3.4: the overlap that makes a positive grows over the steps."""
     one, asked = system(clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5)), []
 
-    def note(overlaps, valid, threshold):
+    def note(overlaps, valid, threshold, rule):
         asked.append(threshold)
-        return assign(overlaps, valid, threshold)
+        return assign(overlaps, valid, threshold, rule)
 
     monkeypatch.setattr(criterion, "assign", note)
     one.loss(batch(one.config))

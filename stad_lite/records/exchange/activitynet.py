@@ -6,16 +6,16 @@ Ids stand with and without the prefix ``v_`` in the field's files; here they sta
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stad_lite.errors import FormatError, StadError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import read_json, write_text
+from stad_lite.records.typed import trusted
 from stad_lite.records.types import Annotations, Predictions, Segment, VideoAnnotation, VideoPredictions
 
 _YOUTUBE_ID = 11
@@ -180,10 +180,13 @@ def _resolution(value: Any) -> tuple[int | None, int | None]:
 
 
 def _segment(item: Any, name: str, tally: Tally, scored: bool) -> Segment:
-    if not isinstance(item, Mapping) or not isinstance(item.get("label"), str):
+    plain = _plain(item, scored)
+    if plain is not None:
+        return plain
+    if not isinstance(item, dict) or not isinstance(item.get("label"), str):
         raise FormatError(f"an annotation is {str(item)[:60]!r}", remedy="it needs segment and label")
     bounds = item.get("segment")
-    if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
+    if not isinstance(bounds, list) or len(bounds) != 2:
         raise FormatError(f"a segment is {bounds!r}", remedy="a segment is [start, end] in seconds")
     start, end = (_number(bound, "segment", tally, name) for bound in bounds)
     if end < start and scored:
@@ -198,6 +201,20 @@ def _segment(item: Any, name: str, tally: Tally, scored: bool) -> Segment:
     return Segment(item["label"], start, end, score)
 
 
+def _plain(item: Any, scored: bool) -> Segment | None:
+    """The segment of an item with nothing odd to it, as nearly all are; else None."""
+    try:
+        label, (start, end), score = item["label"], item["segment"], item["score"] if scored else 0.0
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not (type(label) is str and type(start) is type(end) is type(score) is float):
+        return None
+    # the differences of numbers that are not finite are none either
+    if not (0.0 < end - start < math.inf and score - score == 0.0):
+        return None
+    return trusted(Segment, label=label, start=start, end=end, score=score if scored else None)
+
+
 def _number(value: Any, what: str, tally: Tally | None = None, name: str = "") -> float:
     if isinstance(value, str) and tally is not None:
         tally.note("times written as strings, read as numbers", name)
@@ -207,7 +224,7 @@ def _number(value: Any, what: str, tally: Tally | None = None, name: str = "") -
         number = float(value)
     except (TypeError, ValueError):
         raise FormatError(f"{what} is {value!r}, not a number") from None
-    if not np.isfinite(number):
+    if not math.isfinite(number):
         raise FormatError(f"{what} is {value!r}, not a finite number")
     return number
 
