@@ -179,7 +179,7 @@ EXTENSION = {
         network.test_extension_concatenates_in_order, kind="anticipation",
     ),
     "the residual of Eq. 5": reworded(
-        head.TwoBranchHead.forward, "offsets[:, :boxes] + ", "",
+        extension.anticipate, "offsets[..., :clip, :] + before", "before",
         test_head.test_anticipation_starts_from_the_outermost_clips,
     ),
     "the features of the clip before": reworded(
@@ -302,7 +302,7 @@ LABELS = {
         test_sampling.test_forced_positives_are_always_drawn_and_numbers_are_balanced, rule="paper",
     ),
     "half of the clip": reworded(
-        clips.clip_truth, ">= 0.5", "> 0",
+        clips.clip_truth, ">= known", "> 0 * known",
         test_truth.test_half_of_the_centre_clip_counts, start=7, counts=False,
     ),
     "the target clip's truth": reworded(
