@@ -190,7 +190,7 @@ class OnEveryFrame:
         found = {}
         for video in source.videos:
             run = video_run(source, video, system.config)
-            frames = item_of(source, system.config, run)["frames"][None]
+            frames = cfad.collate([item_of(source, system.config, run)])["frames"]
             found[video] = VideoPredictions(frames=self.boxes(network.features(network.maps(frames))))
         return self.linked(Predictions(system.classes, found))
 

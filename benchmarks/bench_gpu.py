@@ -24,8 +24,8 @@ from typing import Any
 import torch
 
 from benchmarks.gpu_parts import PARTS, SMALL, Rows, Sizes
-from benchmarks.measure import ROOT, origin
 from stad_lite.catalogue import ENTRIES
+from stad_lite.reproduce.origin import ROOT, origin
 from stad_lite.training.profile import hardware
 
 RATE = "frames a second"

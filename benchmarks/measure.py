@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from stad_lite.reproduce.origin import origin
 from stad_lite.training.profile import hardware
 
-ROOT = Path(__file__).resolve().parents[1]
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -92,27 +90,6 @@ def largest_memory(workers: bool = False) -> int:
 
     who = resource.RUSAGE_CHILDREN if workers else resource.RUSAGE_SELF
     return resource.getrusage(who).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def commit() -> str:
-    """Return the commit that is checked out, with "+" where files differ from it; "unknown" outside git."""
-    words = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"]
-    try:
-        run = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return run.stdout.strip()
-
-
-def origin(command: str, hardware: str, at: str = "") -> dict[str, str]:
-    """Return what a record of figures begins with.
-
-    command: that made them
-    hardware: that they were measured on
-    at: commit, where git cannot tell it
-    """
-    date = datetime.now(UTC).isoformat(timespec="minutes")
-    return {"hardware": hardware, "date": date, "command": command, "commit": at or commit()}
 
 
 def report(figures: dict[str, Any], path: str) -> None:

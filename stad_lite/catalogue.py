@@ -21,13 +21,14 @@ if TYPE_CHECKING:  # it needs torch, and ``stad-lite --help`` does not
 
     from stad_lite.nets.published import Trunk
 
-PROFILES = ("smoke", "lesson", "paper")
-"""Seconds, minutes, and the paper's own sizes."""
+PROFILES = ("smoke", "lesson", "paper", "large")
+"""Seconds, minutes, the paper's own sizes, and minutes on a GPU: from pixels, the backbone trained."""
 
 DATA = {
     "smoke": DataConfig(clips=4, settings=Settings.smoke()),
     "lesson": DataConfig(clips=256),
     "paper": DataConfig(clips=1000, settings=Settings.large()),
+    "large": DataConfig(clips=400, settings=Settings.large()),
 }
 """Profile -> what is trained on where nothing else is said."""
 
@@ -138,7 +139,7 @@ class Entry:
 
 def _sp_tad_config(profile: str) -> dict[str, Any]:
     """Small networks read frames here, where the chapter has sequences of features."""
-    if profile.startswith("paper"):
+    if profile not in ("smoke", "lesson"):
         return {}
     from stad_lite.nets.inputs import FLOW_SCALE
     from stad_lite.sp_tad.config import Backbone
@@ -155,6 +156,8 @@ def _sp_tad_data(profile: str) -> dict[str, Any]:
     if profile == "smoke":
         return {"settings": replace(Settings.smoke(), frames=64, span=(8, 40))}
     settings = Settings(frames=128, span=(12, 96))
+    if profile == "large":
+        return {"settings": replace(settings, height=112, width=112), "clips": 200}
     return {"settings": settings, "clips": 128 if profile == "lesson" else 1000}
 
 
@@ -162,6 +165,11 @@ def _step_data(profile: str) -> dict[str, Any]:
     """Actors as small beside STEP's cuboids as real ones, and as many clips as its ablations take."""
     settings = _module("stad_lite.step.config").clip_settings(profile)
     return {"settings": settings, **({"clips": 400} if profile == "lesson" else {})}
+
+
+def _pcsc_data(profile: str) -> dict[str, Any]:
+    """Few clips: actionness is trained on what is found around each of their frames."""
+    return {"clips": 96} if profile == "large" else {}
 
 
 def _cfad_data(profile: str) -> dict[str, Any]:
@@ -183,7 +191,7 @@ ENTRIES = {
         configs="stad_lite.step.config:StepConfig",
         system="stad_lite.step.system",
         data_changes=_step_data,
-        more=("large", "paper_ava"),
+        more=("paper_ava",),
         pretrains=True,
     ),
     "sp_tad": Entry(
@@ -200,6 +208,7 @@ ENTRIES = {
         chapter="pcsc/proposals_and_boundaries",
         configs="stad_lite.pcsc.config:PCSCConfig",
         system="stad_lite.pcsc.system",
+        data_changes=_pcsc_data,
         finishes=True,
         pretrains=True,
     ),
@@ -213,11 +222,12 @@ ENTRIES = {
     ),
     "flow_subnet": Entry(
         summary="flow subnet: one network from frames to boxes, flow inside, in real time",
-        chapter="flow_subnet/optical_flow_from_a_pyramid",
+        chapter="flow_subnet/fusion_and_speed",
         configs="stad_lite.flow_subnet.config:FlowSubnetConfig",
         system="stad_lite.flow_subnet.system",
         streams=True,
         more=("released",),
+        pretrains=True,
     ),
 }
 """Name -> entry."""

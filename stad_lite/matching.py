@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from stad_lite import boxes
@@ -70,6 +69,8 @@ def hungarian(cost: Tensor, counts: Sequence[int], surplus: str = "cheapest") ->
         )
     if surplus not in ("cheapest", "refuse"):
         raise FormatError(f"no rule {surplus!r} for surplus truths", remedy="use cheapest or refuse")
+    from scipy.optimize import linear_sum_assignment
+
     # in float64, as the solver works: in half precision different costs would be ties
     table = cost.detach().to("cpu", torch.float64).numpy()
     items, proposals, truths = [], [], []
@@ -124,14 +125,14 @@ def _labels(overlaps: Tensor, largest: Tensor, positive: float, negative: float,
         return Labels(label, torch.zeros_like(label))
     best, truth = overlaps.max(1)
     # in this order: what is positive also overlaps by more than the lower threshold
-    label[largest.max(1).values >= negative] = IGNORED
-    label[best >= positive] = POSITIVE
+    label = label.masked_fill(largest.max(1).values >= negative, IGNORED)
+    label = label.masked_fill(best >= positive, POSITIVE)
     if forced and len(overlaps):
         # ties are all taken: "the anchor/anchors with the highest" overlap (Faster R-CNN Sec. 3.1.2);
         # a truth that nothing overlaps has no best, or all anchors would be its own
         is_best = (overlaps == overlaps.max(0).values) & (overlaps > 0)
         chosen = is_best.any(1)
-        label[chosen] = POSITIVE
+        label = label.masked_fill(chosen, POSITIVE)
         truth = torch.where(chosen, overlaps.where(is_best, overlaps.new_tensor(-1)).argmax(1), truth)
     return Labels(label, truth)
 

@@ -28,7 +28,7 @@ from stad_lite.schedule import TrainConfig, plain
 from stad_lite.settings import changed, from_plain
 from stad_lite.systems.quick import quickly
 from stad_lite.training import checkpoint, distributed, run_folder
-from stad_lite.training.loop import Run, check_workers, fit
+from stad_lite.training.loop import Run, check_workers, fit, usual_workers
 
 FORMAT = "stad-lite/run/1"
 FINISHED = "finished.pt"
@@ -110,18 +110,20 @@ def train(
     run_dir: str | PathLike[str],
     *,
     device: str | None = None,
-    workers: int = 0,
+    workers: int | None = 0,
     cache_dir: str | PathLike[str] | None = None,
     say: Callable[[str], object] = print,
+    watch: Callable[[dict[str, Any]], object] | None = None,
 ) -> Run:
     """Train a system as a spec says; the same call again goes on where it was stopped.
 
-    run_dir, device, workers, say: as in ``training.fit``
+    run_dir, device, workers, say, watch: as in ``training.fit``; workers None for
+        ``training.loop.usual_workers``
     raises: FormatError where the folder holds another run or the data has no truth, and what reading the
         weights, opening the data, building the system and ``fit`` raise
     """
     run, entry = Path(run_dir), spec.entry
-    check_workers(workers)
+    check_workers(workers or 0)
     with distributed.processes(device) as place, run_folder.alone(run):
         tell = say if distributed.rank() == 0 else _nothing
         _check_same(run, spec)
@@ -144,9 +146,9 @@ def train(
             tell(line)
         if distributed.rank() == 0:  # not before the data has been found to fit
             _write(run, replace(spec, classes=source.classes))
-        done_run = fit(
-            system, data, spec.train, run, device=device, workers=workers, collate=entry.collate, say=say
-        )
+        count = usual_workers(data) if workers is None else workers
+        how: Any = {"device": device, "workers": count, "say": say, "watch": watch}
+        done_run = fit(system, data, spec.train, run, collate=entry.collate, **how)
         if entry.finishes and distributed.rank() == 0:
             _finish(run, spec, system, source)
     return done_run

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Annotated, Any, Literal
 
+from stad_lite.errors import FormatError
 from stad_lite.settings import AtLeastOne, Between, Count, Group, Share, conflict
 
 
@@ -84,6 +86,13 @@ class TrainConfig(Optimiser, Length):
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     checkpoint_every: AtLeastOne = 100
     log_every: AtLeastOne = 10
+
+
+def chosen(schedules: Mapping[str, TrainConfig], profile: str) -> TrainConfig:
+    """Return a profile's schedule. raises: FormatError for an unknown one"""
+    if profile not in schedules:
+        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(schedules)}")
+    return schedules[profile]
 
 
 def learning_rate(step: int, total: int, config: Optimiser) -> float:

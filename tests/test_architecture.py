@@ -192,6 +192,15 @@ def test_imports_are_light(module):
     assert run.stdout.split() == []
 
 
+def test_a_training_starts_without_what_it_does_not_use():
+    needed = ["stad_lite.cli.train", *(entry.system for entry in ENTRIES.values())]
+    heavy = ["matplotlib", "scipy", "av", "cv2", "dask", "joblib"]
+    code = f"import sys, {', '.join(needed)}; print(*[m for m in {heavy} if m in sys.modules])"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, cwd=REPOSITORY)
+    assert run.stdout.split() == []
+
+
 def tracked() -> list[Path]:
     """Return the files under version control, or all files of an unpacked archive."""
     run = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stad_lite import arrays
 from stad_lite.catalogue import ENTRIES
@@ -31,6 +32,13 @@ ALLOWED = {
     },  # whether a suppression is settled: of two streams, and of two stages' own and other
 }
 """System -> the looks of one training step; of others none."""
+WAITS = {
+    "baseline": {"nonzero", "index"},  # cells that are positive
+    "step": {"nonzero", "index", "index_put_", "index_put"},  # samples of each step, and positives among them
+    "pcsc": {"index", "index_put_", "index_put"},  # anchors and proposals that are chosen, and positives
+    "flow_subnet": {"index", "index_put"},  # default boxes that count, and positives
+}
+"""System -> operations of a training step, backward pass too, whose shapes hang on values; of others none."""
 TUBES = "cfad"
 """Labels true tubes with arrays and scipy, item by item: how often depends on the data."""
 
@@ -63,6 +71,21 @@ def looks() -> Iterator[Counter[str]]:
         yield found
 
 
+class Waits(TorchDispatchMode):
+    """Count the operations whose shapes hang on values: a device is waited for to know them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.split("::")[1]
+        masks = args[1] if name in ("index", "index_put", "index_put_") else ()
+        by_mask = any(mask is not None and mask.dtype == torch.bool for mask in masks)
+        self.found[name] += name in ("nonzero", "masked_select", "_unique2") or by_mask
+        return func(*args, **(kwargs or {}))
+
+
 def example(name: str, items: int = 6) -> tuple[Any, Any]:
     """A new system at ``smoke`` and a batch of noise."""
     entry = ENTRIES[name]
@@ -91,6 +114,14 @@ def test_looks_of_a_training_step(name: str, elsewhere: None) -> None:
         assert found.total() > sum(ALLOWED["sp_tad"].values())
     else:
         assert found == ALLOWED.get(name, {})
+
+
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name != TUBES])
+def test_shapes_that_hang_on_values(name: str, elsewhere: None) -> None:
+    system, batch = example(name)
+    with Waits() as waits:
+        step(system, batch)
+    assert set(+waits.found) == WAITS.get(name, set())
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -8,6 +8,8 @@ decoding  ``decoding``
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from einops import rearrange
@@ -21,6 +23,7 @@ from stad_lite.cfad.refine import RefineModule
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import ConvNorm, norm_layer
 from stad_lite.nets.vgg import small_vgg
+from stad_lite.systems.seen import Seen, fed_streams
 
 
 class CfadNetwork(nn.Module):
@@ -51,12 +54,14 @@ class CfadNetwork(nn.Module):
         shares = np.linspace(0.2, 0.6, config.anchors).tolist()
         self.register_buffer("sizes", torch.as_tensor(ratio_sizes(shares, [1.6])).float() * min(config.size))
 
-    def maps(self, frames: Tensor) -> Tensor:
-        """Return the backbone's maps of frames (b, T, channels, h, w).
+    def maps(self, frames: Tensor | Mapping[str, Seen]) -> Tensor:
+        """Return the backbone's maps of frames (b, T, channels, h, w), or of streams as they are stored.
 
         returns: (b, t, c, h', w'); of a small backbone they can be kept, frame by frame
         """
-        if self.config.backbone == "i3d":
+        volumes = self.config.backbone == "i3d"
+        frames = fed_streams(frames, self.config.flow_scale, "unit", volumes)
+        if volumes:
             (found,) = self.backbone(rearrange(frames, "b t c h w -> b c t h w")).values()
             return rearrange(found, "b c t h w -> b t c h w")
         (found,) = self.backbone(rearrange(frames, "b t c h w -> (b t) c h w")).values()
@@ -67,8 +72,8 @@ class CfadNetwork(nn.Module):
         found: Tensor = self.neck(rearrange(maps, "b t c h w -> b c t h w"))
         return found
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return the features (b, c, t, h, w) of frames (b, T, channels, h, w)."""
+    def forward(self, frames: Tensor | Mapping[str, Seen]) -> Tensor:
+        """Return the features (b, c, t, h, w) of frames, as ``maps`` takes them."""
         return self.features(self.maps(frames))
 
     def sampled(self, features: Tensor, item: Tensor, times: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from stad_lite.data.clips import FrameRun, resampled
 from stad_lite.data.source import VideoSource
 from stad_lite.systems.items import Items, mirrored, read_stream, stream_input
 from stad_lite.systems.maps import FrameMaps, can_mirror
+from stad_lite.systems.seen import Seen
 
 
 @dataclass
@@ -95,12 +97,17 @@ def item_of(
     run: FrameRun,
     maps: FrameMaps | None = None,
     mirror: bool = False,
-) -> dict[str, Tensor]:
-    """Return one resampled video: its ``maps`` (T, c, h, w) or ``frames``, and ``count``, its own frames."""
+) -> dict[str, Any]:
+    """Return one resampled video: ``maps`` (T, c, h, w) or ``frames`` by stream, and ``count``, its own."""
     count = torch.tensor(source.num_frames(run.video))
     if maps is not None:
         return {"maps": maps.clip(config.stream, run.video, run.frames, mirror), "count": count}
-    return {"frames": read_input(source, config, run.video, run.frames, mirror), "count": count}
+    turned = torch.tensor(mirror)
+    seen = {
+        stream: Seen(torch.from_numpy(read_stream(source, stream, run.video, run.frames)), turned)
+        for stream in (("rgb", "flow") if config.stream == "early" else ("rgb",))
+    }
+    return {"frames": seen, "count": count}
 
 
 def training_item(
@@ -111,7 +118,7 @@ def training_item(
     truths: Mapping[str, TrueTubes],
     maps: FrameMaps | None,
     flip: float = 0.5,
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Return one resampled video (``item_of``) with its true tubes, all ``valid``.
 
     flip: probability of the mirror image

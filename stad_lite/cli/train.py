@@ -52,7 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same as --set train.seed=N")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that prepare batches")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that prepare batches; without it as cores allow",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,7 @@
-"""Sockets of processes: their paths may have no more than 107 bytes, and batch systems set long TMPDIRs."""
+"""How many processes work at a time, and where their sockets are.
+
+Paths of sockets may have no more than 107 bytes, and batch systems set long TMPDIRs.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,26 @@ import shutil
 import tempfile
 from multiprocessing import util
 
+MOST = 8
+"""Processes that prepare batches where nothing else is said, at most."""
+
 LONGEST = 50
 """Bytes of a folder that leave room for what Python, torch and Jupyter put behind it."""
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    count = getattr(os, "process_cpu_count", os.cpu_count)  # the first knows what was taken away
+    return count() or 1
+
+
+def usual_workers(processes: int = 1) -> int:
+    """Return how many processes prepare batches beside training: none where two cores or fewer are there.
+
+    processes: that train on this machine, each with workers of its own
+    """
+    own = cores() // processes
+    return min(MOST, own - 1) if own > 2 else 0
 
 
 def socket_place() -> str:

@@ -38,16 +38,16 @@ def assign(defaults: Tensor, truth: TrueBoxes, positive: float) -> tuple[Tensor,
     """
     labels, targets = [], []
     for boxes, classes in zip(*truth, strict=True):
-        known = classes >= 0
-        boxes, classes = boxes[known], classes[known]
         if not len(boxes):
             labels.append(torch.zeros_like(defaults[:, 0], dtype=torch.long))
             targets.append(defaults)
             continue
-        overlaps = box_ops.pairwise_iou(defaults, boxes)
+        known = classes >= 0
+        # what only fills a table up is below every threshold
+        overlaps = box_ops.pairwise_iou(defaults, boxes).masked_fill(~known, -1)
         found = by_threshold(overlaps, positive, positive, best_per_truth=True)
         labels.append((classes[found.truth] + 1) * (found.label == POSITIVE))
-        targets.append(boxes[found.truth])
+        targets.append(torch.where(known.any(), boxes[found.truth], defaults))
     return torch.stack(labels), torch.stack(targets)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stad_lite.baselines.pretraining import pretrained
+from stad_lite.baselines.pretraining import place_of, pretrained
 from stad_lite.data.synthetic import Settings, cache_folder, dataset
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.detector import SmallBackbone
@@ -31,12 +31,17 @@ DECISIVE = ("estimator", "flow_depth", "flow_width", "flow_reach", "normalised",
 
 
 def pretrained_flow(
-    config: FlowSubnetConfig, profile: str, seed: int = 0, cache_dir: Path | None = None
+    config: FlowSubnetConfig,
+    profile: str,
+    seed: int = 0,
+    cache_dir: Path | None = None,
+    device: torch.device | None = None,
 ) -> nn.Module:
     """Return a small flow network, trained now if it is not in the cache yet (lesson: two minutes).
 
     profile: ``lesson`` or ``smoke``
     cache_dir: instead of ``synthetic.cache_folder()``
+    device: to train on, as in ``baselines.pretraining.pretrained``
     """
     plan, settings = replace(SCHEDULES[profile], seed=seed), getattr(Settings, profile)()
     kind = {name: getattr(config, name) for name in DECISIVE}
@@ -48,24 +53,27 @@ def pretrained_flow(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             motion = MotionNetwork(config)
-            train(motion.net, pairs, plan, motion.input_size(settings.height, settings.width))
-        return {name: value.detach().contiguous() for name, value in motion.net.state_dict().items()}
+            train(motion.net, pairs, plan, motion.input_size(settings.height, settings.width), device)
+        return {name: value.detach().cpu().contiguous() for name, value in motion.net.state_dict().items()}
 
-    state = checkpoint.kept(folder / "flow" / f"{config.estimator}-{key}.pt", train_now)
+    path = place_of(folder / "flow" / f"{config.estimator}-{key}.pt", device)
+    state = checkpoint.kept(path, train_now)
     with torch.random.fork_rng(devices=[]):
         net: nn.Module = flow_network(config)
     net.load_state_dict(state)
     return net
 
 
-def fill(network: FlowSubnetNetwork, profile: str, seed: int = 0) -> None:
+def fill(network: FlowSubnetNetwork, profile: str, seed: int = 0, device: torch.device | None = None) -> None:
     """Let the small networks of a detector begin with pretrained weights.
 
     profile: ``lesson`` or ``smoke``
+    device: that they are trained on where the cache lacks them
     """
     if isinstance(network.backbone, SmallBackbone):
-        network.backbone.base.load_state_dict(pretrained("rgb", profile, seed).state_dict())
+        network.backbone.base.load_state_dict(pretrained("rgb", profile, seed, device=device).state_dict())
     motion = network.motion
     if motion is not None and motion.net is not None:
-        motion.net.load_state_dict(pretrained_flow(network.config, profile, seed).state_dict())
+        known = pretrained_flow(network.config, profile, seed, device=device)
+        motion.net.load_state_dict(known.state_dict())
         motion.reset_teacher()

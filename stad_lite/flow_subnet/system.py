@@ -60,15 +60,21 @@ class FlowSubnetSystem:
             return found_in(network, batch, check)
 
 
-def build(config: FlowSubnetConfig, classes: Sequence[str], pretraining: int = 0) -> FlowSubnetSystem:
+def build(
+    config: FlowSubnetConfig,
+    classes: Sequence[str],
+    pretraining: int = 0,
+    device: torch.device | None = None,
+) -> FlowSubnetSystem:
     """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
 
     pretraining: seed of the pretrained weights; the caller sets that of the rest
+    device: that they are trained on where the cache lacks them
     raises: FormatError for no classes
     """
     system = FlowSubnetSystem(config, classes)
     if config.pretrained:
-        fill(system.network, config.pretrained, pretraining)
+        fill(system.network, config.pretrained, pretraining, device)
     return system
 
 
@@ -76,10 +82,11 @@ def trunks(system: FlowSubnetSystem) -> dict[str, Trunk]:
     """Return the networks that published weights fill: VGG16, and the flow network with its teacher."""
     config, motion = system.config, system.network.motion
     found = {"rgb": Trunk((system.network.backbone.base,), fed=config.normalise)}
-    if motion is not None and config.learns_flow:
+    if motion is not None and motion.net is not None:
         nets = (motion.net,) if motion.teacher is None else (motion.net, motion.teacher)
         # they are given [0, 1], whatever the backbone is fed
-        found["flow"] = Trunk(nets, fed="bgr01" if config.estimator == "pwcnet" else "rgb01")
+        fed = {"pwcnet": "bgr01", "spynet": "imagenet"}.get(config.estimator, "rgb01")
+        found["flow"] = Trunk(nets, fed=fed)
     return found
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 from stad_lite.errors import FormatError, NotFiniteError
 from stad_lite.linking.build import Linked, finish
@@ -32,7 +31,7 @@ class LabelSmoothing:
     empty: what becomes of a tube without a run: ``drop`` or ``keep`` it whole
 
     Source: Saha et al., Deep Learning for Detecting Multiple Space-Time Action Tubes in Videos, Eq. 3;
-    Singh et al., Section 3.4 (STEP Section 4.3 trims so too).
+    Singh et al., Section 3.4 (STEP Section 3.5 trims so too).
     """
 
     alpha: Weight = 3.0
@@ -150,6 +149,8 @@ def median_scores(scores: np.ndarray, width: int) -> np.ndarray:
     >>> median_scores(np.array([.9, .1, .9, .9, 0., 0.]), width=3)
     array([0.9, 0.9, 0.9, 0.9, 0. , 0. ])
     """
+    from scipy import ndimage
+
     return ndimage.median_filter(np.asarray(scores, dtype=np.float64), size=width, mode="nearest")
 
 

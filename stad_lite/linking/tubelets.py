@@ -6,7 +6,7 @@ paths, which are served by their mean score; each takes the best-scored one that
 enough. A tube's box is the mean of all its tubelets' boxes on that frame.
 
 Source: Kalogeiton et al., Action Tubelet Detector for Spatio-Temporal Action Localization, Section 3.3
-(the linking of STEP Section 4.1).
+(the linking of STEP Section 3.5).
 """
 
 from __future__ import annotations

@@ -54,13 +54,14 @@ def rgb_input(frames: np.ndarray | Tensor, normalise: str = "unit") -> Tensor:
     >>> rgb_input(np.full((2, 8, 8, 3), 255, np.uint8)).shape
     torch.Size([2, 3, 8, 8])
     """
-    values = rearrange(torch.as_tensor(frames), "... h w c -> ... c h w").float()
+    values = rearrange(torch.as_tensor(frames), "... h w c -> ... c h w").to(torch.float32, copy=True)
     if normalise == "unit":
-        return values / 127.5 - 1
+        return values.div_(127.5).sub_(1)
     pixels = PIXELS[normalise]
     values = values.flip(-3) if pixels.order == "bgr" else values
-    mean, scale = (torch.tensor(row)[:, None, None] for row in (pixels.mean, pixels.scale))
-    return (values - mean) * scale
+    rows = torch.tensor([pixels.mean, pixels.scale], device=values.device)
+    mean, scale = rows[..., None, None]
+    return values.sub_(mean).mul_(scale)
 
 
 def flow_input(
@@ -77,8 +78,8 @@ def flow_input(
     (tensor([2., 2.]), tensor([127.5000, 127.5000]))
     """
     values = rearrange(torch.as_tensor(flow), "... h w c -> ... c h w").float() / scale
-    values = values.clamp(-1, 1) if cut else values
-    return values if normalise == "unit" else values * PIXELS[normalise].half
+    values = values.clamp_(-1, 1) if cut else values
+    return values if normalise == "unit" else values.mul_(PIXELS[normalise].half)
 
 
 def stacked(flow: Tensor, depth: int, gap: int = 1) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import gcd
 from typing import Any, Literal
 
@@ -39,6 +40,22 @@ def norm_layer(kind: Norm, channels: int, dims: int, eps: float = 1e-5, momentum
     if kind == "none":
         return nn.Identity()
     raise FormatError(f"no normalisation {kind!r}", remedy="use batch, group or none")
+
+
+@contextmanager
+def values_to_norm() -> Iterator[None]:
+    """Say what to do where a norm in training sees one value, as on maps of one cell (torch does not say).
+
+    raises: FormatError
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "Expected more than 1 value per channel" not in str(error):
+            raise
+        problem = "a batch norm that is trained sees a single value of each channel"
+        remedy = "give 2 items or more to each process and part of a batch, or choose group norm"
+        raise FormatError(problem, remedy=remedy) from None
 
 
 def freeze_norms(module: nn.Module, affine: bool = True) -> None:

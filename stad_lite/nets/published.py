@@ -15,7 +15,9 @@ from torch import nn
 from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.nets import weights
 from stad_lite.nets.flow.flownet import FlowNetS
+from stad_lite.nets.flow.flownet2 import FlowNet2
 from stad_lite.nets.flow.pwcnet import PWCNet
+from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.i3d import I3D
 from stad_lite.nets.vgg import VGG, DilatedVGG
 
@@ -148,7 +150,14 @@ def read(
 
 
 def _remedy(stream: str, trunk: Trunk) -> str:
-    named = {VGG: "vgg16", DilatedVGG: "vgg16", PWCNet: "pwc-net", FlowNetS: "flownet2-s"}
+    named = {
+        VGG: "vgg16",
+        DilatedVGG: "vgg16",
+        PWCNet: "pwc-net",
+        FlowNetS: "flownet2-s",
+        FlowNet2: "flownet2",
+        SPyNet: "spynet",
+    }
     kind = named.get(type(trunk.nets[0]), f"i3d-{stream}")
     return (
         f"fetch {kind} ({WHERE}) and give --weights {stream}=FILE, "

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
@@ -15,8 +15,9 @@ from stad_lite.data.source import VideoSource
 from stad_lite.pcsc.config import Input
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.systems.detect import even_parts
-from stad_lite.systems.items import mirrored, read_stream, stream_input
+from stad_lite.systems.items import mirrored, read_stream, stream_input, together
 from stad_lite.systems.maps import FrameMaps, can_mirror
+from stad_lite.systems.seen import Seen
 from stad_lite.systems.truth import boxes_on
 
 Place = tuple[str, int]
@@ -39,17 +40,17 @@ def stream_clip(
     run: FrameRun,
     maps: FrameMaps | None,
     mirror: bool = False,
-) -> Tensor:
-    """Return what a stream sees of one clip: maps (k, c, h, w), or for I3D (channels, k, h, w)."""
+) -> Tensor | Seen:
+    """Return what a stream sees of one clip: maps (k, c, h, w), or for I3D the frames as they are stored."""
     if maps is not None:
         return maps.clip(stream, run.video, run.frames, mirror).float()
-    frames = frame_input(source, config, stream, run.video, run.frames, mirror)
-    return rearrange(frames, "k c h w -> c k h w")
+    values = torch.from_numpy(read_stream(source, stream, run.video, run.frames))
+    return Seen(values, torch.tensor(mirror))
 
 
 def key_clip(
     source: VideoSource, config: Input, place: Place, maps: FrameMaps | None, mirror: bool = False
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Return a key frame with its neighbours in both streams, and its true boxes.
 
     maps: of the frames, None for I3D, which sees the frames themselves
@@ -67,7 +68,7 @@ def key_clip(
 
 def training_clip(
     place: Place, rng: np.random.Generator, source: VideoSource, config: Input, maps: FrameMaps | None
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Return a key frame as it is seen in training: half of them mirrored."""
     return key_clip(source, config, place, maps, can_mirror(maps) and bool(rng.random() < 0.5))
 
@@ -79,8 +80,8 @@ def place_title(place: Place) -> str:
 
 def clips(
     source: VideoSource, config: Input, video: str, maps: FrameMaps | None, batch: int
-) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """Yield the clips around every frame of a video: frame numbers (b,) and what both streams see of them."""
     for numbers in even_parts(source.num_frames(video), batch):
         items = [key_clip(source, config, (video, int(number)), maps) for number in numbers]
-        yield numbers, {stream: torch.stack([item[stream] for item in items]) for stream in STREAMS}
+        yield numbers, {stream: together([item[stream] for item in items]) for stream in STREAMS}

@@ -37,16 +37,19 @@ FROZEN = (("backbones", 0.0),)
 class Input(Group):
     """What the streams see, and the networks under the pyramid that look at it.
 
-    size: (height, width) that frames and flow are scaled to
-    frames: k neighbouring frames with the key frame in the middle (ours)
-    gap: frames from one of them to the next
-    trunk: ``i3d``, averaged over time (ours), or ``stack``: a small 2-D network a frame, which stays as it
-        was pretrained so that its maps are computed once, and convolutions over the k stacked maps
-    width, blocks, norm, frozen: of I3D (``nets.i3d.I3D``)
-    depth, widths, hidden_maps: of the small network (``nets.vgg.VGG``) and of the stack above it
+    size: (height, width) that frames and flow are scaled to (ours)
+    frames: k neighbouring frames (ours); the key frame is the middle one, and of an even k, which has none,
+        the first of the right half (``data.clips.key_frame``)
+    gap: frames from one of them to the next (ours)
+    trunk: ``i3d``, whose average over time is ours; or ``stack``: a small 2-D network a frame, which stays
+        as it was pretrained so that its maps are computed once, and convolutions over the k stacked maps
+    width, blocks, norm: of I3D (``nets.i3d.I3D``)
+    frozen: its batch norms keep their statistics (ours)
+    depth, widths, hidden_maps: of the small network (``nets.vgg.VGG``) and of the stack above it (ours)
     pretrained: profile of ``baselines.pretraining`` that the small networks start from, "" for random weights
+        (ours)
     every: train on each ``every``-th frame only (10: the mini set of PCSC Sec. 4.3)
-    flow_scale: pixels a frame that count as 1 in the flow network's input
+    flow_scale: pixels a frame that count as 1 in the flow network's input (ours; 20 is I3D's)
     """
 
     size: tuple[Side, Side] = (64, 64)
@@ -80,10 +83,10 @@ class Input(Group):
 class Regions(Group):
     """The pyramid, its anchors, and the regions that are proposed on it.
 
-    channels: of the pyramid
-    scales, ratios: anchors: side in pixels a level; height / width
+    channels: of the pyramid (ours; 256 is its authors')
+    scales, ratios: anchors: side in pixels a level; height / width (ours)
     rpn_before, rpn_after, rpn_nms: proposals kept a level, a frame, and their suppression; the two counts
-        are (training, test)
+        are (training, test) (ours; those of Feature Pyramid Networks in ``paper``)
     """
 
     channels: Channels = 48
@@ -103,8 +106,9 @@ class Regions(Group):
 class Sampling(Group):
     """Which anchors and proposals the losses see.
 
-    rpn_batch, head_batch, positive_share: what is sampled a frame for the losses
-    overlap: proposals that overlap a true box this much are positive, all others negative
+    rpn_batch, head_batch: what is sampled a frame for the losses
+    positive_share: most positives of a head's (ours; Fast R-CNN's in ``paper``)
+    overlap: proposals that overlap a true box by more than this are positive, all others negative
     """
 
     rpn_batch: AtLeastOne = 64
@@ -118,7 +122,8 @@ class Heads(Group):
     """What classifies and refines the boxes of a stage.
 
     roi, canonical, samples: bins a side of RoI features; side of a box of level 1; as in ``roi_align``
-    hidden: width of a detection head's layers
+        (ours; those of Feature Pyramid Networks in ``paper``)
+    hidden: width of a detection head's layers (ours; the same)
     """
 
     roi: Annotated[int, Between(1, 64)] = 5
@@ -138,8 +143,9 @@ class Cooperation(Group):
     proposals: whether a stream also takes the other's boxes
     reduction: of the channels inside a message (ours)
     own_nms, other_nms: of a stream's own boxes and of the other stream's, the lower one (ours)
-    confidence: proposals from a stage's boxes need this probability (ours)
-    stage_keep: boxes of either source that become proposals of a stage
+    confidence: proposals from a stage's boxes need this probability (ours); in training half of what chance
+        gives each class is enough (``cooperation.least_sure``)
+    stage_keep: boxes of either source that become proposals of a stage (ours)
     """
 
     stages: Annotated[int, Between(0, 64)] = 4
@@ -158,9 +164,9 @@ class Decoding(Group):
     """The boxes of both streams to the output of a stage.
 
     combine: how the boxes of both streams become the output: their ``union``, as the paper says, or that
-        after a ``boost`` of boxes that overlap one of the other stream by ``boost_overlap`` (ours; Saha et
-        al.)
-    min_score, nms, keep: of the output of a stage: class by class
+        after a ``boost`` of boxes that overlap one of the other stream
+    boost_overlap: by so much (ours; the rule is that of Saha et al.)
+    min_score, nms, keep: of the output of a stage: class by class (ours)
     """
 
     combine: Annotated[str, OneOf(("union", "boost"))] = "union"
@@ -175,9 +181,9 @@ class Linking(Group):
     """Boxes to tubes, and where in time these begin and end.
 
     actionness_hidden: width of the actionness detectors' shared layer, 0 for none (ours)
-    linking, trim: ROAD's linking without temporal labelling; the median filter on actionness (ours: width and
-        threshold, and that a trimmed tube keeps its score, by video-mAP@.5 on the split val of the synthetic
-        clips)
+    linking: ROAD's without temporal labelling
+    trim: the median filter on actionness (ours: width and threshold, and that a trimmed tube keeps its score,
+        by video-mAP@.5 on the split val of the synthetic clips)
     """
 
     actionness_hidden: Annotated[int, Between(0, 8192)] = 64
@@ -202,6 +208,9 @@ class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input
             raise conflict(
                 self, "scales", "trunk", "hidden_maps", remedy=f"give a scale for each of {levels} levels"
             )
+        if self.other_nms > self.own_nms:
+            remedy = "give the other stream's boxes the lower threshold"
+            raise conflict(self, "own_nms", "other_nms", remedy=remedy)
         narrowest = min((self.channels, *(self.hidden_maps if small else ())))
         if self.messages != "none" and self.reduction > narrowest:
             names = ("reduction", "channels", "hidden_maps")
@@ -228,6 +237,24 @@ class PCSCConfig(Linking, Decoding, Cooperation, Heads, Sampling, Regions, Input
     def lesson(cls) -> PCSCConfig:
         """Return the configuration that the chapters train: 64 x 64 pixels, on cached features."""
         return cls(pretrained="lesson")
+
+    @classmethod
+    def large(cls) -> PCSCConfig:
+        """Return a narrow I3D of each stream at 112 x 112, trained along, from scratch: minutes on a GPU."""
+        return cls(
+            size=(112, 112),
+            # three steps in the last maps: of two, torch's bfloat16 gradient on the CPU may not be finite
+            frames=24,
+            trunk="i3d",
+            width=0.25,
+            channels=64,
+            scales=(22.0, 32.0, 44.0, 60.0),
+            rpn_before=(128, 128),
+            rpn_after=(32, 24),
+            roi=7,
+            canonical=49.0,
+            hidden=256,
+        )
 
     @classmethod
     def paper(cls) -> PCSCConfig:
@@ -273,9 +300,11 @@ def schedule(profile: str) -> TrainConfig:
         return TrainConfig(steps=4, batch=4, lr=2e-3, clip_norm=5.0, lr_factors=FROZEN)
     if profile == "lesson":
         return TrainConfig(steps=400, batch=16, lr=2e-3, warm_up=30, clip_norm=5.0, lr_factors=FROZEN)
+    if profile == "large":
+        return TrainConfig(steps=600, batch=16, lr=2e-3, warm_up=30, clip_norm=5.0, amp=True)
     if profile == "paper":
         drops = (4 / 6, 5 / 6)
         return TrainConfig(
             epochs=6, batch=3, optimiser="sgd", lr=0.01, weight_decay=1e-4, schedule="step", drops=drops
         )
-    raise FormatError(f"no profile {profile!r}", remedy="use smoke, lesson or paper")
+    raise FormatError(f"no profile {profile!r}", remedy="use smoke, lesson, paper or large")

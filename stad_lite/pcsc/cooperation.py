@@ -35,6 +35,29 @@ class Detections(NamedTuple):
     valid: Tensor
 
 
+def helper_of(stream: str) -> str:
+    """Return the stream that helps a stream: the other one."""
+    return STREAMS[1 - STREAMS.index(stream)]
+
+
+def head_of(stream: str, stage: int) -> str:
+    """Return the name of the head that finds a stream's boxes at a stage.
+
+    >>> head_of("flow", 0), head_of("flow", 2)
+    ('flow0', 'stage2')
+    """
+    return f"stage{stage}" if stage else f"{stream}0"
+
+
+def latest(stream: str, stages: int) -> int:
+    """Return the last of so many stages at which a stream is helped, 0 where there is none.
+
+    >>> latest("rgb", 4), latest("flow", 4), latest("flow", 1)
+    (3, 4, 0)
+    """
+    return max((stage for stage in range(1, stages + 1) if turn(stage).stream == stream), default=0)
+
+
 @dataclass(frozen=True)
 class Turn:
     """One stage after stage 0.
@@ -67,9 +90,22 @@ def turn(stage: int) -> Turn:
     """
     if stage < 1:
         raise FormatError(f"no stream is helped at stage {stage}", remedy="stages of cooperation start at 1")
-    stream, helper = STREAMS if stage % 2 else STREAMS[::-1]
+    stream = STREAMS[1 - stage % 2]
+    helper = helper_of(stream)
     # at stage 1 there is no stage -1; the paper does not say what stands in, stage 0 is our choice
     return Turn(stage, stream, helper, (stream, max(0, stage - 2)), (helper, stage - 1))
+
+
+def least_sure(confidence: float, classes: int) -> float:
+    """Return the probability that a stage's box needs in training to become a proposal.
+
+    A head that knows nothing yet gives each of many classes less than ``confidence``; then no box would pass,
+    and later stages would begin to learn on the true boxes alone. Half of that is enough where it is less.
+
+    >>> least_sure(0.05, 6), least_sure(0.05, 24)
+    (0.05, 0.02)
+    """
+    return min(confidence, 0.5 / (classes + 1))
 
 
 @torch.no_grad()

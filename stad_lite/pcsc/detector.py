@@ -17,7 +17,7 @@ from stad_lite import boxes as box_ops
 from stad_lite.align import roi_align
 from stad_lite.arrays import readable
 from stad_lite.errors import FormatError
-from stad_lite.matching import IGNORED, POSITIVE, by_threshold
+from stad_lite.matching import IGNORED
 from stad_lite.nets.losses import smooth_l1
 from stad_lite.nets.proposals import Proposals
 from stad_lite.nets.rpn import sample_anchors
@@ -149,21 +149,19 @@ def _pool_together(
 
 @torch.no_grad()
 def label(proposals: Proposals, truth: TrueBoxes, overlap: float = 0.5) -> Targets:
-    """Label proposals: positive where a true box overlaps by .5, else negative.
+    """Label proposals: positive where a true box overlaps by more than .5, else negative.
 
-    The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike.
+    The rule of PCSC Sec. 3.5, for the RPN's proposals and those of the other stream alike. The paper says
+    nothing of .5 itself, which is negative here.
     """
-    count, width = proposals.valid.shape
     if not truth.boxes.shape[1]:
         labels = torch.where(proposals.valid, 0, IGNORED)
         return Targets(labels, torch.zeros_like(proposals.boxes))
     table = box_ops.pairwise_iou(proposals.boxes, truth.boxes)
     table = table.masked_fill(truth.labels[:, None] < 0, 0)
+    best, nearest = table.max(2)
     # one threshold both ways (Sec. 3.5): no proposal is ignored
-    found = by_threshold(rearrange(table, "b n m -> (b n) m"), overlap, overlap)
-    nearest = found.truth.reshape(count, width)
-    positive = found.label.reshape(count, width) == POSITIVE
-    labels = torch.where(positive, truth.labels.gather(1, nearest) + 1, 0)
+    labels = torch.where(best > overlap, truth.labels.gather(1, nearest) + 1, 0)
     labels = torch.where(proposals.valid, labels, IGNORED)
     place = nearest[..., None].expand(-1, -1, 4)
     return Targets(labels, truth.boxes.gather(1, place))

@@ -25,10 +25,11 @@ from stad_lite.nets.rpn import RPNHead, rpn_loss, sample_anchors
 from stad_lite.pcsc import cooperation, detector, messages
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.pcsc.config import Decoding, PCSCConfig, Sampling
-from stad_lite.pcsc.cooperation import STREAMS, Detections, Turn
+from stad_lite.pcsc.cooperation import STREAMS, Detections, Turn, head_of, helper_of
 from stad_lite.pcsc.detector import RegionHead, Targets
 from stad_lite.pcsc.trunks import frame_network, trunk
 from stad_lite.systems.detect import Found
+from stad_lite.systems.seen import Seen, fed_volume
 from stad_lite.systems.truth import TrueBoxes
 from stad_lite.training.counts import normaliser
 
@@ -103,13 +104,14 @@ class PCSC(nn.Module):
         width = config.channels
         self.pyramids = nn.ModuleDict({s: FeaturePyramid(bottom_up, width) for s in STREAMS})
         self.rpns = nn.ModuleDict({s: RPNHead(width, len(config.ratios)) for s in STREAMS})
-        names = [f"{s}0" for s in STREAMS] + [f"stage{t}" for t in range(1, config.stages + 1)]
+        turns = [cooperation.turn(t) for t in range(1, config.stages + 1)]
+        names = [head_of(s, 0) for s in STREAMS] + [head_of(turn.stream, turn.stage) for turn in turns]
         heads = {name: RegionHead(width, config.roi, config.hidden, classes) for name in names}
         self.heads = nn.ModuleDict(heads)
-        helped = [t for t in range(1, config.stages + 1) if self.helps(cooperation.turn(t))]
+        helped = [head_of(turn.stream, turn.stage) for turn in turns if self.helps(turn)]
         roi = config.messages in ("both", "roi")
         self.roi_messages = nn.ModuleDict(
-            {f"stage{t}": messages.Message(width, config.reduction) for t in helped if roi}
+            {name: messages.Message(width, config.reduction) for name in helped if roi}
         )
         self.actionness = ActionnessDetectors(2 * config.hidden, classes, config.actionness_hidden)
         self._anchors: dict[tuple[Any, ...], Tensor] = {}
@@ -118,13 +120,15 @@ class PCSC(nn.Module):
         """Tell whether a stage's helper may help (``config.directions``)."""
         return self.config.directions in ("both", f"to_{turn.stream}")
 
-    def features(self, rgb: Tensor, flow: Tensor) -> Levels:
+    def features(self, rgb: Tensor | Seen, flow: Tensor | Seen) -> Levels:
         """Return the image-level features of both streams, after the message and the top-down path.
 
-        rgb, flow: (b, 3, k, h, w) and (b, 2, k, h, w) clips for I3D; (b, k, c, h, w) maps of the frames else
+        rgb, flow: for I3D clips as they are stored, or (b, 3, k, h, w) and (b, 2, k, h, w); (b, k, c, h, w)
+            maps of the frames else
         raises: FormatError for streams of different lengths or sizes
         Source: PCSC Sec. 3.3.
         """
+        rgb, flow = (fed_volume(x, s, self.config.flow_scale) for s, x in (("rgb", rgb), ("flow", flow)))
         axes = (0, 2, 3, 4) if self.config.trunk == "i3d" else (0, 1, 3, 4)
         if rgb.ndim != 5 or flow.ndim != 5 or any(rgb.shape[i] != flow.shape[i] for i in axes):
             raise FormatError(
@@ -135,7 +139,7 @@ class PCSC(nn.Module):
         maps["rgb"] = messages.receive_levels(maps["rgb"], maps["flow"], self.image_messages)
         return {stream: self.pyramids[stream](maps[stream]) for stream in STREAMS}
 
-    def forward(self, rgb: Tensor, flow: Tensor, truth: TrueBoxes | None = None) -> Outputs:
+    def forward(self, rgb: Tensor | Seen, flow: Tensor | Seen, truth: TrueBoxes | None = None) -> Outputs:
         """Return the raw outputs of all stages.
 
         rgb, flow: as in ``features``
@@ -192,12 +196,13 @@ class PCSC(nn.Module):
 
     def joined(self, turn: Turn, found: Mapping[tuple[str, int], Detections]) -> Proposals:
         """Return P_t of a stage: the stream's own boxes, and the helper's under a lower NMS threshold."""
-        config = self.config
-        own = cooperation.confident(found[turn.own], config.confidence, config.own_nms, config.stage_keep)
+        config, least = self.config, self.config.confidence
+        least = cooperation.least_sure(least, self.classes) if self.training else least
+        own = cooperation.confident(found[turn.own], least, config.own_nms, config.stage_keep)
         if not (config.proposals and self.helps(turn)):
             return own
         others = found[turn.other]
-        other = cooperation.confident(others, config.confidence, config.other_nms, config.stage_keep)
+        other = cooperation.confident(others, least, config.other_nms, config.stage_keep)
         return join(own, other)
 
     def stage(
@@ -209,7 +214,7 @@ class PCSC(nn.Module):
             proposals = detector.with_truth(proposals, truth)
             targets = detector.label(proposals, truth, config.overlap)
             proposals, targets = detector.sample(proposals, targets, config.head_batch, config.positive_share)
-        name = f"stage{number}" if number else f"{stream}0"
+        name = head_of(stream, number)
         item, flat = detector.flat(proposals.boxes, proposals.valid)
         features = self.region_features(levels, flat, item, stream, name)
         logits, offsets, _ = self.heads[name](features)
@@ -229,8 +234,7 @@ class PCSC(nn.Module):
         own = detector.pool(levels[stream], self.strides, *cut)
         if name not in self.roi_messages:
             return own
-        helper = STREAMS[1 - STREAMS.index(stream)]
-        sent = detector.pool(levels[helper], self.strides, *cut)
+        sent = detector.pool(levels[helper_of(stream)], self.strides, *cut)
         return messages.receive(own, sent, self.roi_messages[name])
 
     def describe(self, levels: Levels, boxes: Tensor, item: Tensor) -> Tensor:
@@ -241,8 +245,7 @@ class PCSC(nn.Module):
         """
         parts = []
         for stream in STREAMS:
-            own = [t for t in range(1, self.config.stages + 1) if cooperation.turn(t).stream == stream]
-            name = f"stage{own[-1]}" if own else f"{stream}0"
+            name = head_of(stream, cooperation.latest(stream, self.config.stages))
             features, head = self.region_features(levels, boxes, item, stream, name), self.heads[name]
             assert isinstance(head, RegionHead)
             parts.append(head.hidden(features))
@@ -272,7 +275,7 @@ def criterion(outputs: Outputs, truth: TrueBoxes, config: Sampling) -> dict[str,
 def region_loss(
     scores: Tensor, offsets: Tensor, anchors: Tensor, truth: TrueBoxes, config: Sampling
 ) -> tuple[Tensor, Tensor]:
-    """Return the RPN's losses of objectness and offsets: positives overlap by .5, all others are negative.
+    """Return the RPN's losses of objectness and offsets: positives overlap by more than .5.
 
     scores: (b, a) logits; offsets: (b, a, 4); anchors: (a, 4)
     """

@@ -13,7 +13,7 @@ from stad_lite import boxes as box_ops
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.nets.proposals import Proposals, best, join
-from stad_lite.pcsc.cooperation import STREAMS
+from stad_lite.pcsc.cooperation import STREAMS, helper_of
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.systems.detect import Check
 from stad_lite.systems.maps import FrameMaps
@@ -67,8 +67,7 @@ class Recall:
 
     def only(self, stream: str) -> float:
         """Return the share of true boxes in percent that this stream found and the other did not."""
-        other = STREAMS[1 - STREAMS.index(stream)]
-        return 100 * float((self.found[stream] & ~self.found[other]).mean())
+        return 100 * float((self.found[stream] & ~self.found[helper_of(stream)]).mean())
 
 
 def proposal_recall(

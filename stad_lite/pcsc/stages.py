@@ -68,7 +68,7 @@ def look(
             way: [decode(output_after(outputs, chosen, number)) for number in wanted]
             for way, chosen in ways.items()
         }
-        boxes, item = _flat(found[config.combine][-1], batch["rgb"].device)
+        boxes, item = _flat(found[config.combine][-1], outputs.anchors.device)
         return found, as_numpy(network.describe(outputs.levels, boxes, item))
 
     for video, parts in system.ask(source, maps, answer):

@@ -12,7 +12,7 @@ Config = TypeVar("Config")
 Value = TypeVar("Value")
 
 PROFILES = ("smoke", "lesson", "paper")
-"""How much a chapter does: seconds, minutes, or what the paper did."""
+"""How much a chapter does: seconds, minutes, or what the paper did (a system has ``large`` besides)."""
 
 
 def read_parameters(config: type[Config], namespace: Mapping[str, Any]) -> Config:

@@ -27,6 +27,9 @@ from stad_lite.data import published
 from stad_lite.data.location import SETS
 from stad_lite.data.source import DataConfig, VideoSource
 from stad_lite.errors import FormatError
+from stad_lite.flow_subnet import system as flow_subnet
+from stad_lite.flow_subnet.config import FlowSubnetConfig
+from stad_lite.flow_subnet.system import FlowSubnetSystem
 from stad_lite.metrics import evaluate
 from stad_lite.nets import published as trunks
 from stad_lite.nets import weights as files
@@ -55,6 +58,7 @@ OWN = ("train", "test")
 RANGE = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 """The thresholds of COCO's metric."""
 TUBE_LEVELS = (0.05, 0.1, 0.2, 0.5, 0.75)
+NO_WEIGHTS = trunks.Weights()
 
 Place = str | PathLike[str]
 Parts = tuple[DataConfig, DataConfig]
@@ -253,14 +257,7 @@ def fit_cfad(
     weights: published ones of I3D on RGB, "" for none
     raises: FormatError for weights that do not fit the backbone
     """
-    torch.manual_seed(plan.seed)
-    system = cfad.build(config, source.classes)
-    if weights:
-        streams = cfad.trunks(system)
-        trunks.fill(streams, trunks.read(system.network, streams, trunks.Weights(rgb=weights)))
-    data = cfad.training_set(system, source)
-    data.seed = plan.seed
-    fit(system, data, plan, folder, collate=cfad.collate, say=_silent)
+    system: CfadSystem = _trained(cfad, config, source, plan, folder, trunks.Weights(rgb=weights))
     return system
 
 
@@ -288,6 +285,37 @@ def cfad_figures(
     return figures
 
 
+def fit_flow_subnet(
+    config: FlowSubnetConfig,
+    source: VideoSource,
+    plan: TrainConfig,
+    folder: Place,
+    weights: trunks.Weights = NO_WEIGHTS,
+) -> FlowSubnetSystem:
+    """Train the flow subnet on a source; the same call again goes on where it was stopped.
+
+    plan: its ``seed`` is also that of the first weights
+    weights: published ones of VGG16 (``rgb``) and of the flow network (``flow``)
+    raises: FormatError for weights that do not fit, or where the flow is given and the source has none
+    """
+    system: FlowSubnetSystem = _trained(flow_subnet, config, source, plan, folder, weights)
+    return system
+
+
+def flow_subnet_figures(
+    system: FlowSubnetSystem, test: VideoSource, convention: str = "sound"
+) -> dict[str, float]:
+    """Return the figures of a trained flow subnet, named as in ``reproduce.experiments.flow_subnet``.
+
+    returns: ``frame_map`` at .5; where the truth has tubes ``video_map_5`` to ``video_map_75`` of those that
+        are linked online, and ``video_map``, the mean over .5:.05:.95
+    """
+    truth, found = test.annotations, flow_subnet.detect(system, test)
+    frames = evaluate(truth, found, "frame-map", 0.5, convention, source="frames")
+    tubes = tube_figures(truth, found, "video_map", convention) if has_tubes(test) else {}
+    return {"frame_map": frames.iou[0.5], **tubes}
+
+
 def has_tubes(source: VideoSource) -> bool:
     """Tell whether the truth of a source has tubes, not boxes on single frames alone."""
     return any(video.tubes for video in source.annotations.videos.values())
@@ -299,6 +327,21 @@ def tube_figures(truth: Annotations, found: Predictions, name: str, convention: 
     result = evaluate(truth, found, "video-map", levels, convention)
     figures = {f"{name}_{round(100 * level)}": result.iou[level] for level in TUBE_LEVELS}
     return {**figures, name: sum(result.iou[level] for level in RANGE) / len(RANGE)}
+
+
+def _trained(
+    paper: Any, config: Any, source: VideoSource, plan: TrainConfig, folder: Place, weights: trunks.Weights
+) -> Any:
+    """Build the system of a paper's module ``system``, fill it where weights are named, and train it."""
+    torch.manual_seed(plan.seed)
+    system = paper.build(config, source.classes)
+    if weights != NO_WEIGHTS:
+        streams = paper.trunks(system)
+        trunks.fill(streams, trunks.read(system.network, streams, weights))
+    data = paper.training_set(system, source)
+    data.seed = plan.seed
+    fit(system, data, plan, folder, collate=paper.collate, say=_silent)
+    return system
 
 
 def _silent(line: str) -> None:

@@ -74,6 +74,22 @@ class Sweep:
             raise StadError(f"{variant!r} has no figure {figure!r}", remedy=f"choose from {known}")
         return {row.seed: row.figures[figure] for row in rows}
 
+    def ran(self, variant: str, figure: str, least: int = 2) -> dict[int, float]:
+        """Return a figure of a variant by seed; nothing where fewer than ``least`` seeds have it."""
+        rows = (row for row in self.rows if row.variant == variant and figure in row.figures)
+        found = {row.seed: row.figures[figure] for row in rows}
+        return found if len(found) >= least else {}
+
+    def left_out(self, variants: Sequence[str], least: int = 2) -> str:
+        """Return which variants have fewer than ``least`` seeds and what runs them; "" for none."""
+        seeds = [row.variant for row in self.rows]
+        few = [variant for variant in variants if seeds.count(variant) < least]
+        if not few:
+            return ""
+        return (
+            f"left out, with fewer than {least} seeds; to run:\n{command(self.experiment, self.profile, few)}"
+        )
+
     def shared(self, *variants: str) -> str:
         """Return what the seeds of some variants share, as words."""
         names = [name for row in self.rows if row.variant in variants for name in row.shared]

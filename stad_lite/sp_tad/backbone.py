@@ -18,6 +18,7 @@ from stad_lite.nets.i3d import I3D
 from stad_lite.nets.layers import ConvNorm
 from stad_lite.sp_tad.config import Backbone
 from stad_lite.systems.items import CHANNELS
+from stad_lite.systems.seen import Seen, fed_volume
 
 TAPS = ("Mixed_3c", "Mixed_4f", "Mixed_5c")
 """I3D's last three stages, at strides 2, 4, 8 in time and 8, 16, 32 in space (SP-TAD Sec. 3.1.1)."""
@@ -46,13 +47,17 @@ class I3DStages(nn.Module):
         )
         nets = [net for net in self.streams.values() if isinstance(net, I3D)]
         self.channels = tuple(sum(net.channels[tap] for net in nets) for tap in TAPS)
+        self.reach = config.flow_reach
 
-    def forward(self, clips: Mapping[str, Tensor]) -> list[Tensor]:
+    def forward(self, clips: Mapping[str, Tensor | Seen]) -> list[Tensor]:
         """Return (b, channels, t / stride) of each stage.
 
-        clips: (b, 3, t, h, w) in [-1, 1] of "rgb", (b, 2, t, h, w) of "flow", cut and scaled to [-1, 1]
+        clips: as they are stored; or (b, 3, t, h, w) in [-1, 1] of "rgb", (b, 2, t, h, w) of "flow", cut and
+            scaled to [-1, 1]
         """
-        found = [net(clips[stream], TAPS) for stream, net in self.streams.items()]
+        found = [
+            net(fed_volume(clips[stream], stream, self.reach), TAPS) for stream, net in self.streams.items()
+        ]
         return [torch.cat([over_space(maps[tap]) for maps in found], 1) for tap in TAPS]
 
 
@@ -84,14 +89,14 @@ class LightStages(nn.Module):
                 )
                 inside = width
             self.stages[stream] = nn.ModuleList(stages)
-        self.depth = len(config.channels)
+        self.depth, self.reach = len(config.channels), config.flow_reach
         self.channels = tuple(len(config.streams) * width for width in config.channels)
 
-    def forward(self, clips: Mapping[str, Tensor]) -> list[Tensor]:
+    def forward(self, clips: Mapping[str, Tensor | Seen]) -> list[Tensor]:
         """Return (b, channels, t / stride) of each stage; ``clips`` as in ``I3DStages``."""
         found: list[list[Tensor]] = []
         for stream, stem in self.stems.items():
-            frames = clips[stream]
+            frames = fed_volume(clips[stream], stream, self.reach)
             maps = stem(rearrange(frames, "b c t h w -> (b t) c h w"))
             pooled = [reduce(maps, "n c h w -> n c", how) for how in ("mean", "max")]
             levels = [rearrange(torch.cat(pooled, 1), "(b t) c -> b c t", b=len(frames))]

@@ -71,11 +71,9 @@ def match(outputs: Outputs, truth: Instances, config: Loss) -> list[Matching]:
             f"the predictions of window {bad[0] if bad else 0} of the batch are not finite",
             remedy="look for NaN among its features, or lower the learning rate",
         ) from None
-    head = found.item // size
-    return [
-        Matching(found.item[head == h] % size, found.proposal[head == h], found.truth[head == h])
-        for h in range(heads)
-    ]
+    # as many pairs for every head: of each window as it has truths, or proposals where these are fewer
+    item, proposal, index = (part.reshape(heads, len(part) // heads) for part in found)
+    return [Matching(*rows) for rows in zip(item % size, proposal, index, strict=True)]
 
 
 def set_loss(

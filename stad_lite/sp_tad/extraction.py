@@ -18,7 +18,9 @@ from stad_lite.sp_tad.config import Backbone, SpTadConfig
 from stad_lite.sp_tad.system import SpTadSystem
 from stad_lite.sp_tad.windows import Timeline, Window, WindowReader
 from stad_lite.systems.detect import evaluated
+from stad_lite.systems.items import together
 from stad_lite.systems.truth import segment_truth
+from stad_lite.training import distributed
 
 
 @torch.no_grad()
@@ -49,7 +51,7 @@ def _stages(system: SpTadSystem, reader: WindowReader, line: Timeline) -> list[n
     parts = []
     for start in range(0, len(line), system.config.window):
         inputs = reader.read(Window(line.video, start, system.config.window), line)
-        batch = {name: clip[None].to(device) for name, clip in inputs.items()}
+        batch = distributed.to({name: together([clip]) for name, clip in inputs.items()}, device)
         parts.append([as_numpy(stage[0]) for stage in system.network.backbone(batch)])
     joined = [np.concatenate(stage, 1) for stage in zip(*parts, strict=True)]
     return [

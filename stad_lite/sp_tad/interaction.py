@@ -171,7 +171,7 @@ class DetectionHead(nn.Module):
     """One head: proposals look at each other, then at their segments, and predict classes and new segments.
 
     num_classes, levels: how many
-    Source: SP-TAD Sec. 3.1.3; one layer before the classes, three for the segment, as in Sparse R-CNN.
+    Source: SP-TAD Sec. 3.1.3.
     """
 
     def __init__(self, config: Architecture, num_classes: int, levels: int) -> None:
@@ -188,8 +188,9 @@ class DetectionHead(nn.Module):
         self.feed_forward = nn.Sequential(
             nn.Linear(c, config.feed_forward), nn.ReLU(), nn.Linear(config.feed_forward, c)
         )
-        self.cls_tower = _tower(c, 1)
-        self.reg_tower = _tower(c, 3)
+        normed = config.branches == "sparse_rcnn"
+        self.cls_tower = _tower(c, 1 if normed else 0, normed)
+        self.reg_tower = _tower(c, 3 if normed else 2, normed)
         self.classes = nn.Linear(c, num_classes)
         self.deltas = nn.Linear(c, 2)
 
@@ -217,8 +218,10 @@ class DetectionHead(nn.Module):
         return logits, refine(segments, self.deltas(self.reg_tower(features))), features
 
 
-def _tower(channels: int, layers: int) -> nn.Sequential:
+def _tower(channels: int, layers: int, normed: bool) -> nn.Sequential:
+    """The layers before the last one of a branch."""
     parts: list[nn.Module] = []
     for _ in range(layers):
-        parts += [nn.Linear(channels, channels, bias=False), nn.LayerNorm(channels), nn.ReLU()]
+        parts.append(nn.Linear(channels, channels, bias=not normed))
+        parts += [nn.LayerNorm(channels), nn.ReLU()] if normed else [nn.ReLU()]
     return nn.Sequential(*parts)

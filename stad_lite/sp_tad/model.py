@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import repeat
@@ -90,11 +90,11 @@ class SpTad(nn.Module):
             if name.endswith("classes.bias"):
                 nn.init.constant_(parameter, -math.log((1 - PRIOR) / PRIOR))
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Outputs:
+    def forward(self, inputs: Mapping[str, Any]) -> Outputs:
         """Return every head's proposals.
 
-        inputs: for a backbone on frames, (b, 3, t, h, w) of "rgb" in [-1, 1] and (b, 2, t, h, w) of "flow";
-            for cached features, (b, channels[i], t / strides[i]) of "0", "1", "2"
+        inputs: for a backbone on frames, clips as they are stored, or (b, 3, t, h, w) of "rgb" in [-1, 1] and
+            (b, 2, t, h, w) of "flow"; for cached features, (b, channels[i], t / strides[i]) of "0", "1", "2"
         """
         stages = self.backbone(inputs)
         levels = Levels(self.pyramid(stages), self.pyramid.strides, self.config.window)

@@ -19,17 +19,19 @@ from stad_lite.sp_tad.merging import merged_on
 from stad_lite.sp_tad.model import Outputs, SpTad
 from stad_lite.sp_tad.windows import FoundSegments, Item, Timeline, Window, WindowSet, decode
 from stad_lite.systems.detect import batched, evaluated
+from stad_lite.systems.items import together
+from stad_lite.systems.seen import Seen
 
 
 class Batch(NamedTuple):
     """Some windows.
 
-    inputs: what the network takes, by name
+    inputs: what the network takes, by name: features, or clips as they are stored
     truth: their instances
     windows: where they are
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Tensor | Seen]
     truth: Instances
     windows: list[Window]
 
@@ -89,7 +91,7 @@ def test_windows(system: SpTadSystem, source: Source) -> WindowSet:
 
 def collate(items: Sequence[Item]) -> Batch:
     """Return some windows as a batch."""
-    inputs = {name: torch.stack([item.inputs[name] for item in items]) for name in items[0].inputs}
+    inputs = {name: together([item.inputs[name] for item in items]) for name in items[0].inputs}
     truth = make_truth([item.segments for item in items], [item.labels for item in items])
     return Batch(inputs, truth, [item.window for item in items])
 

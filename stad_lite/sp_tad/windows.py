@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite import segments as segment_ops
@@ -16,12 +15,13 @@ from stad_lite.arrays import as_numpy
 from stad_lite.data import clips
 from stad_lite.data.features import FeatureReader
 from stad_lite.data.source import VideoSource
-from stad_lite.errors import FormatError, FrameRangeError, UnknownLabelError
+from stad_lite.errors import FormatError, UnknownLabelError
 from stad_lite.records import Predictions, Segment, VideoPredictions
 from stad_lite.sp_tad.backbone import Source, check_source, is_cached
 from stad_lite.sp_tad.config import Decoding, SpTadConfig
 from stad_lite.sp_tad.model import Outputs
-from stad_lite.systems.items import Items, read_clip
+from stad_lite.systems.items import Items
+from stad_lite.systems.seen import Seen, read_clip
 from stad_lite.systems.truth import segments_of
 
 
@@ -84,17 +84,13 @@ def timeline(
     if not fps > 0:
         raise FormatError(f"{fps} frames a second", video=video, remedy="give the video's frame rate")
     duration = num_frames / fps if times is None else float(times[-1])
-    if squeeze:
-        run = clips.resampled(video, num_frames, squeeze) if num_frames > 0 else _no_frames(video)
+    if squeeze and num_frames > 0:  # none are refused below
+        run = clips.resampled(video, num_frames, squeeze)
         middles = (np.arange(squeeze) + 0.5) * duration / squeeze
         frames = run.frames if times is None else clips.shown_at(times, middles)
         return Timeline(video, frames, duration / squeeze, duration)
     run = clips.at_rate(video, num_frames, fps, rate or fps, times)
     return Timeline(video, run.frames, 1 / (rate or fps), duration)
-
-
-def _no_frames(video: str) -> clips.FrameRun:
-    raise FrameRangeError("the video has no frames", video=video, remedy="leave it out of the set")
 
 
 def slide(line: Timeline, length: int, stride: int, step: int = 1) -> list[Window]:
@@ -143,8 +139,8 @@ class WindowReader:
 
     def read(
         self, window: Window, line: Timeline, generator: np.random.Generator | None = None
-    ) -> dict[str, Tensor]:
-        """Return a window's inputs; what lies beyond the video's end is zero.
+    ) -> Mapping[str, Tensor | Seen]:
+        """Return a window's inputs: features, or clips as they are stored; zero beyond the video's end.
 
         generator: draws crop and flip; the middle and no flip without it
         """
@@ -158,10 +154,7 @@ class WindowReader:
             return {str(number): torch.from_numpy(part) for number, part in enumerate(parts)}
         assert isinstance(self.source, VideoSource)
         backbone, frames = self.config.backbone, line.frames[start : start + length]
-        reach = backbone.flow_reach
-        found = read_clip(self.source, backbone.streams, video, frames, backbone.crop, reach, generator)
-        missing = length - len(frames)
-        return {stream: F.pad(clip, (0, 0, 0, 0, 0, missing)) for stream, clip in found.items()}
+        return read_clip(self.source, backbone.streams, video, frames, backbone.crop, length, generator)
 
 
 def window_truth(
@@ -170,19 +163,21 @@ def window_truth(
     segments: Sequence[Segment],
     classes: Sequence[str],
     share: float = 0.5,
+    exact: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the instances that count in a window, cut to it.
 
-    An instance counts where at least ``share`` of it lies inside (tIoA). So one without length never counts,
-    and one more than 1 / share as long as the window counts in none.
+    An instance counts where more than ``share`` of it lies inside (tIoA). So one without length never counts,
+    and one 1 / share as long as the window, or longer, counts in none.
 
     segments: of the video, in seconds
+    exact: an instance of which exactly ``share`` lies inside counts too
     returns: (g, 2) start and end in windows, within [0, 1], and (g,) class indices
     raises: UnknownLabelError
     Source: SP-TAD Sec. 4.2 (the rule of Fig. 4, also for training).
 
     >>> line = timeline("a", num_frames=40, fps=10)
-    >>> segments = [Segment("x", 1, 3), Segment("x", 1, 4)]
+    >>> segments = [Segment("x", 1, 2.5), Segment("x", 1, 3)]
     >>> inside, label = window_truth(Window("a", 0, 20), line, segments, ["x"])
     >>> inside.tolist(), label.tolist()
     ([[0.5, 1.0]], [0])
@@ -197,7 +192,8 @@ def window_truth(
         )
     labels = np.array([names.index(s.label) for s in segments], dtype=np.int64)
     spans = (spans / line.seconds - window.start) / window.length
-    counts = (segment_ops.length(spans) > 0) & (segment_ops.ioa(spans, np.array([0.0, 1.0])) >= share - 1e-9)
+    least = share - 1e-9 if exact else share + 1e-9
+    counts = (segment_ops.length(spans) > 0) & (segment_ops.ioa(spans, np.array([0.0, 1.0])) >= least)
     return segment_ops.clip(spans, 0.0, 1.0)[counts], labels[counts]
 
 
@@ -206,6 +202,7 @@ def unseen(
     windows: Iterable[Window],
     segments: Mapping[str, Sequence[Segment]],
     share: float = 0.5,
+    exact: bool = False,
 ) -> dict[str, int]:
     """Count the instances that no window counts: ``without length`` and ``too long for a window``."""
     found = {"without length": 0, "too long for a window": 0}
@@ -218,7 +215,7 @@ def unseen(
                 found["without length"] += 1
                 continue
             seen = any(
-                len(window_truth(window, line, [one], [one.label], share)[0])
+                len(window_truth(window, line, [one], [one.label], share, exact)[0])
                 for window in by_video.get(line.video, ())
             )
             found["too long for a window"] += not seen
@@ -228,7 +225,7 @@ def unseen(
 class Item(NamedTuple):
     """One window: its inputs without the batch axis, its truth and its place."""
 
-    inputs: dict[str, Tensor]
+    inputs: Mapping[str, Tensor | Seen]
     segments: Tensor
     labels: Tensor
     window: Window
@@ -255,7 +252,8 @@ class WindowSet(Items):
         super().__init__(every, self.item, str, seed)
         if training:
             self.places = [window for window in every if len(self.truth(window)[0])]
-            lost = unseen(self.lines.values(), every, self.segments, config.truth_share)
+            rule = (config.truth_share, config.exact_share)
+            lost = unseen(self.lines.values(), every, self.segments, *rule)
             notes = [f"instances {what}, not trained on: {n}" for what, n in lost.items() if n]
             blank = sum(not segments for segments in self.segments.values())
             self.notes = [*notes, *([f"videos without segments, not trained on: {blank}"] if blank else [])]
@@ -282,8 +280,8 @@ class WindowSet(Items):
         """Return the instances of a window, as ``window_truth``."""
         if window not in self._truth:
             line, segments = self.lines[window.video], self.segments[window.video]
-            share = self.config.truth_share
-            self._truth[window] = window_truth(window, line, segments, self.classes, share)
+            rule = (self.config.truth_share, self.config.exact_share)
+            self._truth[window] = window_truth(window, line, segments, self.classes, *rule)
         return self._truth[window]
 
     def item(self, window: Window, generator: np.random.Generator) -> Item:

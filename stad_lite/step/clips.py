@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from stad_lite.data.clips import FrameRun, flow_stack, neighbours, tubelets
@@ -17,40 +18,51 @@ from stad_lite.records import VideoAnnotation
 from stad_lite.step.augment import colours, cropped
 from stad_lite.step.config import Input, StepConfig
 from stad_lite.systems.detect import look
-from stad_lite.systems.items import Items, first_frame, mirrored, read_stream, stream_input
+from stad_lite.systems.items import Items, first_frame, read_stream
 from stad_lite.systems.maps import FrameMaps, can_mirror, maps_of
+from stad_lite.systems.seen import Seen, fed_streams
 from stad_lite.systems.truth import Truth, truth_of
 
 
-def read_input(
+def read_seen(
     source: VideoSource,
     config: Input,
     video: str,
     numbers: np.ndarray,
     mirror: bool = False,
     recolour: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Tensor:
-    """Return the backbone's input (t, channels, h, w) for frames of a video.
+) -> dict[str, Seen]:
+    """Return the streams of frames of a video as they are stored.
 
     numbers: (t,) frame numbers; a frame's flow is stacked from it on, the last map repeats at the end
     mirror: as a mirror shows it
     recolour: changes the frames (t, h, w, 3) uint8
     raises: FormatError for a source without flow where the stream needs it
     """
-    parts = []
+    found, turned = {}, torch.tensor(mirror)
     if config.stream != "flow":
         frames = read_stream(source, "rgb", video, numbers)
         frames = frames if recolour is None else recolour(frames)
-        parts.append(stream_input("rgb", frames, normalise=config.normalise))
+        found["rgb"] = Seen(torch.from_numpy(frames), turned)
     if config.stream != "rgb":
         count = source.num_frames(video)
         wanted = np.stack([flow_stack(count, int(number), config.flow_depth) for number in numbers])
-        flow = read_stream(source, "flow", video, wanted.ravel())
-        flow = flow.reshape(*wanted.shape, *flow.shape[1:])
-        cut = config.backbone == "i3d"
-        parts.append(stream_input("flow", flow, config.flow_scale, config.normalise, cut).flatten(1, 2))
-    inputs = torch.cat(parts, 1)
-    return mirrored(inputs, config.stream) if mirror else inputs
+        flow = torch.from_numpy(read_stream(source, "flow", video, wanted.ravel()))
+        flow = rearrange(flow, "(t depth) h w c -> t h w (depth c)", depth=config.flow_depth)
+        found["flow"] = Seen(flow, turned)
+    return found
+
+
+def read_input(
+    source: VideoSource, config: Input, video: str, numbers: np.ndarray, mirror: bool = False
+) -> Tensor:
+    """Return the backbone's input (t, channels, h, w) for frames of a video, as ``read_seen`` reads them."""
+    return shown(read_seen(source, config, video, numbers, mirror), config)
+
+
+def shown(seen: Mapping[str, Seen] | Tensor, config: Input) -> Tensor:
+    """Return the backbone's input (..., t, channels, h, w) of streams as they are stored."""
+    return fed_streams(seen, config.flow_scale, config.normalise, config.backbone == "i3d")
 
 
 def clip_truth(
@@ -62,8 +74,9 @@ def clip_truth(
 ) -> Truth:
     """Return the truth of a run of an odd number of clips.
 
-    A tube counts in the centre clip where it has a box on half of its places or more: the label is taken to
-    be constant in a clip (STEP Sec. 3.1). With AVA's supervision only the clip's middle place is seen.
+    A tube counts in the centre clip where it has a box on half of the places that are in the video, or more:
+    the label is taken to be constant in a clip (STEP Sec. 3.1). With AVA's supervision only the clip's middle
+    place is seen.
 
     numbers: (frames,) frame numbers of the run
     inside: (frames,) False where a frame only fills up
@@ -78,7 +91,8 @@ def clip_truth(
         present = truth.present & middle
         return replace(truth, present=present, valid=np.asarray(present.any(1)))
     middle[first : first + config.boxes] = True
-    return replace(truth, valid=np.asarray(truth.present[:, middle].mean(1) >= 0.5))
+    known = max(1, int(inside[every][middle].sum()))
+    return replace(truth, valid=np.asarray(2 * truth.present[:, middle].sum(1) >= known))
 
 
 def item_of(
@@ -88,12 +102,12 @@ def item_of(
     maps: FrameMaps | None,
     mirror: bool = False,
     rng: np.random.Generator | None = None,
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Return one clip: its maps or frames over all clips that the last step sees, and their truth.
 
     mirror: as a mirror shows it
     rng: frames (not maps) are cropped and coloured as the configuration says; None leaves them as they are
-    returns: ``maps`` (t, c, h, w) or ``frames`` (t, channels, h, w), and what ``Truth`` holds
+    returns: ``maps`` (t, c, h, w) or ``frames``, the streams as they are stored, and what ``Truth`` holds
     raises: FormatError, with the video
     """
     count = source.num_frames(run.video)
@@ -104,9 +118,9 @@ def item_of(
     if maps is not None:
         return {"maps": maps.clip(config.stream, run.video, numbers, mirror).float(), **truth.tensors()}
     recolour = partial(colours, rng=rng) if rng is not None and config.augment == "colour" else None
-    seen = read_input(source, config, run.video, numbers, mirror, recolour)
+    seen: Mapping[str, Seen] = read_seen(source, config, run.video, numbers, mirror, recolour)
     if rng is not None and config.augment != "flip":
-        seen, truth = cropped(seen, truth, config, rng)
+        seen, truth = cropped(seen, truth, source.size, config, rng)
     return {"frames": seen, **truth.tensors()}
 
 
@@ -117,7 +131,7 @@ def training_item(
     source: VideoSource,
     maps: FrameMaps | None,
     flip: float = 0.5,
-) -> dict[str, Tensor]:
+) -> dict[str, Any]:
     """Return one clip (``item_of``) as it is seen in training.
 
     flip: probability of the mirror image

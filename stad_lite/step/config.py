@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from stad_lite.data.synthetic import Settings
-from stad_lite.errors import FormatError
+from stad_lite.linking import TubeletConfig
 from stad_lite.nets.inputs import PIXELS
-from stad_lite.schedule import TrainConfig
+from stad_lite.schedule import TrainConfig, chosen
 from stad_lite.settings import (
     AtLeastOne,
     Between,
@@ -32,14 +32,14 @@ class Input(Group):
     backbone: ``small`` (2-D, stride 4), ``vgg16`` (to conv5_3) or ``i3d`` (to Mixed_4f)
     stream: ``rgb``; ``flow`` (``flow_depth`` maps stacked); or ``early``, both stacked in channels
     flow_depth: flow maps stacked for one frame
-    flow_scale: pixels a frame that count as 1
+    flow_scale: pixels a frame that count as 1 (ours)
     normalise: pixels in [-1, 1] (``unit``, I3D's), or as VGG16's weights expect them: those of its authors
-        (``bgr``) or torchvision's (``imagenet``); flow is scaled along
-    augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides both
-        (the code's, which erases parts of actors as well)
-    pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights
+        (``bgr``) or torchvision's (``imagenet``); flow is scaled along (ours)
+    augment: of frames in training: ``flip`` alone, ``crop`` besides (the paper's), or ``colour`` besides
+        both, the code's, which erases parts of actors as well
+    pretrained: profile of the backbone pretrained on synthetic frames, "" for random weights (ours)
     frozen: the backbone is not trained, and its features are computed once and kept as float16
-    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the paper's)
+    frozen_norms: I3D's batch norms keep their published statistics and are not trained (the code's)
     size: (height, width) of frames, pixels
     clip: K frames of a clip
     """
@@ -115,16 +115,16 @@ class Heads(Group):
 
     head: global branch of three 3-D convolutions (``conv3d``), of I3D's Mixed_5b and 5c (``mixed``), or
         of 1-D convolutions on one vector a frame (``vector``: ours, for a CPU)
-    width: channels of the global branch
-    hidden: channels of the local branch's bottlenecks, and of the vector between the branches
-    roi: RoIAlign (``align``, our default), the original one half a cell aside (``legacy``, the code's), or
-        RoI max pooling (``max``, which the paper names)
-    roi_size: cells of a region along each side
+    width: channels of the global branch (ours; I3D's in ``mixed``)
+    hidden: channels of the local branch's bottlenecks, and of the vector between the branches (the code's)
+    roi: RoIAlign (``align``), our default (ours), the original one half a cell aside (``legacy``, the
+        code's), or RoI max pooling (``max``, which the paper names)
+    roi_size: cells of a region along each side (the code's)
     context: the whole image's features join each region's in the global branch
-    dropout: before the last layers
+    dropout: before the last layers (the code's)
     regression: one box for each class (``class``, the paper's) or one for all (``agnostic``, the code's)
-    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes
-        (the code's; for several labels on one actor)
+    classification: ``softmax`` over classes and background (the paper's), or ``bce``, independent classes,
+        the code's, for several labels on one actor
     """
 
     head: Literal["vector", "conv3d", "mixed"] = "vector"
@@ -142,14 +142,17 @@ class Heads(Group):
 class Sampling(Group):
     """Which proposals each step learns from.
 
-    thresholds: overlap from which a proposal is positive, one for each step; their number is S_max
+    thresholds: overlap from which a proposal is positive, one for each of S_max steps (the code's)
+    assignment: each positive belongs to the truth it overlaps most (``highest``, the paper's), or each truth
+        first takes a best one of its own (``own``, the code's)
     sampling: ``paper``: positives and negatives with a chance that grows with the score; ``code``:
         positives alike, negatives with the softmax of the scores; ``uniform``: all alike
-    positives: most positives of a clip
-    negatives: for one positive; a clip without any takes this number
+    positives: most positives of a clip (the code's); where ``highest`` gives more truths than that, one each
+    negatives: for one positive; a clip without any takes this number (the code's)
     """
 
     thresholds: tuple[Annotated[float, Between(0.01, 1)], ...] = (0.2, 0.35, 0.5)
+    assignment: Literal["highest", "own"] = "own"
     sampling: Literal["paper", "code", "uniform"] = "paper"
     positives: AtLeastOne = 5
     negatives: AtLeastOne = 2
@@ -165,8 +168,8 @@ class Loss(Group):
     """Which frames count, and the weights of the terms.
 
     supervision: ``all`` frames count, or the ``middle`` one of the centre clip (AVA's key frame)
-    box_weight: lambda of Eq. 2
-    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated
+    box_weight: lambda of Eq. 2 (the code's)
+    neighbour_weight: gamma, of the boxes in the neighbouring clips, regressed or anticipated (the code's)
     """
 
     supervision: Literal["all", "middle"] = "all"
@@ -179,7 +182,7 @@ class Decoding(Group):
     """The last step's answer to the detections of a clip.
 
     min_score, nms, keep: detections of a clip need this score, go where a better one of their class
-        overlaps more (mean over the frames), and at most ``keep`` stay
+        overlaps more (mean over the frames), and at most ``keep`` stay (the code's)
     """
 
     min_score: Share = 0.01
@@ -191,13 +194,16 @@ class Decoding(Group):
 class Linking(Group):
     """Clips' detections to tubes.
 
-    stride: frames from one clip to the next at test time
-    link_overlap: least overlap of linked tubelets
-    trim_alpha: price of a switch in the temporal trimming
+    stride: frames from one clip to the next at test time (ACT's in ``paper``)
+    linking: of tubelets (ACT's in ``paper``); without a ``reach`` of its own, tubelets of neighbouring clips
+        are linked too
+    trim_alpha: price of a switch in the temporal trimming (ROAD's)
     """
 
     stride: Frames = 6
-    link_overlap: Share = 0.2
+    linking: TubeletConfig = field(
+        default_factory=lambda: TubeletConfig(min_score=None, nms=None, keep=10, overlap=0.2)
+    )
     trim_alpha: Weight = 3.0
 
 
@@ -264,7 +270,8 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
 
         122,412,843 parameters for 24 classes, of which 14,714,688 are the backbone's. The paper's figures:
         frame-mAP 66.7 (RGB), 63.5 (flow), 70.7 (late), 74.3 (early) and 75.0 (hybrid); 21 frames a second.
-        It names RoI pooling; RoIAlign is our default, ``roi="max"`` its word.
+        It names RoI pooling; RoIAlign is our default, ``roi="max"`` its word. Linking has ACT's numbers, as
+        the paper says: tubes of 15 frames or more with a score from .01, and suppression among tubes.
         """
         return cls(
             backbone="vgg16",
@@ -280,7 +287,9 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
             hidden=256,
             roi_size=7,
             dropout=0.3,
+            assignment="highest",
             stride=1,
+            linking=TubeletConfig.act(),
         )
 
     @classmethod
@@ -288,12 +297,15 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
         """AVA: I3D to Mixed_4f, 400 x 400, K = 12, 34 cuboids, extension before the third step (Sec. 4.1).
 
         53,785,416 parameters for 60 classes, of which 7,528,256 are the backbone's. The paper's figure:
-        frame-mAP 18.6 with two RGB models joined. What the paper leaves open is as in its authors' code,
-        and so are one regression for all classes, the independent classes and the original RoIAlign.
+        frame-mAP 18.6 with two RGB models joined. Proposals are assigned and drawn as the paper says. Its
+        authors' code gives what the paper leaves open, and these against its words or figures: one regression
+        for all classes, independent classes (an actor has several), the original RoIAlign and the middle
+        place alone in the losses. Theirs too are ``assignment="own"``, ``sampling="code"``,
+        ``augment="colour"``.
         """
         return cls(
             backbone="i3d",
-            augment="colour",
+            augment="crop",
             pretrained="",
             frozen=False,
             size=(400, 400),
@@ -308,7 +320,7 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
             dropout=0.3,
             regression="agnostic",
             classification="bce",
-            sampling="code",
+            assignment="highest",
             supervision="middle",
             stride=12,
         )
@@ -317,7 +329,7 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
 SCHEDULES: dict[str, TrainConfig] = {
     "smoke": TrainConfig(steps=6, batch=4, lr=2e-3, clip_norm=5.0, checkpoint_every=6),
     "lesson": TrainConfig(steps=800, batch=8, lr=2e-3, clip_norm=5.0, checkpoint_every=400),
-    "large": TrainConfig(epochs=35, batch=8, lr=1e-3, warm_up=100, clip_norm=5.0, checkpoint_every=500),
+    "large": TrainConfig(steps=700, batch=8, lr=1e-3, warm_up=50, clip_norm=5.0, amp=True),
     "paper": TrainConfig(
         epochs=35,
         batch=4,
@@ -347,9 +359,7 @@ def schedule(profile: str = "lesson") -> TrainConfig:
     >>> schedule("paper").optimiser, schedule("paper").lr
     ('adam', 5e-05)
     """
-    if profile not in SCHEDULES:
-        raise FormatError(f"no profile {profile!r}", remedy=f"choose from {', '.join(SCHEDULES)}")
-    return SCHEDULES[profile]
+    return chosen(SCHEDULES, profile)
 
 
 def clip_settings(profile: str = "lesson") -> Settings:

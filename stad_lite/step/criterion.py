@@ -62,8 +62,14 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
 
 
 def one_pass(config: StepConfig) -> bool:
-    """Tell whether the inference pass and the training pass of a step can be one."""
-    return config.dropout == 0 and len(CUBOIDS[config.cuboids]) <= config.positives * (1 + config.negatives)
+    """Tell whether the inference pass and the training pass of a step can be one: it learns the same then."""
+    # batch norms that learn see the drawn proposals in training and none of them in inference
+    learns = config.head == "mixed" and not (config.backbone == "i3d" and config.frozen_norms)
+    return (
+        config.dropout == 0
+        and not learns
+        and len(CUBOIDS[config.cuboids]) <= config.positives * (1 + config.negatives)
+    )
 
 
 @torch.no_grad()
@@ -99,8 +105,9 @@ def drawn(
     else:
         # no step has scored the first input: its best overlaps stand in (STEP Sec. 3.4)
         scores = overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
-    assignment = assign(overlaps, batch["valid"], config.thresholds[step])
-    return draw(assignment, scores, config.positives, config.negatives, config.sampling)
+    assignment = assign(overlaps, batch["valid"], config.thresholds[step], config.assignment)
+    numbers, all_forced = (config.positives, config.negatives), config.assignment == "highest"
+    return draw(assignment, scores, *numbers, config.sampling, all_forced)
 
 
 def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: Input) -> Tensor:

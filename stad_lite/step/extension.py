@@ -97,31 +97,24 @@ def replicate(tubelets: Array, clip: int) -> tuple[Array, Array]:
     return tubelets[..., :1, :] + still, tubelets[..., -1:, :] + still
 
 
-def anticipate(
-    offsets: Array, residuals: tuple[Array, Array], proposals: Array, clip: int
-) -> tuple[Array, Array]:
-    """Return the clips before and after the tubelets from learnt residuals.
+def anticipate(offsets: Array, residuals: tuple[Array, Array], clip: int) -> tuple[Array, Array]:
+    """Return the offsets of the clips before and after the tubelets from learnt residuals.
 
     The offsets of the outermost clip plus a residual are offsets from that clip's proposals: frame k of
     the clip before is told from frame k of the first clip, and so is the clip after from the last one.
 
-    offsets: (..., frames, 4) the regression L of this step, without units (``boxes.encode``)
-    residuals: f_-1(x) and f_+1(x), each (..., clip, 4), in the same units
-    proposals: (..., frames, 4) xyxy pixels that the offsets count from
-    returns: two (..., clip, 4) xyxy pixels
-    raises: FormatError
+    offsets: (..., frames, sides) the regression L of this step, without units (``boxes.encode``); sides are 4
+        for each box that is regressed
+    residuals: f_-1(x) and f_+1(x), each (..., clip, sides), in the same units
+    returns: L_-1 and L_+1, two (..., clip, sides)
     Source: STEP Eq. 5.
 
-    >>> still, none = np.tile([0., 0, 4, 4], (3, 1)), np.zeros((3, 4))
-    >>> anticipate(none, (none, none + [0.5, 0, 0, 0]), still, 3)[1][0]
-    array([2., 0., 6., 4.])
+    >>> line = np.arange(5.0)[:, None]
+    >>> [found[:, 0].tolist() for found in anticipate(line, (np.zeros((2, 1)), np.ones((2, 1))), 2)]
+    [[0.0, 1.0], [4.0, 5.0]]
     """
-    proposals = _checked(proposals, clip, 1)
     before, after = residuals
-    return (
-        box_ops.decode(offsets[..., :clip, :] + before, proposals[..., :clip, :]),
-        box_ops.decode(offsets[..., -clip:, :] + after, proposals[..., -clip:, :]),
-    )
+    return offsets[..., :clip, :] + before, offsets[..., -clip:, :] + after
 
 
 def concatenate(before: Array, tubelets: Array, after: Array) -> Array:

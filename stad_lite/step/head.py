@@ -18,6 +18,7 @@ from stad_lite.align import roi_align, roi_align_all, roi_max_pool
 from stad_lite.nets.i3d import I3DBlocks
 from stad_lite.nets.layers import Norm
 from stad_lite.step.config import Heads, StepConfig
+from stad_lite.step.extension import anticipate
 
 
 class Raw(NamedTuple):
@@ -127,16 +128,15 @@ class TwoBranchHead(nn.Module):
         regions = pool_regions(maps, tubelets, item, self.stride, self.config, each)
         logits, local = self.branches(regions, maps, item, self.stride)
         logits, boxes = logits.float(), self.config.boxes
-        offsets = _boxes(self.location(local))
+        offsets = self.location(local).float()
         if self.before is None or self.after is None:
-            return Raw(logits, offsets, None, None)
-        before = offsets[:, :boxes] + _boxes(self.before(local[:, :boxes]))
-        after = offsets[:, -boxes:] + _boxes(self.after(local[:, -boxes:]))
-        return Raw(logits, offsets, before, after)
+            return Raw(logits, _boxes(offsets), None, None)
+        residuals = self.before(local[:, :boxes]).float(), self.after(local[:, -boxes:]).float()
+        return Raw(logits, *map(_boxes, (offsets, *anticipate(offsets, residuals, boxes))))
 
 
 def _boxes(flat: Tensor) -> Tensor:
-    return rearrange(flat.float(), "n t (regressions side) -> n t regressions side", side=4)
+    return rearrange(flat, "n t (regressions side) -> n t regressions side", side=4)
 
 
 class VectorBranches(nn.Module):

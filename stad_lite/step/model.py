@@ -162,7 +162,7 @@ class StepNetwork(nn.Module):
     def features(self, frames: Tensor) -> Tensor:
         """Return the backbone's maps of a run of clips.
 
-        frames: (b, t, channels, h, w) as ``clips.read_input`` gives them
+        frames: (b, t, channels, h, w) as ``clips.shown`` gives them
         returns: (b, t / time stride, c, h / stride, w / stride)
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):

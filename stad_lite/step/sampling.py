@@ -58,20 +58,21 @@ def tubelet_overlaps(proposals: Tensor, truth: Tensor, present: Tensor) -> Tenso
 
 
 @torch.no_grad()
-def assign(overlaps: Tensor, valid: Tensor, threshold: float) -> Assignment:
+def assign(overlaps: Tensor, valid: Tensor, threshold: float, rule: str = "own") -> Assignment:
     """Assign proposals to truths: each truth its best one, then all that overlap one enough.
-
-    Pairs are settled by falling overlap, so no two truths share their best proposal; where there are
-    more truths than proposals, those with the least overlap go without.
 
     overlaps: (b, m, g) in [0, 1]
     valid: (b, g) False where a clip has fewer truths
     threshold: tau of this step; a proposal above it belongs to the truth it overlaps most
+    rule: ``highest``: every positive belongs to the truth it overlaps most, so two truths may share their
+        best proposal; ``own``: pairs are settled by falling overlap and no two share one, and where there
+        are more truths than proposals, those with the least overlap go without
     raises: FormatError, NotFiniteError
-    Source: STEP Sec. 3.4 (the unoccupied best proposal is its authors' code's).
+    Source: STEP Sec. 3.4 (``highest``); its authors' code (``own``, the unoccupied best proposal).
 
-    >>> assign(torch.tensor([[[0.6], [0.1], [0.4]]]), torch.ones(1, 1, dtype=torch.bool), 0.35).truth
-    tensor([[ 0, -1,  0]])
+    >>> overlaps = torch.tensor([[[0.9, 0.8], [0.55, 0.1], [0.2, 0.05]]])
+    >>> [assign(overlaps, overlaps[:, 0] > 0, 0.35, rule).truth.tolist() for rule in ("highest", "own")]
+    [[[0, 0, -1]], [[0, 1, -1]]]
     """
     if overlaps.ndim != 3 or valid.shape != overlaps.shape[::2]:
         raise FormatError(
@@ -87,6 +88,9 @@ def assign(overlaps: Tensor, valid: Tensor, threshold: float) -> Assignment:
     known = overlaps.masked_fill(~valid[:, None], -1)
     best, truth = known.max(2)
     truth = torch.where(best > threshold, truth, -1)
+    if rule == "highest":
+        forced = torch.zeros_like(truth).scatter_add_(1, overlaps.argmax(1), valid.long()) > 0
+        return Assignment(torch.where(forced, known.argmax(2), truth), forced)
     forced = torch.zeros_like(truth, dtype=torch.bool)
     rows = torch.arange(batch, device=overlaps.device)
     # the best pair of all first; what it takes is -1 afterwards, and all -1 means that no pair is left
@@ -103,16 +107,22 @@ def assign(overlaps: Tensor, valid: Tensor, threshold: float) -> Assignment:
 
 @torch.no_grad()
 def draw(
-    assignment: Assignment, scores: Tensor, positives: int = 5, negatives: int = 2, rule: str = "paper"
+    assignment: Assignment,
+    scores: Tensor,
+    positives: int = 5,
+    negatives: int = 2,
+    rule: str = "paper",
+    all_forced: bool = False,
 ) -> Samples:
     """Draw positives and negatives of every clip, without replacement.
 
-    Each truth's own best proposal is always drawn, up to ``positives`` of them (the best scored first).
+    Each truth's own best proposal is drawn before others, the best scored first.
 
     scores: (b, m) in [0, 1], of the step before or the best overlaps
     positives: most positives of a clip
     negatives: for one positive; a clip without positives takes this number
     rule: ``paper``, ``code`` or ``uniform`` (``StepConfig.sampling``)
+    all_forced: the truths' best proposals are all drawn, even where they are more than ``positives``
     Source: STEP Sec. 3.4; the numbers are its authors' code's.
 
     >>> chosen = Assignment(torch.tensor([[0, -1, -1, -1]]), torch.tensor([[True, False, False, False]]))
@@ -122,7 +132,10 @@ def draw(
     positive = assignment.truth >= 0
     # above every key: noise in float32 is below 104. There scores still differ by steps of .001
     first = torch.where(assignment.forced, 1e4 + scores, _keys(scores, rule, positive=True))
-    taken = _best(first, positive, torch.full_like(positive.sum(1), positives))
+    most = torch.full_like(positive.sum(1), positives)
+    # "each ground truth tube has at least one positive sample" (STEP Sec. 3.4)
+    most = torch.maximum(most, assignment.forced.sum(1)) if all_forced else most
+    taken = _best(first, positive, most)
     wanted = negatives * taken.sum(1).clamp(min=1)
     taken |= _best(_keys(scores, rule, positive=False), ~positive, wanted)
     item, proposal = taken.nonzero(as_tuple=True)

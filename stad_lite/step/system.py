@@ -21,7 +21,7 @@ from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3DBlocks
 from stad_lite.nets.published import Trunk
 from stad_lite.records import Predictions
-from stad_lite.step.clips import asked, clip_runs, has_truth, read_input, training_item
+from stad_lite.step.clips import asked, clip_runs, has_truth, read_input, shown, training_item
 from stad_lite.step.config import StepConfig
 from stad_lite.step.criterion import losses
 from stad_lite.step.model import Answer, Dense, StepNetwork, dense, found_by
@@ -53,7 +53,9 @@ class StepSystem:
 
     def maps(self, batch: dict[str, Tensor]) -> Tensor:
         """Return a batch's maps (b, t, c, h, w): those it brings along, or the backbone's of its frames."""
-        return batch["maps"].float() if "maps" in batch else self.network.features(batch["frames"])
+        if "maps" in batch:
+            return batch["maps"].float()
+        return self.network.features(shown(batch["frames"], self.config))
 
     def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the weighted terms of all steps (``criterion.losses``)."""

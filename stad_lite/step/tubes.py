@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from stad_lite.data.clips import FrameRun
 from stad_lite.data.source import VideoSource
-from stad_lite.linking import LabelSmoothing, TubeletConfig, link_tubelets
+from stad_lite.linking import LabelSmoothing, link_tubelets
 from stad_lite.linking.detections import Detections
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
 from stad_lite.step.config import Input, StepConfig
@@ -82,8 +83,8 @@ def link_clips(
         return ()
     boxes, order = every_frame(every.boxes, config), np.arange(len(every))
     tubelet = Detections(start, boxes, every.labels, every.scores, order, len(classes))
-    reach = max(config.stride, config.clip - 1)
-    linking = TubeletConfig(min_score=None, nms=None, keep=10, overlap=config.link_overlap, reach=reach)
+    reach = config.linking.reach or max(config.stride, config.clip - 1)
+    linking = replace(config.linking, reach=reach)
     trim = LabelSmoothing(alpha=config.trim_alpha, empty="keep")
     linked = link_tubelets(tubelet, linking, classes, trim)
     inside = (cut_at(tube, num_frames) for tube in linked.tubes)  # without frames that only fill up a clip

@@ -14,6 +14,7 @@ from torch import Tensor
 from stad_lite.data.clips import FrameRun
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
+from stad_lite.nets.flow.warping import warp
 from stad_lite.nets.inputs import FLOW_SCALE, flow_input, rgb_input
 
 CHANNELS = {"rgb": 3, "flow": 2}
@@ -88,6 +89,30 @@ def read_stream(source: VideoSource, stream: str, video: str, numbers: np.ndarra
     return values
 
 
+def flow_between(source: VideoSource, video: str, numbers: np.ndarray) -> np.ndarray:
+    """Return the flow (n, h, w, 2) from each of some frames to the next of them, in pixels.
+
+    Where frames lie between two, the source's flow is followed from one to the next; the last frame is taken
+    to be as far from one more as from the one before it, within the video.
+
+    numbers: (n,) rising frame numbers; one that repeats has the flow to the source's next frame
+    raises: FormatError, as ``read_stream``
+    """
+    total = read_stream(source, "flow", video, numbers)
+    gaps = np.diff(numbers, append=2 * numbers[-1:] - numbers[-2:-1])
+    gaps = np.minimum(gaps, source.num_frames(video) - 1 - numbers)
+    most = int(gaps.max(initial=0))
+    total = np.array(total, np.float32) if most > 1 else total  # it is written to
+    for step in range(1, most):
+        some = np.flatnonzero(gaps > step)
+        so_far, after = (
+            rearrange(torch.from_numpy(np.ascontiguousarray(maps)), "n h w xy -> n xy h w")
+            for maps in (total[some], read_stream(source, "flow", video, numbers[some] + step))
+        )
+        total[some] = rearrange(so_far + warp(after, so_far, "border"), "n xy h w -> n h w xy").numpy()
+    return total
+
+
 def stream_input(
     stream: str,
     values: np.ndarray | Tensor,
@@ -117,35 +142,6 @@ def mirrored(inputs: Tensor, stream: str) -> Tensor:
     return turned
 
 
-def read_clip(
-    source: VideoSource,
-    streams: Sequence[str],
-    video: str,
-    numbers: np.ndarray,
-    crop: tuple[int, int],
-    scale: float,
-    generator: np.random.Generator | None = None,
-) -> dict[str, Tensor]:
-    """Return a clip of each stream as networks in three dimensions take it: (channels, t, height, width).
-
-    crop: (height, width) in pixels that are cut out of each frame
-    scale: flow in pixels a frame that becomes 1; what is larger is cut
-    generator: draws the crop's place and the mirror image; the middle and none without it
-    """
-    (height, width), (h, w) = source.size, crop
-    top, left, mirror = (height - h) // 2, (width - w) // 2, False
-    if generator is not None:
-        top, left = int(generator.integers(height - h + 1)), int(generator.integers(width - w + 1))
-        mirror = bool(generator.random() < 0.5)
-    found = {}
-    for stream in streams:
-        values = read_stream(source, stream, video, numbers)[:, top : top + h, left : left + w]
-        inputs = stream_input(stream, values, scale, cut=True)
-        inputs = mirrored(inputs, stream) if mirror else inputs
-        found[stream] = rearrange(inputs, "t c h w -> c t h w").contiguous()
-    return found
-
-
 def padded(rows: Sequence[Tensor], fill: float = 0, least: int = 0) -> Tensor:
     """Return rows of different lengths as one table (rows, longest, ...), filled up.
 
@@ -161,14 +157,29 @@ def padded(rows: Sequence[Tensor], fill: float = 0, least: int = 0) -> Tensor:
     return table
 
 
-def collated(items: Sequence[Mapping[str, Tensor]], padding: Mapping[str, float]) -> dict[str, Tensor]:
-    """Return items as a batch: tensors stacked, and truths padded to the item that has most of them.
+def collated(items: Sequence[Mapping[str, Any]], padding: Mapping[str, float]) -> dict[str, Any]:
+    """Return items as a batch: what is seen stacked, and truths padded to the item that has most of them.
 
     padding: name of what is padded -> the value that stands where an item has fewer
     """
     return {
         name: padded([item[name] for item in items], padding[name], least=1)
         if name in padding
-        else torch.stack([item[name] for item in items])
+        else together([item[name] for item in items])
         for name in items[0]
     }
+
+
+def together(values: Sequence[Any]) -> Any:
+    """Return tensors of one shape, or dictionaries and tuples of them, with a first axis more; None stays.
+
+    >>> together([(torch.zeros(3), None)] * 2)[0].shape
+    torch.Size([2, 3])
+    """
+    first = values[0]
+    if first is None or isinstance(first, Tensor):
+        return None if first is None else torch.stack(list(values))
+    if isinstance(first, Mapping):
+        return {name: together([value[name] for value in values]) for name in first}
+    parts = [together(part) for part in zip(*values, strict=True)]
+    return tuple(parts) if type(first) is tuple else type(first)(*parts)

@@ -40,10 +40,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.flow)
 
-    def batch(self, numbers: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-        """Return some pairs as tensors: (b, 3, h, w) in [0, 1] twice, and (b, 2, h, w)."""
+    def batch(self, numbers: np.ndarray, place: torch.device | str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
+        """Return some pairs as tensors on a device: (b, 3, h, w) in [0, 1] twice, and (b, 2, h, w)."""
         first, second, flow = (
-            torch.from_numpy(part[numbers].astype(np.float32)).permute(0, 3, 1, 2)
+            torch.from_numpy(part[numbers]).to(place).float().permute(0, 3, 1, 2)
             for part in (self.first, self.second, self.flow)
         )
         return first / 255, second / 255, flow
@@ -82,13 +82,20 @@ def turned(images: tuple[Tensor, ...], flow: Tensor, turn: int) -> tuple[Tensor,
     return tuple(both)
 
 
-def train(net: nn.Module, pairs: Pairs, config: TrainConfig, size: tuple[int, int] | None = None) -> None:
+def train(
+    net: nn.Module,
+    pairs: Pairs,
+    config: TrainConfig,
+    size: tuple[int, int] | None = None,
+    device: torch.device | None = None,
+) -> None:
     """Train a PWCNet or a FlowNetS on pairs, turned at random (flow sub-network Eq. 1).
 
     config: as ``training.short.minimise`` reads it, and ``seed`` and ``batch``
     size: (height, width) at which the network sees the frames, None for their own
+    device: that it is taken to, the CPU unless told; frames cross as bytes
     """
-    net.train()
+    net.to(device or "cpu").train()
     minimise(net, _loss(net, pairs, config, size), config, desc="flow")
     net.eval()
 
@@ -97,9 +104,10 @@ def _loss(
     net: nn.Module, pairs: Pairs, config: TrainConfig, size: tuple[int, int] | None
 ) -> Callable[[], dict[str, Tensor]]:
     rng = np.random.default_rng(config.seed)
+    place = next(net.parameters()).device
 
     def loss() -> dict[str, Tensor]:
-        *images, flow = pairs.batch(rng.integers(len(pairs), size=config.batch))
+        *images, flow = pairs.batch(rng.integers(len(pairs), size=config.batch), place)
         first, second, flow = turned(tuple(images), flow, int(rng.integers(8)))
         if size is not None:
             first, second, flow = at_size(first, size), at_size(second, size), resize_flow(flow, *size)

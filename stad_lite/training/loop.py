@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, default_collate
 
+from stad_lite.data import workers as processes
 from stad_lite.data.clips import order
-from stad_lite.data.workers import short_sockets
 from stad_lite.errors import FormatError, NotFiniteError
+from stad_lite.nets.layers import values_to_norm
 from stad_lite.progress import progress
 from stad_lite.schedule import TrainConfig, config_hash, learning_rate, plain
 from stad_lite.training import checkpoint, distributed, optimisers, run_folder
@@ -108,6 +109,7 @@ def fit(
     workers: int = 0,
     collate: Callable[[list[Any]], Any] = default_collate,
     say: Callable[[str], object] = print,
+    watch: Callable[[dict[str, Any]], object] | None = None,
 ) -> Run:
     """Train a system; the same call again goes on where it was stopped.
 
@@ -117,8 +119,10 @@ def fit(
         interpreters: a script that asks for them guards its own run with ``if __name__ == "__main__"``
     collate: makes a batch of a list of items; with workers a module's own function, and no lambda
     say: is told what happens to the run
-    raises: FormatError where the folder holds another run, NotFiniteError naming the items of a batch
-        whose loss or gradient is not finite, StadError where the disk is full
+    watch: is told each line of the metrics when it is measured
+    raises: FormatError where the folder holds another run, or a batch norm sees a single value;
+        NotFiniteError naming the items of a batch whose loss or gradient is not finite; StadError where the
+        disk is full
     """
     check_workers(workers)
     with distributed.processes(device) as place, run_folder.alone(Path(run_dir) / "checkpoints"):
@@ -138,6 +142,8 @@ def fit(
             if done % config.log_every == 0 or done == total:
                 speed = (done - training.first) / (time.perf_counter() - began)
                 line.update(_measure(training, done, terms, rate, speed))
+                if watch is not None:
+                    watch(line)
             if done % config.checkpoint_every == 0 or done == total:
                 _save(training, done)
         if distributed.rank() == 0 and (steps or not (training.run / "curves.png").exists()):
@@ -149,6 +155,21 @@ def check_workers(workers: int) -> None:
     """Refuse a number of processes that cannot be. raises: FormatError"""
     if not 0 <= workers <= 1024:
         raise FormatError(f"workers is {workers}", remedy="give a whole number from 0 to 1024")
+
+
+def usual_workers(data: TrainingData) -> int:
+    """Return how many processes prepare batches where nothing else is said (``data.workers.usual_workers``).
+
+    None for items without pixels: what is kept in memory is read as fast, and each worker would copy it.
+    """
+    return processes.usual_workers(distributed.world()) if _holds_bytes(data[0]) else 0
+
+
+def _holds_bytes(item: Any) -> bool:
+    if isinstance(item, Tensor):
+        return item.dtype == torch.uint8
+    parts = item.values() if isinstance(item, dict) else item if isinstance(item, (list, tuple)) else ()
+    return any(_holds_bytes(part) for part in parts)
 
 
 def _total(config: TrainConfig, data: TrainingData) -> int:
@@ -231,7 +252,7 @@ def _batches(training: _Training, workers: int, collate: Callable[[list[Any]], A
     """Yield the parts of all batches to come, each loaded and collated."""
     data, config = training.data, training.config
     if workers:
-        short_sockets()
+        processes.short_sockets()
     loader: Any = DataLoader(
         _Items(data),  # type: ignore[arg-type]
         batch_sampler=_parts(len(data), config, training.first, training.total),
@@ -251,7 +272,7 @@ def _step(training: _Training, batches: Iterator[Any], step: int) -> dict[str, T
 
     def terms_of(part: Any) -> dict[str, Tensor]:
         try:
-            with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
+            with values_to_norm(), torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
                 return system.loss(distributed.to(part, place))
         except NotFiniteError as error:
             raise _not_finite("loss", training, step, f" ({error.problem})") from error

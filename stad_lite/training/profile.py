@@ -22,6 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from stad_lite.errors import FormatError
+from stad_lite.nets.layers import values_to_norm
 from stad_lite.schedule import TrainConfig
 from stad_lite.training import distributed, optimisers
 from stad_lite.training.loop import System
@@ -113,6 +114,7 @@ def profile(
     items, frames: how many the batch holds
     device: "cpu" or "cuda"
     rounds, seconds: calls that are timed, fewer where they take longer than so many seconds together
+    raises: FormatError where a batch norm sees one value
     """
     place, network = torch.device(device), system.network
     network.to(place)
@@ -125,7 +127,7 @@ def profile(
 
     def step() -> None:
         optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
+        with values_to_norm(), torch.autocast(place.type, torch.bfloat16, enabled=config.amp):
             terms = system.loss(batch)
         torch.stack([term.float() for term in terms.values()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm or float("inf"))

@@ -20,8 +20,9 @@ def minimise(
     config: ``steps``, learning rate and its schedule, ``weight_decay`` and ``clip_norm`` count
     """
     optimiser = torch.optim.AdamW(network.parameters(), config.lr, weight_decay=config.weight_decay)
-    terms: dict[str, float] = {}
-    shown = lambda: " ".join(f"{name} {value:.2f}" for name, value in terms.items())  # noqa: E731
+    terms: dict[str, Tensor] = {}
+    # looked at where it is shown: on a device each look waits
+    shown = lambda: " ".join(f"{name} {float(value):.2f}" for name, value in terms.items())  # noqa: E731
     for step in progress(range(config.steps), desc=desc, after=shown):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(step, config.steps, config)
@@ -30,4 +31,4 @@ def minimise(
         torch.stack(list(found.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm or float("inf"))
         optimiser.step()
-        terms = {name: float(value.detach()) for name, value in found.items()}
+        terms = {name: value.detach() for name, value in found.items()}

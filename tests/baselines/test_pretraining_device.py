@@ -10,6 +10,7 @@ import torch
 from stad_lite import runs
 from stad_lite.baselines import pretraining
 from stad_lite.catalogue import ENTRIES, Entry
+from stad_lite.flow_subnet import pretraining as flow_pretraining
 from stad_lite.schedule import TrainConfig
 
 GPU = torch.device("cuda")
@@ -34,11 +35,16 @@ def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[torch.devic
 
     monkeypatch.setattr(pretraining, "read_clips", lambda settings, numbers, streams, cache: tuple(streams))
     monkeypatch.setattr(pretraining, "train", train)
+    monkeypatch.setattr(flow_pretraining, "dataset", lambda *clips: ())
+    monkeypatch.setattr(flow_pretraining, "pairs_of", lambda clips: clips)
+    monkeypatch.setattr(
+        flow_pretraining, "train", lambda net, pairs, plan, size, device: places.append(device)
+    )
     return places
 
 
 def test_these_systems_pretrain() -> None:
-    assert PRETRAINS == ["step", "pcsc", "cfad"]
+    assert PRETRAINS == ["step", "pcsc", "cfad", "flow_subnet"]
 
 
 @pytest.mark.parametrize("name", PRETRAINS)
@@ -46,7 +52,8 @@ def test_a_system_hands_its_device_on(name: str, trained: list) -> None:
     entry = ENTRIES[name]
     config = entry.config("lesson")
     entry.build(config, ["run", "jump"], GPU)
-    assert config.pretrained and trained and set(trained) == {GPU}
+    assert config.pretrained and set(trained) == {GPU}
+    assert len(trained) == (2 if name in ("pcsc", "flow_subnet") else 1)
 
 
 def test_what_a_gpu_made_is_kept_apart(trained: list, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import bench_gpu, gpu_parts, measure
+from benchmarks import bench_gpu, gpu_parts
 from benchmarks.bench_gpu import figure_of, main, measured, read, rows, table
 from benchmarks.gpu_parts import PARTS, SMALL
 from stad_lite.catalogue import ENTRIES
 from stad_lite.nets.i3d import I3D
+from stad_lite.reproduce import origin
 
 CPU = torch.device("cpu")
 
@@ -172,9 +173,9 @@ def test_what_a_way_cannot_do_is_told() -> None:
 
 
 def test_the_commit_is_git_s_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert measure.origin("c", "h", at="abc")["commit"] == "abc"
-    monkeypatch.setattr(measure, "ROOT", tmp_path)
+    assert origin.origin("c", "h", at="abc")["commit"] == "abc"
+    monkeypatch.setattr(origin, "ROOT", tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert measure.origin("c", "h") | {"date": ""} == {
+    assert origin.origin("c", "h") | {"date": ""} == {
         "hardware": "h", "date": "", "command": "c", "commit": "unknown"
     }  # fmt: skip

@@ -34,8 +34,8 @@ def test_what_cannot_be_is_refused(settings, problem):
 
 
 def test_profiles_have_schedules():
-    assert set(SCHEDULES) == {"smoke", "lesson", "paper"}
+    assert set(SCHEDULES) == {"smoke", "lesson", "paper", "large"}
     assert schedule("paper").optimiser == "sgd" and schedule("paper").batch == 8  # CFAD Sec. 4.1
-    with pytest.raises(FormatError, match="no profile 'large'"):
-        schedule("large")
+    with pytest.raises(FormatError, match="no profile 'huge'"):
+        schedule("huge")
     assert CfadConfig.paper().epsilon == 0.8 and CfadConfig.paper().tube_nms == 0.2

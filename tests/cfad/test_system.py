@@ -17,6 +17,7 @@ from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation, read_predictions, write
 from stad_lite.systems.maps import FrameMaps, frame_maps
+from stad_lite.systems.seen import fed_streams
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
 from tests.cfad.cases import moving, tiny
@@ -58,7 +59,7 @@ def test_kept_maps_are_those_of_the_frames_and_of_their_mirror_images(source, st
         for epoch in range(3):
             data.epoch = frames.epoch = epoch
             kept, read = data[index], frames[index]
-            maps = one.network.maps(read["frames"][None])[0]
+            maps = one.network.maps(cfad.collate([read])["frames"])[0]
             torch.testing.assert_close(kept["maps"].float(), maps, atol=2e-2, rtol=2e-2)
             for name in ("boxes", "spans", "labels", "keys"):
                 assert torch.equal(kept[name], read[name])
@@ -68,10 +69,12 @@ def test_a_mirror_turns_frames_flow_and_boxes_alike(source):
     one = make(stream="early")
     data = unlike(cfad.training_set(one, source), maps=None)
     plain, turned = unlike(data, flip=0.0)[0], unlike(data, flip=1.0)[0]
-    back = turned["frames"].flip(-1)
-    torch.testing.assert_close(back[:, :3], plain["frames"][:, :3])
-    torch.testing.assert_close(back[:, 3], -plain["frames"][:, 3])  # flow along x
-    torch.testing.assert_close(back[:, 4], plain["frames"][:, 4])
+    assert plain["frames"]["rgb"].values.dtype == torch.uint8
+    front, back = (fed_streams(item["frames"], one.config.flow_scale) for item in (plain, turned))
+    back = back.flip(-1)
+    torch.testing.assert_close(back[:, :3], front[:, :3])
+    torch.testing.assert_close(back[:, 3], -front[:, 3])  # flow along x
+    torch.testing.assert_close(back[:, 4], front[:, 4])
     there = (plain["boxes"] != 0).any(-1)
     assert torch.equal(there, (turned["boxes"] != 0).any(-1))
     torch.testing.assert_close(turned["boxes"][there][:, 0], 48 - plain["boxes"][there][:, 2])

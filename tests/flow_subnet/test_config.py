@@ -76,6 +76,8 @@ def test_the_code_differs_from_the_paper_in_named_settings():
         ({"channels": 24}, "channels"),
         ({"backbone": "rfb", "width": 0.2, "levels": 3}, "width"),
         ({"pretrained": "smoke", "norm": "none"}, "pretrained"),
+        ({"pretrained": "smoke", "estimator": "flownet2"}, "estimator"),
+        ({"pretrained": "smoke", "estimator": "spynet"}, "pretrained"),
     ],
 )
 def test_what_does_not_go_together_is_named(changes, named):

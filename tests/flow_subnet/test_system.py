@@ -16,6 +16,7 @@ from stad_lite.data.synthetic import Settings
 from stad_lite.errors import FormatError
 from stad_lite.flow_subnet import system as pipeline
 from stad_lite.flow_subnet.config import FlowSubnetConfig, schedule
+from stad_lite.nets import published
 from stad_lite.training.loop import fit
 from tests.flow_subnet.cases import CLASSES, config, video
 
@@ -78,6 +79,24 @@ def test_published_weights_have_their_places():
     found = pipeline.trunks(system)
     assert found["rgb"].published and found["rgb"].fed == "bgr" and found["flow"].fed == "bgr01"
     assert len(pipeline.trunks(taught)["flow"].nets) == 2 and set(pipeline.trunks(alone)) == {"rgb"}
+
+
+@pytest.mark.parametrize(("estimator", "fed"), [("flownet2", "rgb01"), ("spynet", "imagenet")])
+def test_flow_networks_that_are_not_pretrained_here_take_published_weights(estimator, fed, tmp_path):
+    """Table 1's FlowNet2 has no small one: its file fills the network, and its absence is told."""
+    torch.manual_seed(0)
+    first, second = (pipeline.build(config(estimator=estimator), CLASSES) for _ in range(2))
+    trunk = pipeline.trunks(first)["flow"]
+    assert trunk.nets == (first.network.motion.net,) and trunk.fed == fed
+    torch.save(second.network.motion.net.state_dict(), tmp_path / "flow.pt")
+    streams = {"flow": trunk}
+    start = published.Weights(flow=str(tmp_path / "flow.pt"))
+    published.fill(streams, published.read(first.network, streams, start))
+    wanted = second.network.motion.net.state_dict()
+    assert all(torch.equal(value, wanted[name]) for name, value in trunk.nets[0].state_dict().items())
+    with pytest.raises(FormatError, match="no weights of the stream flow") as caught:
+        published.read(first.network, {**streams, "rgb": trunk}, published.Weights(rgb="unread.pt"))
+    assert estimator in str(caught.value.remedy)
 
 
 def test_no_classes_and_other_classes_are_refused():

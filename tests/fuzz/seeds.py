@@ -199,6 +199,7 @@ def run_files() -> dict[str, Reader]:
 
     from stad_lite import runs
     from stad_lite.nets import weights
+    from stad_lite.reproduce import on_a_gpu
     from stad_lite.reproduce.results import read_results
     from stad_lite.reproduce.sweep import Row, Sweep, read_sweep, write_sweep
     from stad_lite.training import checkpoint, run_folder
@@ -208,6 +209,10 @@ def run_files() -> dict[str, Reader]:
     figure = {"name": "a", "value": 0.5, "unit": "IoU", "data": "synthetic", "claim": "", "command": ""}
     results = {"format": "stad-lite/results/1", "chapter": "a/b", "profile": "smoke"}
     results |= {"versions": {"python": "3"}, "figures": [figure]}
+    reached = on_a_gpu.Reached(
+        *("a", "large", "synthetic", "GPU", "2026-11-28", "python", "b", "2.13"),
+        *(2, 1.5, 3.5, "frames", 4, {"map": 1.5, "none": None}, ((1, 0.5, 3.5), (2, 0.25, 3.5))),
+    )
     spec = runs.make_spec("baseline", "smoke", {})
     return {
         "checkpoint": Reader(
@@ -233,6 +238,9 @@ def run_files() -> dict[str, Reader]:
         "results": Reader(
             lambda folder: (folder / "a.json").write_text(json.dumps(results), "utf-8"),
             lambda folder: read_results(folder / "a.json"),
+        ),
+        "results of a GPU": Reader(
+            lambda folder: reached.write(folder / "a.json"), lambda folder: on_a_gpu.read(folder / "a.json")
         ),
     }
 

@@ -76,16 +76,16 @@ def test_nothing_to_learn_from(boxes):
 
 
 def test_scores_along_a_tube_are_linear_in_its_holes():
-    detectors = ActionnessDetectors(1, 1)
-    detectors.trained[0] = True
+    detectors = ActionnessDetectors(1, 2)
+    detectors.trained[1] = True
     with torch.no_grad():
-        detectors.layers[-1].weight.fill_(1)
+        detectors.layers[-1].weight.copy_(torch.tensor([[-1.0], [1.0]]))  # of the other class, and of its own
         detectors.layers[-1].bias.zero_()
     features = np.array([[0.0], [np.log(3)]])  # probabilities 1/2 and 3/4
-    along = actionness.scores_along(still(10, 14), np.array([11, 13]), features, 0, detectors)
+    along = actionness.scores_along(still(10, 14), np.array([11, 13]), features, 1, detectors)
     assert along == pytest.approx([0.5, 0.5, 0.625, 0.75])
     with pytest.raises(FormatError, match="no detections"):
-        actionness.scores_along(still(10, 14), np.zeros(0, int), features[:0], 0, detectors)
+        actionness.scores_along(still(10, 14), np.zeros(0, int), features[:0], 1, detectors)
 
 
 @pytest.mark.parametrize("width", [1, 3, 7, 17])

@@ -9,7 +9,10 @@ from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
 from stad_lite.nets.proposals import Proposals, join
 from stad_lite.pcsc import cooperation
+from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import Detections
+from stad_lite.pcsc.model import PCSC
+from stad_lite.systems.truth import TrueBoxes
 
 
 def some_boxes(*shape: int, size: float = 40.0) -> torch.Tensor:
@@ -136,3 +139,14 @@ def test_bad_input():
         cooperation.union([], 0.05, 0.5, 5)
     with pytest.raises(FormatError, match="different batches"):
         join(*(Proposals(torch.zeros(b, 1, 4), torch.zeros(b, 1), torch.ones(b, 1) > 0) for b in (1, 2)))
+
+
+@pytest.mark.parametrize("classes", [3, 24, 60])
+def test_a_new_network_gives_its_later_stages_boxes_to_learn_from(classes):
+    """With many classes every score of a new head is below ``confidence``."""
+    torch.manual_seed(0)
+    config = PCSCConfig.smoke()
+    rgb, flow = torch.randn(2, 2, config.frames, 32, 12, 12)
+    truth = TrueBoxes(torch.tensor([[[4.0, 4, 30, 30]]] * 2), torch.tensor([[1], [2]]))
+    for stage in PCSC(config, classes).train()(rgb, flow, truth).stages:
+        assert (stage.proposals.valid.sum(1) > 1).all(), stage.number

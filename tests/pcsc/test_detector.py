@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from stad_lite.align import roi_align
+from stad_lite.boxes import encode
 from stad_lite.errors import FormatError
 from stad_lite.nets.proposals import Proposals
 from stad_lite.pcsc import detector
@@ -44,10 +45,10 @@ def test_pooling_takes_each_box_from_its_level_and_frame():
 
 
 def test_the_half_rule():
-    """IoU .5 and above is positive, all else negative; a proposal that is not there does not count."""
+    """IoU "higher than 0.5" is positive, all else negative; a proposal that is not there does not count."""
     truth = TrueBoxes(torch.tensor([[[0.0, 0, 10, 10], [20.0, 0, 30, 10]]]), torch.tensor([[3, 1]]))
     some = proposals(
-        [[[0, 0, 10, 5], [0, 0, 10, 4.9], [20, 0, 30, 11], [50, 50, 60, 60], [0, 0, 10, 10]]],
+        [[[0, 0, 10, 5.1], [0, 0, 10, 5], [20, 0, 30, 11], [50, 50, 60, 60], [0, 0, 10, 10]]],
         [[True, True, True, True, False]],
     )
     found = detector.label(some, truth)
@@ -96,8 +97,6 @@ def test_decoding_undoes_the_targets():
     some = proposals([[[10, 10, 30, 40], [12, 8, 28, 44]]])
     true = torch.tensor([12.0, 14.0, 36.0, 44.0])
     targets = Targets(torch.tensor([[2, 0]]), true.expand(1, 2, 4))
-    from stad_lite.boxes import encode
-
     wanted = encode(true, some.boxes) * torch.tensor(CODER)
     offsets = torch.zeros(1, 2, 3, 4)
     offsets[0, :, 1] = wanted[0]
@@ -107,6 +106,21 @@ def test_decoding_undoes_the_targets():
     found = detector.detections(logits, offsets, some, 64, 64)
     torch.testing.assert_close(found.boxes[0, 0, 1], true)
     assert found.scores[0, 0].tolist() == pytest.approx([0, 1, 0])
+
+
+def test_the_losses_of_a_head_by_hand():
+    """Cross entropy of background and positives, smooth L1 of the positives, both over all that is drawn."""
+    torch.manual_seed(0)
+    logits, offsets = torch.randn(1, 3, 4), torch.randn(1, 3, 3, 4)
+    some = proposals([[[10, 10, 30, 40], [12, 8, 28, 44], [0, 0, 5, 5]]])
+    true = torch.tensor([12.0, 14.0, 36.0, 44.0])
+    classes, box = detector.head_loss(
+        logits, offsets, some, Targets(torch.tensor([[2, 0, -1]]), true.expand(1, 3, 4))
+    )
+    chance = logits[0].softmax(1)
+    torch.testing.assert_close(classes, -(chance[0, 2].log() + chance[1, 0].log()) / 2)
+    apart = (offsets[0, 0, 1] - encode(true, some.boxes[0, 0]) * torch.tensor(CODER)).abs()
+    torch.testing.assert_close(box, torch.where(apart < 1, apart**2 / 2, apart - 0.5).sum() / 2)
 
 
 def test_only_the_class_of_a_positive_learns_its_box():

@@ -234,7 +234,7 @@ def test_jhmdb21_end_to_end_in_two_streams(stad_data, tmp_path):
     torch.manual_seed(0)
     system = pipeline.build(config, train.classes)
     data = pipeline.training_set(system, train)
-    assert data[0]["flow"].any()
+    assert data[0]["flow"].values.any()
     one = replace(schedule("smoke"), steps=1)
     fit(system, data, one, tmp_path / "run", device="cpu", collate=pipeline.collate)
     assert pipeline.finish(system, train) == (0,) * 21

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from stad_lite.data import flow as flow_tools
 from stad_lite.errors import StadError
 from stad_lite.flow_subnet import system as pipeline
 from stad_lite.reproduce.experiments import flow_subnet as experiment
+from stad_lite.systems.truth import boxes_on
 
 TABLE_2 = {"base", "sum", "average", "pyramid", "one_scale", "none"}
 TABLE_1 = {"frozen", "flownets", "brox"}
@@ -35,7 +38,7 @@ def test_every_variant_is_a_configuration_of_its_own():
 def test_figures_of_a_variant(variant):
     figures = experiment.run(variant, 0, "smoke")
     shares = {"frame_map", "video_map_20", "video_map_50"}
-    assert set(figures) == shares | {"flow_error", "detect_ms", "cpu_seconds"}
+    assert set(figures) == shares | {"flow_error", "actor_error", "detect_ms", "cpu_seconds"}
     assert all(0 <= figures[name] <= 100 for name in shares)
     assert 0 < figures["flow_error"] < 20 and figures["cpu_seconds"] > 0
 
@@ -53,5 +56,22 @@ def test_the_flow_error_is_that_of_the_flow_that_is_seen():
     exact, other = (experiment.clips(name, "smoke", "val") for name in ("exact", "dis"))
     config = experiment.config_of("exact", "smoke")
     system = pipeline.build(config, exact.classes)
-    assert experiment.flow_error(system, exact, exact) == 0
-    assert 0.05 < experiment.flow_error(system, other, exact) < 5
+    assert experiment.flow_errors(system, exact, exact) == {"flow_error": 0, "actor_error": 0}
+    assert all(0.05 < value < 5 for value in experiment.flow_errors(system, other, exact).values())
+
+
+def test_the_error_inside_of_boxes_is_that_of_their_pixels():
+    exact = experiment.clips("exact", "smoke", "val")
+    system = pipeline.build(experiment.config_of("exact", "smoke"), exact.classes)
+
+    def wrong_outside(video, numbers):
+        flow = exact.flow(video, numbers).copy()
+        for one, number in zip(flow, numbers, strict=True):
+            outside = np.ones(one.shape[:2], bool)
+            for x1, y1, x2, y2 in boxes_on(exact.annotations.videos[video], number, exact.classes)[0]:
+                outside[round(y1) : round(y2), round(x1) : round(x2)] = False
+            one[outside] += 5
+        return flow
+
+    off = experiment.flow_errors(system, replace(exact, read_flow=wrong_outside), exact)
+    assert off["actor_error"] == 0 < 1 < off["flow_error"] < 5 * np.sqrt(2)

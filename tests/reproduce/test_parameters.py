@@ -65,5 +65,6 @@ def test_only_flat_types_and_dataclasses():
 
 def test_pick():
     assert [pick(p, smoke=1, lesson=2, paper=3) for p in ("smoke", "lesson", "paper")] == [1, 2, 3]
-    with pytest.raises(FormatError):
-        pick("full", smoke=1, lesson=2, paper=3)
+    for unknown in ("full", "large"):  # large is what a system is trained at, no size of a chapter
+        with pytest.raises(FormatError, match=f"no profile '{unknown}'; use one of smoke, lesson, paper"):
+            pick(unknown, smoke=1, lesson=2, paper=3)

@@ -1,4 +1,4 @@
-"""STEP, PCSC and CFAD on video files: what is missing, which videos, AVA's truth, trained runs that go on."""
+"""Systems on video files: what is missing, which videos, AVA's truth, trained runs that go on."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from stad_lite.cfad.config import schedule as cfad_schedule
 from stad_lite.data import synthetic, video
 from stad_lite.data.source import DataConfig, synthetic_source
 from stad_lite.errors import FormatError
+from stad_lite.flow_subnet.config import FlowSubnetConfig
+from stad_lite.flow_subnet.config import schedule as flow_subnet_schedule
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.config import schedule as pcsc_schedule
-from stad_lite.records import Annotations, FrameBoxes
+from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoPredictions
 from stad_lite.reproduce import real
 from stad_lite.reproduce.experiments import cfad as cfad_experiment
 from stad_lite.reproduce.experiments import step as experiment
@@ -214,6 +216,58 @@ def test_cfads_figures_are_named_as_those_of_its_experiment(sources, place):
     found = cfad_experiment.pipeline.detect(system, test, frame_maps(system, test))
     for name, value in cfad_experiment.scores(test.annotations, found, "").items():
         assert figures[name] == pytest.approx(value, abs=1e-6), name
+
+
+def tiny_flow_subnet(**changes) -> FlowSubnetConfig:
+    return replace(FlowSubnetConfig.smoke(), pretrained="", min_score=0.2, **changes)
+
+
+@pytest.mark.parametrize("change", [{"supervision": "teacher"}, {"estimator": "given"}], ids=str)
+def test_the_flow_subnet_is_trained_on_files_and_goes_on(sources, place, change):
+    """RGB in: the flow network has a frozen teacher, or the source's estimate stands for it."""
+    train, test = sources
+    config, folder = tiny_flow_subnet(**change, frozen_items=0), place / f"flow_{next(iter(change))}"
+    plan = replace(flow_subnet_schedule("smoke"), steps=2, batch=2)
+    system = real.fit_flow_subnet(config, train, plan, folder)
+    figures = real.flow_subnet_figures(system, test)
+    assert set(figures) == {"frame_map", "video_map", *(f"video_map_{level}" for level in LEVELS)}
+    assert all(0 <= value <= 100 for value in figures.values())
+    again = real.fit_flow_subnet(config, train, plan, folder)
+    for ours, other in zip(system.network.parameters(), again.network.parameters(), strict=True):
+        torch.testing.assert_close(ours, other, rtol=0, atol=0)
+    if "estimator" in change:
+        with pytest.raises(FormatError, match="no flow"):
+            real.fit_flow_subnet(config, replace(train, read_flow=None), plan, place / "without")
+    else:  # from the same seed, and the source's flow is never read
+        unread = replace(train, read_flow=lambda *_: pytest.fail("flow is read"))
+        bare = real.fit_flow_subnet(config, unread, plan, place / "without")
+        for ours, other in zip(system.network.parameters(), bare.network.parameters(), strict=True):
+            torch.testing.assert_close(ours, other, rtol=0, atol=0)
+
+
+def test_the_flow_subnets_figures_are_of_what_it_finds(sources, place, monkeypatch):
+    """Frame-mAP is that of the boxes and video-mAP that of the tubes: the truth's own boxes without tubes."""
+    train, test = sources
+    plan = replace(flow_subnet_schedule("smoke"), steps=1, batch=2)
+    system = real.fit_flow_subnet(tiny_flow_subnet(), train, plan, place / "figures")
+    videos = {}
+    for name, known in test.annotations.videos.items():
+        rows = [
+            (frame, test.classes.index(tube.label), box)
+            for tube in known.tubes
+            for frame, box in zip(range(tube.start, tube.end), tube.boxes, strict=True)
+        ]
+        boxes = FrameBoxes(*(np.array(column) for column in zip(*rows, strict=True)), np.ones(len(rows)))
+        videos[name] = VideoPredictions(frames=boxes, tubes=())
+    monkeypatch.setattr(real.flow_subnet, "detect", lambda *_: Predictions(test.classes, videos))
+    figures = real.flow_subnet_figures(system, test)
+    assert figures.pop("frame_map") == pytest.approx(100) and set(figures.values()) == {0.0}
+    keys = {
+        name: replace(known, tubes=None, frames=FrameBoxes([], [], np.zeros((0, 4))))
+        for name, known in test.annotations.videos.items()
+    }
+    bare = replace(test, annotations=replace(test.annotations, videos=keys))
+    assert set(real.flow_subnet_figures(system, bare)) == {"frame_map"}
 
 
 def test_published_weights_that_do_not_fit_are_refused(sources, place):

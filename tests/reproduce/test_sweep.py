@@ -134,3 +134,19 @@ def test_only_shared_seeds_are_paired():
 def test_the_command_refuses_in_one_line(capsys):
     assert sweeps.main(["nothing"]) == 2
     assert "no experiment is called 'nothing'" in capsys.readouterr().err
+
+
+def test_variants_that_were_hardly_run_are_left_out_and_told():
+    rows = [
+        Row(name, seed, {}, {"map": 10.0 * seed}) for name, n in (("a", 3), ("b", 1)) for seed in range(n)
+    ]
+    kept = Sweep("toy", "lesson", tuple(rows))
+    assert kept.ran("a", "map") == kept.ran("a", "map", 3) == {0: 0.0, 1: 10.0, 2: 20.0}
+    assert (
+        kept.ran("a", "map", 4) == kept.ran("b", "map") == kept.ran("c", "map") == kept.ran("a", "ap") == {}
+    )
+    assert kept.left_out(["a"], 3) == ""
+    told = kept.left_out(["a", "b", "c"], 3)
+    assert told.splitlines() == [
+        "left out, with fewer than 3 seeds; to run:", sweeps.command("toy", "lesson", ["b", "c"])
+    ]  # fmt: skip

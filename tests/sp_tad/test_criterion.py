@@ -104,6 +104,42 @@ def test_loss_by_hand(seed):
     assert float(terms["giou"]) == pytest.approx(2 * overlap / number, rel=1e-4)
 
 
+def losses_anew(leaves, truth, matches) -> dict[str, torch.Tensor]:
+    """Eq. 2 and 3 pair by pair, in torch's own terms."""
+    logits, segments, clip = leaves
+    wanted = {"cls": torch.zeros(()), "l1": torch.zeros(()), "giou": torch.zeros(())}
+    targets = torch.zeros_like(logits)
+    for head, found in enumerate(matches):
+        for item, n, g in zip(*(column.tolist() for column in found), strict=True):
+            targets[head, item, n, truth.labels[item, g]] = 1
+            (a, b), (c, d) = segments[head, item, n], truth.segments[item, g]
+            wanted["l1"] = wanted["l1"] + (a - c).abs() + (b - d).abs()
+            shared = (torch.minimum(b, d) - torch.maximum(a, c)).clamp(min=0)
+            union, hull = (b - a) + (d - c) - shared, torch.maximum(b, d) - torch.minimum(a, c)
+            wanted["giou"] = wanted["giou"] + 1 - shared / union + (hull - union) / hull
+    right = torch.where(targets == 1, logits.sigmoid(), 1 - logits.sigmoid())
+    wanted["cls"] = (torch.where(targets == 1, 0.25, 0.75) * (1 - right) ** 2 * -right.log()).sum()
+    weights, number = {"cls": 2, "l1": 5, "giou": 2}, sum(truth.counts)
+    terms = {name: weights[name] * value / number for name, value in wanted.items()}
+    present = clip_targets(truth, clip.shape[1])
+    right = torch.where(present == 1, clip.sigmoid(), 1 - clip.sigmoid())
+    return {**terms, "clip": -right.log().mean()}
+
+
+@pytest.mark.parametrize("term", ["cls", "l1", "giou", "clip"])
+def test_gradients_are_those_of_the_definitions(term):
+    """What a term says and what it teaches: a part that is detached has the value, but no gradient."""
+    outputs, truth = case(5)
+    truth = truth._replace(segments=truth.segments + torch.tensor([0.0, 0.05]))  # none without length
+    leaves = [part.requires_grad_() for part in outputs]
+    matches = match(outputs, truth, CONFIG)
+    ours, theirs = set_loss(outputs, truth, CONFIG, matches)[term], losses_anew(leaves, truth, matches)[term]
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    nothing = 0 * sum(leaf.sum() for leaf in leaves)  # what a term does not look at has a gradient of 0
+    grads = (torch.autograd.grad(value + nothing, leaves, retain_graph=True) for value in (ours, theirs))
+    torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-5)
+
+
 @few
 @given(st.integers(0, 2**32))
 def test_order_of_proposals_and_truths_does_not_matter(seed):

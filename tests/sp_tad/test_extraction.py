@@ -8,7 +8,7 @@ import torch
 
 from stad_lite.errors import FormatError
 from stad_lite.sp_tad.extraction import extract_features, on_features
-from stad_lite.sp_tad.system import build, detect, test_windows, training_set
+from stad_lite.sp_tad.system import build, collate, detect, test_windows, training_set
 from tests.sp_tad.small import SMOKE, clips, frames_config
 
 test_windows.__test__ = False
@@ -29,8 +29,8 @@ def test_a_detector_on_cached_features_reads_what_its_backbone_gave(tmp_path):
     direct.places = kept.places = [direct.places[0]._replace(start=64)]
     system.network.eval(), second.network.eval()
     with torch.no_grad():
-        ours = system.network({k: v[None] for k, v in direct[0].inputs.items()})
-        theirs = second.network({k: v[None] for k, v in kept[0].inputs.items()})
+        ours = system.network(collate([direct[0]]).inputs)
+        theirs = second.network(collate([kept[0]]).inputs)
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
     assert len(training_set(second, cached)) > 0 and detect(second, cached).videos["a"].segments

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from stad_lite.align import segment_align
 from stad_lite.sp_tad.config import SpTadConfig
@@ -23,6 +24,8 @@ from stad_lite.sp_tad.interaction import (
 
 CONFIG = SpTadConfig.smoke()
 STRIDES = (2, 4, 8, 16)
+NEAR = {"rtol": 1e-4, "atol": 1e-4}
+"""Between two ways to add up the same."""
 
 
 def levels(batch=2, channels=16, window=64, seed=0):
@@ -79,6 +82,23 @@ def test_interaction_is_two_convolutions_that_the_proposal_makes():
         torch.testing.assert_close(found[0, n], expected)
 
 
+def test_the_head_is_its_parts_in_their_order():
+    """SP-TAD Sec. 3.1.3: attention, interaction and a network of two layers, each added; two branches."""
+    torch.manual_seed(0)
+    head, pyramid, spans, features = DetectionHead(CONFIG, 3, 4), levels(), proposals(), torch.randn(2, 5, 16)
+    logits, moved, new = head(pyramid, spans, features)
+    found = F.layer_norm(
+        features + head.self_attention(features, features, features, need_weights=False)[0], (16,)
+    )
+    cut = segment_features(pyramid, spans, CONFIG.eta, CONFIG.bins, CONFIG.samples)
+    found = F.layer_norm(found + head.interaction(found, cut), (16,))
+    first, _, second = head.feed_forward
+    found = F.layer_norm(found + second(F.relu(first(found))), (16,))
+    torch.testing.assert_close(new, found, **NEAR)
+    torch.testing.assert_close(logits, head.classes(head.cls_tower(found)), **NEAR)
+    torch.testing.assert_close(moved, refine(spans, head.deltas(head.reg_tower(found))), **NEAR)
+
+
 def changed_outside(interaction: str) -> torch.Tensor:
     """Return which proposals change when everything behind the 40th frame of the window changes."""
     torch.manual_seed(0)
@@ -133,3 +153,21 @@ def test_a_head_without_proposals_alike_has_gradients_everywhere():
     assert logits.shape == (2, 5, 3) and segments.shape == (2, 5, 2) and new.shape == features.shape
     (logits.square().sum() + segments.square().sum()).backward()
     assert all(p.grad is not None and p.grad.any() for p in head.parameters()), "a parameter learns nothing"
+
+
+@pytest.mark.parametrize(("branches", "linear", "norms"), [("paper", (1, 3), 0), ("sparse_rcnn", (2, 4), 4)])
+def test_branches_of_a_head(branches, linear, norms):
+    """The paper: "the classification branch is a linear layer", the other "a 3-layer ... network"."""
+    torch.manual_seed(0)
+    head = DetectionHead(replace(SpTadConfig.smoke(), branches=branches), 3, levels=2)
+    towers = (nn.Sequential(head.cls_tower, head.classes), nn.Sequential(head.reg_tower, head.deltas))
+    counts = tuple(sum(isinstance(part, nn.Linear) for part in tower.modules()) for tower in towers)
+    assert counts == linear
+    assert sum(isinstance(p, nn.LayerNorm) for tower in towers for p in tower.modules()) == norms
+    features = torch.randn(2, 5, 16)
+    if branches == "paper":
+        torch.testing.assert_close(towers[0](features), features @ head.classes.weight.T + head.classes.bias)
+        by_hand = features
+        for layer in (head.reg_tower[0], head.reg_tower[2]):
+            by_hand = (by_hand @ layer.weight.T + layer.bias).clamp(min=0)
+        torch.testing.assert_close(towers[1](features), by_hand @ head.deltas.weight.T + head.deltas.bias)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from stad_lite.errors import FormatError, FrameRangeError, UnknownLabelError
 from stad_lite.records import Segment, VideoAnnotation
+from stad_lite.sp_tad.config import SpTadConfig
 from stad_lite.sp_tad.windows import (
     FoundSegments,
     Window,
@@ -62,10 +63,10 @@ def test_published_windows():
     ("span", "expected"),
     [
         ((12, 14), [0.2, 0.4]),  # inside
-        ((8, 12), [0.0, 0.2]),  # half of it: counts, and is cut
-        ((7.9, 12), None),  # a little less than half
-        ((5, 25), [0.0, 1.0]),  # twice as long as the window
-        ((5, 25.2), None),  # longer: in no window
+        ((8.1, 12), [0.0, 0.2]),  # a little more than half of it: counts, and is cut
+        ((8, 12), None),  # half of it
+        ((5, 24.8), [0.0, 1.0]),  # a little less than twice as long as the window
+        ((5, 25), None),  # twice as long: in no window
         ((13, 13), None),  # no length
         ((20, 22), None),  # next door
     ],
@@ -77,6 +78,21 @@ def test_what_counts_in_a_window(span, expected):
     else:
         np.testing.assert_allclose(inside, [expected])
         assert label.tolist() == [1]
+
+
+@pytest.mark.parametrize(("span", "counts"), [((8, 12), True), ((7.9, 12), False), ((5, 25), True)])
+def test_exactly_half_counts_where_it_is_asked_for(span, counts):
+    inside, _ = window_truth(Window("a", 100, 100), LINE, [Segment("x", *span)], ["x"], exact=True)
+    assert len(inside) == counts
+    assert unseen([LINE], [Window("a", 100, 100)], {"a": [Segment("x", *span)]}, exact=True) == {
+        "without length": 0, "too long for a window": int(not counts),
+    }  # fmt: skip
+
+
+def test_no_instance_lies_inside_by_more_than_all_of_it():
+    with pytest.raises(FormatError, match="truth_share is 1"):
+        SpTadConfig(truth_share=1.0)
+    assert SpTadConfig(truth_share=1.0, exact_share=True).exact_share
 
 
 @few

@@ -8,21 +8,59 @@ import torch
 
 from stad_lite.data.synthetic import annotate
 from stad_lite.errors import FormatError
+from stad_lite.linking import TubeletConfig
 from stad_lite.schedule import learning_rate
 from stad_lite.step.config import SCHEDULES, StepConfig, clip_settings, schedule
 from stad_lite.step.cuboids import CUBOIDS, best_overlaps
 from stad_lite.step.model import StepNetwork
+from tests.papers import hold
+
+PAPER = {
+    "backbone": "vgg16", "size": (400, 400), "clip": 6, "flow_depth": 5, "augment": "crop",  # Sec. 4.1
+    "stream": "rgb", "cuboids": "grid11",  # Sec. 4.2; the places of the 11 are ours
+    "frozen": False,  # the whole model is updated (Sec. 3.4)
+    "clips": (1, 3, 5),  # 6, 18, 30 frames (Sec. 4.2)
+    "extension": "anticipation",  # the better of two (Fig. 5)
+    "extrapolation": "closed",  # Eq. 4
+    "head": "conv3d",  # three 3-D convolutions (Sec. 4.1)
+    "context": True,  # Sec. 3.5
+    "regression": "class",  # K x 4 x C (Sec. 3.1)
+    "classification": "softmax",  # C + 1 (Sec. 3.1, 3.2)
+    "assignment": "highest", "sampling": "paper",  # Sec. 3.4
+    "supervision": "all",  # Eq. 3
+}  # fmt: skip
+MARKED = {
+    "(the code's": {
+        "frozen_norms": True, "hidden": 256, "roi_size": 7, "dropout": 0.3, "thresholds": (0.2, 0.35, 0.5),
+        "positives": 5, "negatives": 2, "box_weight": 5.0, "neighbour_weight": 1.0,
+        "min_score": 0.01, "nms": 0.4, "keep": 300,
+    },
+    "(ours": {"flow_scale": 4.0, "normalise": "bgr", "pretrained": "", "width": 512, "roi": "align"},
+    "(ACT's": {"stride": 1, "linking": TubeletConfig.act()},
+    "(ROAD's": {"trim_alpha": 3.0},
+}  # fmt: skip
+PAPER_AVA = {
+    "backbone": "i3d", "size": (400, 400), "clip": 12, "cuboids": "grid34", "clips": (1, 1, 3),
+    "head": "mixed", "stream": "rgb",  # Sec. 4.1
+    "frozen": False, "extension": "anticipation", "extrapolation": "closed", "context": True,
+    "augment": "crop", "assignment": "highest", "sampling": "paper",  # Sec. 4.1, 3.4
+    # the code's, where the paper says otherwise or nothing
+    "regression": "agnostic", "classification": "bce", "supervision": "middle",
+    "flow_depth": 1,  # no flow
+}  # fmt: skip
+MARKED_AVA = {
+    **MARKED,
+    "(ours": {"flow_scale": 4.0, "normalise": "unit", "pretrained": "", "width": 1024, "roi": "legacy"},
+    "(ACT's": {"stride": 12, "linking": StepConfig().linking},  # key frames alone: nothing is linked
+}
 
 
-def test_the_papers_numbers():
-    """STEP Sec. 4.1."""
+def test_paper_holds_the_papers_numbers():
     ucf, ava = StepConfig.paper(), StepConfig.paper_ava()
-    assert (ucf.backbone, ucf.size, ucf.clip, ucf.cuboids) == ("vgg16", (400, 400), 6, "grid11")
-    assert [clips * ucf.clip for clips in ucf.clips] == [6, 18, 30]
-    assert (ucf.flow_depth, ucf.regression, ucf.classification) == (5, "class", "softmax")
-    assert (ava.backbone, ava.size, ava.clip, ava.cuboids) == ("i3d", (400, 400), 12, "grid34")
-    assert ava.clips == (1, 1, 3) and ava.boxes == 3
-    assert ucf.steps == ava.steps == 3
+    hold(ucf, PAPER, MARKED)
+    hold(ava, PAPER_AVA, MARKED_AVA)
+    assert ucf.steps == ava.steps == 3  # Sec. 4.2
+    assert [clips * ucf.clip for clips in ucf.clips] == [6, 18, 30] and ava.boxes == 3
 
 
 def test_the_papers_schedules():
@@ -30,7 +68,7 @@ def test_the_papers_schedules():
     total = ucf.total_steps(3500)
     rates = [learning_rate(int(part * total), total, ucf) for part in (0, 19.9 / 35, 20.1 / 35, 30.1 / 35)]
     assert rates == pytest.approx([5e-5, 5e-5, 5e-6, 5e-7])
-    assert (ucf.epochs, ucf.batch, ucf.optimiser) == (35, 4, "adam")
+    assert (ucf.epochs, ucf.batch, ucf.optimiser, ucf.schedule) == (35, 4, "adam", "step")
     assert (ava.epochs, ava.batch) == (10, 4)
     assert dict(ava.lr_factors)["backbone"] * ava.lr == pytest.approx(5e-6)
     total = ava.total_steps(1000)

@@ -1,5 +1,7 @@
 """Losses: Eq. 2 and 3 by hand, what is trained when, and bad truths."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from stad_lite.step import criterion
 from stad_lite.step.criterion import box_losses, class_loss, inferred, input_overlaps, losses, step_losses
 from stad_lite.step.head import Raw
 from stad_lite.step.model import centre, extend
-from stad_lite.step.sampling import Samples, draw
+from stad_lite.step.sampling import Samples, assign, draw
 from tests.step.cases import batch, system, tiny
 
 
@@ -84,6 +86,29 @@ def test_step_losses_are_zero_for_perfect_boxes_and_weighted_otherwise():
     assert found["near"].item() == pytest.approx(2.0 * 4 * 0.5 * 0.1**2 / 2, rel=1e-4)
 
 
+def test_perfect_neighbours_cost_nothing_where_the_clips_differ():
+    """At the second of three steps a proposal has 18 frames: each neighbour counts from its own side's."""
+    config = tiny(clips=(1, 3, 5), thresholds=(0.2, 0.35, 0.5))
+    one = batch(config, items=1, truths=1)
+    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
+    truth = one["truth"][0]
+    tubelets = truth[:, 6:24] + torch.tensor([-1.0, -2, 2, 1])
+    perfect = Raw(
+        torch.zeros(1, 4),
+        raw_at(truth[:, 6:24], tubelets),
+        raw_at(truth[:, :6], tubelets[:, :6]),
+        raw_at(truth[:, 24:], tubelets[:, 12:]),
+    )
+    terms = step_losses(perfect, tubelets, samples, one, config)
+    assert terms["box"].item() == pytest.approx(0, abs=1e-10)
+    assert terms["near"].item() == pytest.approx(0, abs=1e-10)
+    # only the centre clip's boxes are the first term's: the others are neighbours (Sec. 3.3)
+    off = perfect.offsets.clone()
+    off[:, :6] += 0.1
+    terms = step_losses(perfect._replace(offsets=off), tubelets, samples, one, config)
+    assert terms["box"].item() == pytest.approx(0, abs=1e-10) and terms["near"] > 0
+
+
 def test_frames_without_a_box_do_not_count():
     config = tiny()
     one = batch(config, items=1, truths=1)
@@ -92,7 +117,7 @@ def test_frames_without_a_box_do_not_count():
     samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
     tubelets = centre(one["truth"], 6)[0].clone()
     tubelets[:, 2:] = tubelets[:, :1]
-    offsets = torch.zeros(1, 6, 3, 4, requires_grad=True)
+    offsets = torch.full((1, 6, 3, 4), 0.3, requires_grad=True)
     terms = step_losses(Raw(torch.zeros(1, 4), offsets, None, None), tubelets, samples, one, config)
     terms["box"].backward()
     assert torch.isfinite(terms["box"]) and (offsets.grad[:, 2:] == 0).all()
@@ -107,9 +132,9 @@ def test_terms_of_all_steps(kind):
     assert all(torch.isfinite(value) for value in terms.values())
 
 
-@pytest.mark.parametrize("kind", ["extrapolation", "anticipation"])
-def test_one_pass_learns_what_two_passes_learn(kind, monkeypatch):
-    one = system(clips=(1, 3), extension=kind, frozen=False)
+@pytest.mark.parametrize("settings", [{"extension": "extrapolation"}, {}, {"head": "conv3d"}], ids=str)
+def test_one_pass_learns_what_two_passes_learn(settings, monkeypatch):
+    one = system(**{"clips": (1, 3), "frozen": False, **settings})
     shown, found = batch(one.config), []
     for together in (True, False):
         monkeypatch.setattr(criterion, "one_pass", lambda config, answer=together: answer)
@@ -130,6 +155,9 @@ def test_two_passes_where_dropout_or_the_numbers_ask_for_them():
     assert not criterion.one_pass(tiny(dropout=0.3))
     assert not criterion.one_pass(tiny(cuboids="grid34"))
     assert not criterion.one_pass(tiny(positives=3))
+    mixed = tiny(head="mixed", backbone="i3d", clip=12)
+    assert criterion.one_pass(mixed)
+    assert not criterion.one_pass(replace(mixed, frozen_norms=False))
 
 
 def test_the_inference_pass_is_in_evaluation_mode():
@@ -158,6 +186,19 @@ def test_the_first_step_samples_by_overlap_and_the_next_by_score(monkeypatch):
     answers = one.network.eval()(maps)
     torch.testing.assert_close(asked[0], input_overlaps(answers[0].proposals, shown, one.config).amax(2))
     torch.testing.assert_close(asked[1], answers[0].scores.amax(-1))
+
+
+def test_each_step_has_its_own_threshold(monkeypatch):
+    """Sec. 3.4: the overlap that makes a positive grows over the steps."""
+    one, asked = system(clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5)), []
+
+    def note(overlaps, valid, threshold, rule):
+        asked.append(threshold)
+        return assign(overlaps, valid, threshold, rule)
+
+    monkeypatch.setattr(criterion, "assign", note)
+    one.loss(batch(one.config))
+    assert asked == [0.2, 0.35, 0.5]
 
 
 def test_steps_learn_alone_or_together():

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stad_lite.step.head import TwoBranchHead, pool_regions, whole_frame
 from tests.step.cases import tiny
@@ -11,6 +12,8 @@ KINDS = {
     "conv3d": {"head": "conv3d"},
     "mixed": {"head": "mixed", "width": 32},
 }
+NEAR = {"rtol": 1e-4, "atol": 1e-4}
+"""Between two ways to add up the same."""
 
 
 def make(seed: int = 0, anticipates: bool = True, **settings) -> TwoBranchHead:
@@ -85,15 +88,87 @@ def test_the_scene_reaches_the_classes_only_with_context(kind):
         assert torch.allclose(before, after) is not context
 
 
-def test_the_local_branch_knows_the_whole_tubelet_and_its_own_frame():
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_local_branch_knows_the_whole_tubelet_and_its_own_frame(kind):
     """A change of the last frame reaches the first frame's box through the global feature."""
-    head, (maps, boxes, item) = make(context=False), inputs(length=6)
+    head, (maps, boxes, item) = make(context=False, **KINDS[kind]), inputs(length=6)
+    # the global feature of I3D's blocks is a frame's: it sees two frames on either side
+    seen = 3 if kind == "mixed" else 0
     changed = maps.clone()
     changed[:, -1] += 3
     before, after = (head(m, boxes, item).offsets for m in (maps, changed))
-    assert not torch.allclose(before[:, 0], after[:, 0])
+    assert not torch.allclose(before[:, seen], after[:, seen])
     moved = (before - after).abs().flatten(2).mean((0, 2))
     assert moved[-1] == moved.max()
+
+
+def seen_by(head: TwoBranchHead, maps, boxes, item):
+    """Return what the branches are fed: regions, and the scene of each tubelet's clip."""
+    return (
+        pool_regions(maps, boxes, item, 4, head.config),
+        whole_frame(maps, 4, head.config)[item],
+    )
+
+
+def test_the_branches_of_three_dimensional_convolutions_layer_by_layer():
+    """STEP Fig. 3 and Sec. 4.1: three convolutions on region and scene, the maximum over time, two heads."""
+    head, given = make(head="conv3d"), inputs(length=6)
+    part, (regions, scene), raw = head.branches, seen_by(head, *given), head(*given)
+    hidden = torch.cat([regions, scene], 2).transpose(1, 2)
+    assert len(part.convs) == 3
+    for layer in part.convs:
+        hidden = F.relu(F.conv3d(hidden, layer.weight, layer.bias, padding=1))
+    whole = F.relu(part.narrow(hidden.max(2).values))
+    torch.testing.assert_close(raw.logits, part.classify(whole.flatten(1)), **NEAR)
+    for t in range(6):
+        local = part.local(torch.cat([regions[:, t], whole], 1)[:, None])[:, 0]
+        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), **NEAR)
+
+
+def test_the_branches_of_vectors_layer_by_layer():
+    """The same on one vector a frame, with two convolutions over time."""
+    head, given = make(), inputs(length=6)
+    part, (regions, scene), raw = head.branches, seen_by(head, *given), head(*given)
+    flat = regions.flatten(2)
+    hidden = F.relu(part.embed(flat) + part.scene(scene.flatten(2))).transpose(1, 2)
+    assert len(part.temporal) == 2
+    for layer in part.temporal:
+        hidden = F.relu(F.conv1d(hidden, layer.weight, layer.bias, padding=1))
+    whole = hidden.max(2).values
+    torch.testing.assert_close(raw.logits, part.classify(whole), **NEAR)
+    for t in range(6):
+        local = F.relu(part.local_2(F.relu(part.local(flat[:, t]) + part.joined(whole))))
+        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), **NEAR)
+
+
+def test_the_branches_of_i3ds_blocks_layer_by_layer():
+    """STEP Sec. 4.1 (AVA): blocks on regions and on the whole map, logits averaged over time."""
+    head, given = make(**KINDS["mixed"]), inputs(length=6)
+    part, (regions, _), raw = head.branches, seen_by(head, *given), head(*given)
+    maps, _, item = given
+    whole = part.narrow(part.region(regions.transpose(1, 2))).transpose(1, 2)
+    halved = F.max_pool2d(maps.flatten(0, 1), 3, 2, 1).unflatten(0, maps.shape[:2])
+    scene = part.scene(halved.transpose(1, 2)).mean((3, 4)).transpose(1, 2)[item]
+    logits = part.classify(torch.cat([whole.flatten(2), scene], 2)).mean(1)
+    torch.testing.assert_close(raw.logits, logits, **NEAR)
+    for t in range(6):
+        local = part.local(torch.cat([regions[:, t], whole[:, t]], 1)[:, None])[:, 0]
+        torch.testing.assert_close(raw.offsets[:, t].flatten(1), head.location(local), **NEAR)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_neighbour_is_told_from_the_features_of_its_own_side(kind):
+    """STEP Eq. 5: L_-1 = f(x) + f_-1(x) with x of the first clip, L_+1 with x of the last."""
+    head, given, local = make(**KINDS[kind]), inputs(), []
+    for layer in (head.before, head.after):
+        torch.nn.init.normal_(layer.weight, std=0.1)
+    head.branches.register_forward_hook(lambda _, __, told: local.append(told[1]))
+    raw = head(*given)
+    for found, layer, clip in (
+        (raw.before, head.before, local[0][:, :6]),
+        (raw.after, head.after, local[0][:, 12:]),
+    ):
+        torch.testing.assert_close(found.flatten(2), head.location(clip) + layer(clip), **NEAR)
 
 
 def test_anticipation_starts_from_the_outermost_clips():

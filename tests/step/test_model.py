@@ -8,6 +8,7 @@ from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
 from stad_lite.step.config import StepConfig
 from stad_lite.step.extension import extrapolate
+from stad_lite.step.head import Raw
 from stad_lite.step.model import (
     Answer,
     Dense,
@@ -136,6 +137,34 @@ def test_scores_and_decoded_boxes():
     decoded = box_ops.decode(raw.offsets[0], said.proposals[1, 4][:, None])
     torch.testing.assert_close(said.boxes[1, 4], decoded, **near)
     torch.testing.assert_close(chances(raw.logits, tiny(classification="bce")), raw.logits.sigmoid())
+
+
+def test_answers_count_from_the_proposals_of_their_own_frames():
+    """Of 18 frames that differ: L from each frame's box, L_-1 from the first clip's, L_+1 from the last's."""
+    network, said = system(clips=(1, 3, 5), thresholds=(0.2, 0.35, 0.5)).network, answer(tiny(), clips=3)
+    generator = torch.Generator().manual_seed(1)
+    offsets = {
+        name: torch.randn(1, 5, length, 3, 4, generator=generator) * 0.1
+        for name, length in (("offsets", 18), ("before", 6), ("after", 6))
+    }
+    raw = Raw(logits=torch.randn(1, 5, 4, generator=generator), **offsets)
+    found = network.answer(said.proposals, raw)
+    told = ((found.boxes, "offsets", 0), (found.before, "before", 0), (found.after, "after", 12))
+    for boxes, name, first in told:
+        for k in range(boxes.shape[2]):
+            wanted = box_ops.decode(offsets[name][:, :, k], said.proposals[:, :, first + k, None])
+            torch.testing.assert_close(boxes[:, :, k], wanted, rtol=1e-4, atol=1e-4)
+    assert found.best[0].tolist() == [max(range(3), key=row.__getitem__) for row in raw.logits[0].tolist()]
+
+
+def test_predictions_are_the_last_steps():
+    one = system(min_score=0.0)
+    shown = batch(one.config)
+    with torch.no_grad():
+        last = one.network.eval()(one.maps(shown))[-1]
+    for found, wanted in zip(one.predict(shown), decode(dense(last, one.config), one.config), strict=True):
+        assert len(found) > 5
+        np.testing.assert_allclose(found.scores, wanted.scores, rtol=1e-5)
 
 
 def test_one_regression_serves_all_classes():

@@ -92,7 +92,7 @@ def test_items_from_maps_are_items_from_frames(source):
     for mirror in (False, True):
         kept = clips.item_of(one.config, source, run, maps, mirror)
         seen = clips.item_of(one.config, source, run, None, mirror)
-        features = one.network.features(seen["frames"][None])[0]
+        features = one.network.features(clips.shown(seen["frames"], one.config)[None])[0]
         torch.testing.assert_close(kept["maps"].float(), features, atol=2e-3, rtol=2e-3)
         torch.testing.assert_close(kept["truth"], seen["truth"])
 
@@ -189,12 +189,8 @@ def test_a_video_of_a_few_frames_in_both_streams(count):
     found = pipeline.detect(one, source).videos["v"]
     assert set(found.frames.frame.tolist()) == set(range(count))
     assert found.tubes and all(0 <= tube.start < tube.end <= count for tube in found.tubes)
-    if count > 2:  # half of a clip or more
-        data = pipeline.training_set(one, source)
-        assert all(torch.isfinite(v) for v in one.loss(pipeline.collate([data[0]])).values())
-    else:
-        with pytest.raises(FormatError, match="short: no clip holds"):
-            pipeline.training_set(one, source)
+    data = pipeline.training_set(one, source)
+    assert all(torch.isfinite(v) for v in one.loss(pipeline.collate([data[0]])).values())
 
 
 def test_beyond_a_border_the_outermost_frame_is_seen_again():
@@ -213,6 +209,20 @@ def test_beyond_a_border_the_outermost_frame_is_seen_again():
         [False] * 6 + [True] * 12,
         [True] * 12 + [False] * 6,
     ]
+
+
+def test_a_video_of_two_frames_trains_and_is_searched():
+    """K = 6: the clip is filled up with the last frame."""
+    one, count = make(min_score=0.0), 2
+    tube = Tube(0, np.tile([4.0, 4, 30, 30], (count, 1)), CLASSES[0])
+    truth = Annotations("a", CLASSES, {"v": VideoAnnotation(count, 48, 48, fps=10, tubes=(tube,))})
+    source = VideoSource(truth, (48, 48), lambda _, n: np.zeros((len(n), 48, 48, 3), np.uint8))
+    data = pipeline.training_set(one, source)
+    terms = one.loss(pipeline.collate([data[0]]))
+    assert len(data) == 1 and all(torch.isfinite(value) for value in terms.values())
+    assert terms["class_1"] > 0 and terms["box_1"] > 0
+    found = pipeline.detect(one, source).videos["v"]
+    assert set(found.frames.frame.tolist()) == {0, 1} and {tube.end for tube in found.tubes} == {2}
 
 
 def test_tubes_follow_their_class_alone():
@@ -240,6 +250,26 @@ def test_clips_that_do_not_share_frames_are_linked_too():
     found = [Found(box[None], np.array([2]), np.array([0.9])) for _ in runs]
     linked = tubes.link_clips(runs, found, 12, one.config, one.classes)
     assert [(tube.start, tube.end) for tube in linked] == [(0, 12)]
+
+
+def test_the_papers_linking_has_the_numbers_of_act():
+    """Gone: what is shorter than 15 frames, less sure than .01, or overlaps a better tube by .3."""
+    box = np.tile([0.0, 0, 12, 12], (6, 1))
+    rows = {"long": (range(0, 15), 0, 0.9), "beside": (range(0, 15), 2, 0.5), "short": (range(0, 9), 30, 0.9)}
+    rows["unsure"] = (range(0, 15), 60, 0.009)
+    runs = tubelets("v", 30, 6, 1)
+    found = []
+    for run in runs:
+        here = [(box + x, s) for starts, x, s in rows.values() if run.start in starts]
+        boxes = np.array([b for b, _ in here]).reshape(-1, 6, 4)
+        found.append(Found(boxes, np.zeros(len(here), np.int64), np.array([s for _, s in here])))
+    kept = {}
+    for name, linking in (("lesson", make().config.linking), ("paper", StepConfig.paper().linking)):
+        config = replace(make(stride=1, trim_alpha=0.0).config, linking=linking)
+        linked = tubes.link_clips(runs, found, 30, config, CLASSES)
+        kept[name] = sorted((tube.boxes[0, 0], len(tube)) for tube in linked)
+    assert kept["lesson"] == [(0, 20), (2, 20), (30, 14), (60, 20)]
+    assert kept["paper"] == [(0, 20)]
 
 
 def test_trimming_cuts_what_is_unsure():

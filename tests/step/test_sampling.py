@@ -1,6 +1,7 @@
 """Assignment and hard-aware sampling: every truth has a positive, chances follow scores."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 
 from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError, NotFiniteError
+from stad_lite.step.criterion import drawn
 from stad_lite.step.sampling import Assignment, assign, draw, tubelet_overlaps
+from tests.step.cases import batch, tiny
 
 
 def random_overlaps(seed: int, batch: int = 8, proposals: int = 11, truths: int = 4):
@@ -59,6 +62,39 @@ def test_assignment_against_a_loop(seed):
             left.remove(j)
         assert truth[b].tolist() == wanted
         assert set(forced[b].nonzero()[:, 0].tolist()) == set(range(6)) - free
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_papers_assignment_against_a_loop(seed):
+    """Each truth's best proposal, then all above the threshold; each to the truth that it overlaps most."""
+    overlaps, valid = random_overlaps(seed, batch=4, proposals=6, truths=3)
+    truth, forced = assign(overlaps, valid, 0.4, "highest")
+    for b in range(4):
+        there = [j for j in range(3) if valid[b, j]]
+        bests = {max(range(6), key=lambda i, j=j: overlaps[b, i, j].item()) for j in there}
+        wanted = [-1] * 6
+        for i in range(6):
+            if i in bests or any(overlaps[b, i, j] > 0.4 for j in there):
+                wanted[i] = max(there, key=lambda j: overlaps[b, i, j].item())
+        assert truth[b].tolist() == wanted and set(forced[b].nonzero()[:, 0].tolist()) == bests
+
+
+def test_where_both_assignments_differ():
+    """A proposal that overlaps one truth by .55 is given to another that it overlaps by .10."""
+    overlaps, valid = torch.tensor([[[0.9, 0.8], [0.55, 0.1]]]), torch.ones(1, 2, dtype=torch.bool)
+    assert assign(overlaps, valid, 0.35, "own").truth.tolist() == [[0, 1]]
+    found = assign(overlaps, valid, 0.35, "highest")
+    assert found.truth.tolist() == [[0, 0]] and found.forced.tolist() == [[True, False]]
+
+
+def test_six_truths_get_six_positives():
+    """With the paper's assignment, where five are the most otherwise."""
+    config = tiny(assignment="highest", thresholds=(0.9, 0.9))
+    shown = batch(config, items=1, truths=6)
+    proposals = torch.cat([shown["truth"], shown["truth"] + 20], 1)[:, :, 6:12]
+    for name, count in (("highest", 6), ("own", 5)):
+        samples = drawn(proposals, None, 0, shown, replace(config, assignment=name))
+        assert (samples.truth >= 0).sum() == count
 
 
 def test_a_truth_that_nothing_overlaps_still_gets_one():

@@ -61,6 +61,14 @@ def test_a_video_shorter_than_a_clip():
     assert found.present[0].sum() == 4 and found.valid[0]
 
 
+@pytest.mark.parametrize(("start", "length", "counts"), [(0, 2, True), (1, 1, True), (0, 0, False)])
+def test_a_video_of_two_frames_learns_from_them(start, length, counts):
+    """The four places that fill up the clip say nothing of a tube that is there all along."""
+    tubes = [tube(start, length)] if length else []
+    found = run_truth(tubes, start=0, num_frames=2)
+    assert found.valid.tolist() == [True] * counts and found.present.sum() == length
+
+
 def test_i3d_has_one_place_for_four_frames():
     config = tiny(backbone="i3d", clip=12, clips=(1, 1), stream="rgb")
     found = run_truth([tube(0, 30)], start=8, config=config)

@@ -13,13 +13,13 @@ from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.systems.items import (
     Items,
     collated,
+    flow_between,
     mirrored,
     padded,
-    read_clip,
     read_stream,
     some_places,
-    stream_input,
 )
+from stad_lite.systems.seen import read_clip
 
 
 def source(frames: int = 5, size: tuple[int, int] = (6, 8), less: int = 0) -> VideoSource:
@@ -67,26 +67,44 @@ def test_mirrored_boxes_hold_the_mirrored_pixels(kind):
     assert picture.flip(-1)[y1:y2, x1:x2].sum() == picture.sum() == (x2 - x1) * (y2 - y1)
 
 
-def test_a_clip_is_the_middle_without_a_generator_and_a_drawn_window_with_one():
-    some, numbers = source(), np.arange(1, 4)
-    clip = read_clip(some, ("rgb", "flow"), "v", numbers, (4, 4), 0.5)
-    whole = {s: stream_input(s, read_stream(some, s, "v", numbers), 0.5, cut=True) for s in ("rgb", "flow")}
-    for stream, maps in whole.items():
-        assert torch.equal(clip[stream].transpose(0, 1), maps[..., 1:5, 2:6])
-    assert clip["flow"].abs().max() == 1
-    kinds = set()
-    for seed in range(40):
-        drawn = read_clip(some, ("flow",), "v", numbers, (4, 4), 0.5, np.random.default_rng(seed))["flow"]
-        found = [
-            (top, left, turned)
-            for turned, maps in enumerate((whole["flow"], mirrored(whole["flow"], "flow")))
-            for top in range(3)
-            for left in range(5)
-            if torch.equal(drawn.transpose(0, 1), maps[..., top : top + 4, left : left + 4])
-        ]
-        assert len(found) == 1
-        kinds.add(found[0])
-    assert {kind[2] for kind in kinds} == {0, 1} and len({kind[:2] for kind in kinds}) > 5
+def moving(frames: int = 9) -> VideoSource:
+    """A picture that moves right by 1, 2, 3, ... pixels from frame to frame, everywhere alike."""
+    flow = np.zeros((frames, 6, 8, 2), np.float32)
+    flow[..., 0] = np.arange(1, frames + 1)[:, None, None]
+    truth = Annotations("some", (), {"v": VideoAnnotation(frames, 8, 6)})
+    return VideoSource(
+        truth, (6, 8), lambda _, n: np.zeros((len(n), 6, 8, 3), np.uint8), lambda _, n: flow[n]
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "wanted"),
+    [
+        ([0, 3, 6], [1 + 2 + 3, 4 + 5 + 6, 7 + 8]),  # the last one ends with the video
+        ([0, 2, 3, 4], [1 + 2, 3, 4, 5]),
+        ([1, 1, 2], [2, 2, 3]),
+        ([8], [8]),  # the source's own: the last map is repeated
+    ],
+)
+def test_flow_between_frames_is_the_motion_between_them(numbers, wanted):
+    found = flow_between(moving(), "v", np.array(numbers))
+    np.testing.assert_array_equal(
+        found[..., 0], np.broadcast_to(np.array(wanted)[:, None, None], (len(wanted), 6, 8))
+    )
+    clip = read_clip(moving(), ("flow",), "v", np.array(numbers), (6, 8), len(numbers))["flow"]
+    np.testing.assert_array_equal(clip.values[:, 0, 0, 0], wanted)
+
+
+def test_flow_is_followed_from_place_to_place():
+    """Frame 0 moves all by two pixels to where frame 1 moves the left half up and the right half down."""
+    flow = np.zeros((3, 6, 8, 2), np.float32)
+    flow[0, ..., 0] = 2
+    flow[1, :, :4, 1], flow[1, :, 4:, 1] = -1, 1
+    truth = Annotations("some", (), {"v": VideoAnnotation(3, 8, 6)})
+    some = VideoSource(truth, (6, 8), lambda _, n: np.zeros((len(n), 6, 8, 3)), lambda _, n: flow[n])
+    found = flow_between(some, "v", np.array([0, 2]))[0]
+    assert found[0].tolist() == [[2, -1]] * 2 + [[2, 1]] * 6
+    assert flow[0, 0, 0].tolist() == [2, 0]  # the source's map is as it was
 
 
 def test_streams_that_do_not_belong_together_are_refused():

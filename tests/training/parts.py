@@ -18,6 +18,7 @@ from stad_lite.catalogue import ENTRIES
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.schedule import TrainConfig
+from stad_lite.systems.seen import fed_volume
 from stad_lite.training import distributed
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.loop import fit
@@ -107,7 +108,9 @@ def collated(name: str, items: list[Any]) -> Any:
     batch = ENTRIES[name].collate(items)
     if name not in DOUBLE:
         return batch
-    return batch._replace(inputs={key: value.double() for key, value in batch.inputs.items()})
+    reach = ENTRIES[name].config("smoke").backbone.flow_reach
+    inputs = {key: fed_volume(clips, key, reach).double() for key, clips in batch.inputs.items()}
+    return batch._replace(inputs=inputs)
 
 
 def main(folder: Path, names: Sequence[str]) -> None:

@@ -54,6 +54,13 @@ def assert_identical(one: object, other: object) -> None:
         assert one == other
 
 
+def test_each_measured_line_is_told(tmp_path):
+    told: list[dict] = []
+    watch = lambda line: told.append({**line})  # noqa: E731
+    fit(Tiny(), Points(), CONFIG, tmp_path, device="cpu", say=silent, watch=watch)
+    assert told == run_folder.read_metrics(tmp_path) and [line["step"] for line in told[-2:]] == [39, 40]
+
+
 def measured(run: Path) -> list[dict]:
     lines = run_folder.read_metrics(run)
     return [{k: v for k, v in line.items() if k != "steps_per_second"} for line in lines]

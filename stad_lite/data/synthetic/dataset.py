@@ -17,9 +17,13 @@ from stad_lite import packed
 from stad_lite.data.synthetic.render import Clip, render
 from stad_lite.data.synthetic.scene import build_scene
 from stad_lite.data.synthetic.settings import CLASSES, SEEDS_PER_SPLIT, SPLITS, Settings
+from stad_lite.data.workers import cores
 from stad_lite.errors import MissingFileError, StadError
 from stad_lite.progress import progress
 from stad_lite.records import Annotations
+
+MANY = 64
+"""Clips from which on processes of their own are worth their start."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +153,28 @@ def dataset(
     folder = Path(cache_dir) if cache_dir is not None else cache_folder()
     folder = folder / "synthetic" / settings.key
     missing = [seed for seed in seeds if not _file(folder, seed).exists()]
-    for seed in progress(missing, desc=f"rendering {split}"):
-        save(render(settings, seed), folder)
+    done = _rendered(settings, missing, folder, cores() if len(missing) >= MANY else 1)
+    for _ in progress(done, len(missing), f"rendering {split}"):
+        pass
     return SyntheticDataset(settings, split, seeds, folder)
+
+
+def _rendered(settings: Settings, seeds: Sequence[int], folder: Path, jobs: int) -> Iterable[object]:
+    """Render clips into a folder, each when it is asked for or by processes ahead (joblib, where it is)."""
+    if jobs > 1:
+        try:
+            from joblib import Parallel, delayed
+        except ImportError:
+            jobs = 1
+        else:
+            calls = (delayed(_render)(settings, seed, folder) for seed in seeds)
+            done: Iterable[object] = Parallel(n_jobs=jobs, return_as="generator")(calls)
+            return done
+    return (_render(settings, seed, folder) for seed in seeds)
+
+
+def _render(settings: Settings, seed: int, folder: Path) -> Path:
+    return save(render(settings, seed), folder)
 
 
 def _file(folder: Path, seed: int) -> Path:

@@ -56,14 +56,3 @@ def to_image_size(coarse: Tensor, height: int, width: int) -> Tensor:
     """
     flow = F.interpolate(coarse, scale_factor=4, mode="bilinear", align_corners=False)
     return flow if flow.shape[2:] == (height, width) else resize_flow(flow, height, width)
-
-
-def end_point_error(flow: Tensor, truth: Tensor) -> Tensor:
-    """Return the mean length of the difference in pixels.
-
-    flow, truth: (b, 2, h, w)
-
-    >>> end_point_error(torch.zeros(1, 2, 1, 1), torch.tensor([3.0, 4.0]).view(1, 2, 1, 1))
-    tensor(5.)
-    """
-    return (flow - truth).norm(dim=1).mean()

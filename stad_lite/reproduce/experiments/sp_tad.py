@@ -178,7 +178,7 @@ class ClipClassifier:
         head = ClipHead(sum(backbone.channels), len(self.classes))
         self.network = nn.ModuleDict({"backbone": backbone, "clip_head": head})
 
-    def logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+    def logits(self, inputs: Mapping[str, Any]) -> Tensor:
         """Return (b, classes) of the inputs of a detector with this backbone."""
         return self.network["clip_head"](self.network["backbone"](inputs))
 

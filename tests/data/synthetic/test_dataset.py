@@ -31,6 +31,19 @@ def rendered(monkeypatch) -> list[int]:
     return seeds
 
 
+def test_processes_render_the_same_bytes(tmp_path: Path, monkeypatch, rendered: list[int]) -> None:
+    pytest.importorskip("joblib")
+    module = sys.modules["stad_lite.data.synthetic.dataset"]
+    alone = dataset(SMALL, 3, cache_dir=tmp_path / "alone")
+    monkeypatch.setattr(module, "MANY", 3)
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    together = dataset(SMALL, 3, cache_dir=tmp_path / "together")
+    assert rendered == [0, 1, 2]  # here: the others were rendered elsewhere
+    for seed in alone.seeds:
+        one, other = (some.folder / f"{seed:07d}.npz" for some in (alone, together))
+        assert one.read_bytes() == other.read_bytes()
+
+
 def test_clips_are_rendered_once(tmp_path: Path, rendered: list[int]) -> None:
     first = dataset(SMALL, 3, cache_dir=tmp_path)
     assert rendered == [0, 1, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from stad_lite.nets.flow.warping import end_point_error, resize_flow, resize_to_multiple, warp
+from stad_lite.nets.flow.warping import resize_flow, resize_to_multiple, warp
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (2, 0), (0, -1), (-3, 2)])
@@ -66,8 +66,3 @@ def test_sides_are_rounded_up():
     assert resize_to_multiple(torch.zeros(1, 3, 300, 320), 64).shape == (1, 3, 320, 320)
     images = torch.rand(1, 3, 64, 128)
     assert resize_to_multiple(images, 64) is images
-
-
-def test_end_point_error_is_the_mean_length():
-    flow, truth = torch.zeros(1, 2, 1, 2), torch.tensor([[[[3.0, 0.0]], [[4.0, 1.0]]]])
-    assert float(end_point_error(flow, truth)) == 3.0

@@ -55,7 +55,12 @@ class ToyConfig(ToyDecoding):
         """The paper's own numbers."""
         return cls(size=(224, 224), backbone="vgg16", normalise="bgr")
 
+    @classmethod
+    def large(cls) -> ToyConfig:
+        """For a GPU, minutes."""
+        return cls(size=(112, 112))
+
 
 def schedule(profile: str) -> TrainConfig:
     """Return how a profile is trained."""
-    return TrainConfig(steps=8 if profile == "smoke" else 400, batch=8, lr=5e-3)
+    return TrainConfig(steps=8 if profile == "smoke" else 400, batch=8, lr=5e-3, amp=profile == "large")
