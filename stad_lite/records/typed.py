@@ -125,7 +125,7 @@ def from_json(data: bytes) -> Annotations | Predictions | None:
     """Return the record of a JSON text, or None where it is not in order."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     try:
-        with _no_collection():
+        with no_collection():
             document = _JSON.decode(data)
             _check_doubles(document, data)
             arrays = _to_arrays(document)
@@ -142,7 +142,7 @@ def from_header(data: bytes, arrays: Mapping[str, np.ndarray]) -> Annotations | 
         views of them
     """
     try:
-        with _no_collection():
+        with no_collection():
             document = _HEADER.decode(data.removeprefix(b"\xef\xbb\xbf"))
             _check_doubles(document, data)
             return _record(document, arrays)
@@ -151,7 +151,7 @@ def from_header(data: bytes, arrays: Mapping[str, np.ndarray]) -> Annotations | 
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Let Python make many objects without looking for cycles among them."""
     enabled = gc.isenabled()
     gc.disable()

@@ -287,9 +287,8 @@ def check_record(record: Annotations | Predictions) -> None:
 def _check_text(text: object) -> None:
     """Names must be strings that UTF-8 can hold (half a surrogate pair cannot be written)."""
     if not isinstance(text, str):
-        raise FormatError(
-            f"the name {text!r} is no string", remedy="name data set, classes and videos by strings"
-        )
+        remedy = "name data set, classes and videos by strings"
+        raise FormatError(f"the name {text!r} is no string", remedy=remedy)
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise FormatError(f"the name {text!r} holds half a character", remedy="correct its encoding")
 
@@ -300,9 +299,8 @@ def _check_segment(segment: Segment, index: int, known: set[str], scored: bool) 
     except StadError as error:
         raise error.at(segment=index) from None
     if scored and segment.score is None:
-        raise FormatError(
-            "a predicted segment has no score", segment=index, remedy="give every segment a score"
-        )
+        problem = "a predicted segment has no score"
+        raise FormatError(problem, segment=index, remedy="give every segment a score")
 
 
 def _check_label(label: str, known: set[str]) -> None:

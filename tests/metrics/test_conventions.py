@@ -50,6 +50,15 @@ def test_match() -> None:
     assert frame_value(Rules(match="best_of_all"), theirs, ours, [0.9, 0.8]) == 50
 
 
+def test_truths_of_equal_overlap_are_tried_by_content_or_as_in_the_file() -> None:
+    """The better detection lies midway between two truths, the other on the left one alone."""
+    left, right = (0, 0, (0.0, 0.0, 10.0, 10.0)), (0, 0, (10.0, 0.0, 20.0, 10.0))
+    ours = [(0, 0, (5.0, 0.0, 15.0, 10.0)), left]
+    for rules, values in ((Rules(), (50, 50)), (Rules(ties="file"), (50, 100))):
+        for theirs, value in zip(([left, right], [right, left]), values, strict=True):
+            assert frame_value(rules, theirs, ours, [0.9, 0.8], iou=0.3) == value
+
+
 def test_strict_and_digits() -> None:
     theirs, ours = [(0, 0, (0.0, 0.0, 10.0, 10.0))], [(0, 0, (0.0, 0.0, 10.0, 5.0))]
     assert frame_value(Rules(), theirs, ours, [1]) == 100

@@ -15,7 +15,7 @@ from typing import Any
 from stad_lite.errors import FormatError, StadError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import read_json, write_text
-from stad_lite.records.typed import trusted
+from stad_lite.records.typed import no_collection, trusted
 from stad_lite.records.types import Annotations, Predictions, Segment, VideoAnnotation, VideoPredictions
 
 _YOUTUBE_ID = 11
@@ -31,6 +31,7 @@ def bare_id(video: str) -> str:
     return video[2:] if video.startswith("v_") and len(video) == _YOUTUBE_ID + 2 else video
 
 
+@no_collection()
 def read_ground_truth(
     path: str | PathLike[str],
     subset: str | None = None,
@@ -93,6 +94,7 @@ def write_ground_truth(
     )
 
 
+@no_collection()
 def read_results(
     path: str | PathLike[str], classes: Sequence[str] | None = None, unknown: str = "error"
 ) -> Reading[Predictions]:
