@@ -50,7 +50,7 @@ def write_coco(truth: Annotations, predictions: Predictions, folder: Path) -> tu
     files = folder / "coco_truth.json", folder / "coco_found.json"
     content = ({"images": sizes, "annotations": boxes, "categories": categories}, found)
     for file, document in zip(files, content, strict=True):
-        file.write_text(json.dumps(document), "utf-8")
+        file.write_text(json.dumps(document), "utf-8", newline="\n")
     return files
 
 
@@ -115,5 +115,5 @@ def mmaction2(repository: Path, thresholds: Sequence[float]) -> Callable[[Path, 
 def write_mmaction2(database: Path, path: Path) -> Path:
     """Write a ground truth as mmaction2 reads it: without a head, every id with two letters before it."""
     videos = json.loads(database.read_text("utf-8"))["database"]
-    path.write_text(json.dumps({f"v_{name}": entry for name, entry in videos.items()}), "utf-8")
+    path.write_text(json.dumps({f"v_{name}": entry for name, entry in videos.items()}), "utf-8", newline="\n")
     return path
