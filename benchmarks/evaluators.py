@@ -115,6 +115,5 @@ def mmaction2(repository: Path, thresholds: Sequence[float]) -> Callable[[Path, 
 def write_mmaction2(database: Path, path: Path) -> Path:
     """Write a ground truth as mmaction2 reads it: without a head, every id with two letters before it."""
     videos = json.loads(database.read_text("utf-8"))["database"]
-    text = json.dumps({f"v_{name}": entry for name, entry in videos.items()})
-    path.write_text(text, "utf-8", newline="\n")
+    path.write_text(json.dumps({f"v_{name}": entry for name, entry in videos.items()}), "utf-8", newline="\n")
     return path

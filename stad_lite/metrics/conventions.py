@@ -22,7 +22,7 @@ KINDS = {"frame-map": "frames", "video-map": "tubes", "temporal-map": "segments"
 CHOICES: dict[str, tuple[str, ...]] = {
     "match": ("best_remaining", "best_of_all"),
     "ap": ("envelope", "trapezoid", "eleven_points", "hundred_one_points"),
-    "ties": ("content", "shared", "file", "true_first", "false_first"),
+    "ties": ("content", "shared", "file", "file_reversed", "true_first", "false_first"),
     "frames": ("all", "annotated"),
     "tube_overlap": ("temporal_times_spatial", "union_mean", "mean_common", "temporal_iou", "volume"),
     "zero_length": ("same_point", "never", "always"),
@@ -49,7 +49,9 @@ class Rules:
     ap: area under the precision envelope (all points), trapezoids under the raw curve, or the mean
         envelope at 11 or 101 recalls
     ties: detections of equal score come in the order of their ``content``: video id, frame (or start),
-        coordinates; never in the order of the file. ``file`` takes them as they stand there;
+        coordinates; never in the order of the file. ``file`` takes them as they stand there, and
+        ``file_reversed`` from the last to the first, as evaluators do that turn a rising sort around (of
+        truths that a detection overlaps equally, the last is tried first then);
         ``true_first`` and ``false_first`` are the ends of the range over all orders; ``shared`` lets
         each of n with k true ones count as k / n of a true one
     frames: detections count on ``all`` frames of the videos or on ``annotated`` ones only (those with
@@ -97,6 +99,11 @@ class Rules:
     recall_epsilon: float = 0.0
     extent_minus_one: bool = False
     detection_shift: float = 0.0
+
+    @property
+    def by_content(self) -> bool:
+        """Whether what ties is ordered by its content, not by its place in the file."""
+        return not self.ties.startswith("file")
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -230,7 +237,7 @@ CONVENTIONS: dict[str, Convention] = {
     "activitynet": Convention(
         "activitynet",
         "activitynet/ActivityNet: eval_detection.py (Caba Heilbron et al.)",
-        segments=Rules(**_ANET, **_FIELD, unknown_videos="false_positives"),
+        segments=Rules(**_ANET, digits=None, ties="file_reversed", unknown_videos="false_positives"),
         default_iou={"temporal-map": RANGE_50_95},
     ),
     "thumos14": Convention(

@@ -35,7 +35,7 @@ def score_frames(scored: Task, thresholds: Sequence[float], rules: Rules, source
         truth, boxes = counted(scored, truth, boxes, limits, rules)
         hit = match_boxes(truth, boxes, thresholds, rules)
         parts.append(Scored.columns(boxes, truth, hit))
-    return Scored.join(parts)
+    return Scored.join(parts[::-1] if rules.ties == "file_reversed" else parts)
 
 
 def counted(
@@ -62,7 +62,9 @@ def counted(
     boxes = _keep(scored, boxes, boxes.label >= 0, "predictions of classes not evaluated")
     if rules.duplicate_truth == "dropped":
         truth = _keep(scored, truth, _first_of_each(truth, span), "truth given twice")
-    if rules.ties != "file":
+    if rules.ties == "file_reversed":
+        truth, boxes = (rows.take(np.arange(len(rows))[::-1]) for rows in (truth, boxes))
+    if rules.by_content:
         order = content_order(boxes.score, lambda at: _content(boxes.take(at), span))
         boxes = boxes if order is None else boxes.take(order)
     if rules.max_per_frame is not None:
@@ -134,7 +136,7 @@ def box_candidates(
     """
     span = _span(truth, boxes)
     truth_keys, keys = (_keys(columns, span, by_class) for columns in (truth, boxes))
-    order = _truth_order(truth, truth_keys, by_content=rules.ties != "file")
+    order = _truth_order(truth, truth_keys, rules.by_content)
     truth_keys = truth_keys[order]
     starts = run_starts(truth_keys)
     sizes = np.diff(np.append(starts, len(order)))

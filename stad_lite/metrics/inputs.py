@@ -116,7 +116,7 @@ def _scored_videos(
     videos = [*predictions.videos, *(name for name in truth.videos if name not in predictions.videos)]
     if rules.unknown_videos != "false_positives":
         videos = [name for name in videos if name in truth.videos]
-    return tuple(videos if rules.ties == "file" else sorted(videos))
+    return tuple(videos if not rules.by_content else sorted(videos))
 
 
 def _lookup(classes: Sequence[str], chosen: Sequence[str]) -> np.ndarray:
@@ -333,7 +333,9 @@ def items(scored: Task, kind: str, rules: Rules) -> tuple[Items, Items]:
         kept = _first_of_each(truth)
         scored.ignore("truth given twice", len(truth) - len(kept))
         truth = truth.take(kept)
-    if rules.ties != "file":
+    if rules.ties == "file_reversed":
+        truth, ours = (rows.take(np.arange(len(rows))[::-1]) for rows in (truth, ours))
+    if rules.by_content:
         truth = truth.take(np.lexsort((*numbers(truth).T[::-1], truth.video)))
         order = content_order(ours.score, lambda at: [ours.video[at], *numbers(ours.take(at)).T])
         ours = ours if order is None else ours.take(order)

@@ -28,7 +28,7 @@ CHECKS = {
 }
 
 
-def learnt(fields, images):
+def learn_encoder(fields, images):
     net = nn.Conv2d(4, 3, 1)
     optimiser = torch.optim.Adam(net.parameters(), lr=0.05)
     with torch.enable_grad():
@@ -65,7 +65,7 @@ WRONG = [
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_reference_is_right_and_silence_is_no_answer(name, capsys):
-    right_and_silent(CHECKS[name], learnt if name == "learn_encoder" else getattr(ex, name), capsys)
+    right_and_silent(CHECKS[name], learn_encoder if name == "learn_encoder" else getattr(ex, name), capsys)
 
 
 def test_wrong_answers(capsys):
