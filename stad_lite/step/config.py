@@ -246,7 +246,7 @@ class StepConfig(Linking, Decoding, Loss, Sampling, Heads, Extension, Input):
         Both streams are stacked: the synthetic motions differ in their law in time alone, which RGB hardly
         shows in six frames.
         """
-        return cls(stream="early")
+        return cls(stream="early", assignment="highest")
 
     @classmethod
     def large(cls) -> StepConfig:

@@ -62,6 +62,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hybrid": {"fusion": ("rgb", "flow", "early"), "rule": "union"},
     "agnostic": {"regression": "agnostic"},
     "bce": {"classification": "bce"},
+    "assignment_own": {"assignment": "own"},
     "sampling_code": {"sampling": "code"},
     "roi_max": {"roi": "max"},
 }
