@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stad_lite import arrays
+from stad_lite.baselines.system import fed_inputs
 from stad_lite.catalogue import ENTRIES
+from stad_lite.flow_subnet.sequences import pixels_of
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.examples import CLASSES, Noise
 
@@ -146,11 +148,11 @@ def test_the_step_is_that_of_the_cpu(name: str, monkeypatch: pytest.MonkeyPatch)
 def forward(name: str, system: Any, batch: Any) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """A system's network and what it is given."""
     given: dict[str, Callable[[], tuple[Any, ...]]] = {
-        "baseline": lambda: (batch.inputs,),
+        "baseline": lambda: (fed_inputs(batch.inputs, system.config),),
         "sp_tad": lambda: (batch.inputs,),
         "step": lambda: (system.maps(batch),),
         "pcsc": lambda: (batch["rgb"], batch["flow"]),
-        "flow_subnet": lambda: (batch["frames"],),
+        "flow_subnet": lambda: (pixels_of(batch)["frames"],),
         "cfad": lambda: (torch.rand(2, system.config.length, system.config.channels, *system.config.size),),
     }
     if name not in given:

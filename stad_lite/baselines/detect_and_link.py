@@ -14,11 +14,12 @@ import numpy as np
 from stad_lite.arrays import check_finite_frames
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.baselines.dense import WindowDetections, decode
-from stad_lite.baselines.system import Batch, DenseSystem, no_actors, stream_inputs
+from stad_lite.baselines.system import Batch, DenseSystem, no_actors, read_streams
 from stad_lite.data.source import VideoSource
 from stad_lite.linking import TRIMS, Tubelets, link, link_tubelets
 from stad_lite.progress import progress
 from stad_lite.records import FrameBoxes, Predictions, VideoPredictions
+from stad_lite.systems.items import together
 from stad_lite.tubes import Tube, cut_at
 
 CHUNK = 64
@@ -56,10 +57,8 @@ def find(system: DenseSystem, source: VideoSource, video: str, chunk: int = CHUN
         high = min(length, last + config.frames - 1 + sum(config.context))
         numbers = np.minimum(np.arange(low, high), count - 1)
         around = np.clip(np.arange(low - config.margin, high + config.margin), 0, count - 1)
-        frames = source.frames(video, numbers) if "rgb" in config.streams else None
-        flow = source.flow(video, around) if "flow" in config.streams else None
-        inputs = {name: stream[None] for name, stream in stream_inputs(frames, flow, config).items()}
-        maps = system.maps(Batch(inputs, no_actors()))
+        seen = read_streams(source, config, video, numbers, around)
+        maps = system.maps(Batch(together([seen]), no_actors()))
         check_finite_frames("what the detector says", video, range(low, high), *(part[0] for part in maps))
         parts.append(_between(decode(maps, system.network.stride, source.size, config)[0], low, first, last))
     return WindowDetections(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -28,20 +28,22 @@ from stad_lite.nets.inputs import stacked
 from stad_lite.nets.published import Trunk
 from stad_lite.records import VideoAnnotation
 from stad_lite.systems.detect import evaluated
-from stad_lite.systems.items import Items, padded, run_title, some_places, stream_input
+from stad_lite.systems.items import Items, padded, read_stream, run_title, some_places, together
+from stad_lite.systems.seen import Seen, fed
 from stad_lite.systems.truth import actor_tubes, is_boxed, known_frames
+from stad_lite.training import distributed
 from stad_lite.tubes import Tube
 
 
 class Batch(NamedTuple):
     """Clips of one length.
 
-    inputs: stream -> (b, t, channels, h, w)
+    inputs: stream -> clips as they are stored
     actors: their boxes, padded to the clip with the most actors
     names: video and first frame of each
     """
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Seen]
     actors: Actors
     names: tuple[str, ...] = ()
 
@@ -61,20 +63,19 @@ class DenseSystem:
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms: ``actionness``, ``class``, ``box``."""
-        maps = self.network(batch.inputs)
+        maps = self.network(fed_inputs(batch.inputs, self.config))
         return losses(maps, batch.actors, self.network.stride, self.config)
 
     @torch.no_grad()
     def maps(self, batch: Batch) -> Maps:
         """Return the raw outputs for each clip; the network is used in evaluation mode."""
         with evaluated(self.network) as (network, place):
-            found: Maps = network({name: stream.to(place) for name, stream in batch.inputs.items()})
+            found: Maps = network(fed_inputs(distributed.to(batch.inputs, place), self.config))
         return found
 
     def predict(self, batch: Batch) -> list[WindowDetections]:
         """Return the detections of each clip, in pixels."""
-        size = next(iter(batch.inputs.values())).shape[-2:]
-        return decode(self.maps(batch), self.network.stride, (size[0], size[1]), self.config)
+        return decode(self.maps(batch), self.network.stride, self.config.size, self.config)
 
 
 def build(config: DenseConfig, classes: Sequence[str]) -> DenseSystem:
@@ -103,17 +104,19 @@ def training_item(
     source: VideoSource,
     config: DenseConfig,
     tubes: Mapping[str, Sequence[Tube]],
-) -> tuple[dict[str, Tensor], Sample, str]:
-    """Return the network's input, the clip with its boxes, and its name, as training sees them.
+) -> tuple[dict[str, Seen], Sample, str]:
+    """Return a clip's streams as they are stored, its actors as they are shown, and its name.
 
     tubes: of every video (``actor_tubes``)
     """
     wide = widened(run, config.margin, source.num_frames(run.video))
-    clip = read_run(source, wide, config, tubes[run.video])
-    change = Augment(config.size, config.flip, config.crop, photometric=config.photometric)
-    clip = change(clip, rng)
-    middle = cut(clip, config.margin, len(run))
-    return stream_inputs(middle.frames, clip.flow, config), middle, run_title(run)
+    clip, change = Augment(config.flip, config.crop, config.photometric)(
+        actors_of(source, wide, tubes[run.video]), rng
+    )
+    middle = wide.frames[config.margin : config.margin + len(run)]
+    seen = read_streams(source, config, run.video, middle, wide.frames)
+    shown = {name: one.changed(change) for name, one in seen.items()}
+    return shown, cut(clip, config.margin, len(run)), run_title(run)
 
 
 def training_set(system: DenseSystem | DenseConfig, source: VideoSource) -> Items:
@@ -160,46 +163,41 @@ def widened(run: FrameRun, margin: int, num_frames: int) -> FrameRun:
 
 
 def cut(clip: Sample, first: int, length: int) -> Sample:
-    """Return some frames of a clip with their boxes and flow."""
+    """Return the actors on some frames of a clip."""
     part = slice(first, first + length)
-    flow = None if clip.flow is None else clip.flow[part]
-    boxes, present = clip.boxes[:, part], clip.present[:, part]
     known = None if clip.known is None else clip.known[part]
-    return replace(clip, frames=clip.frames[part], boxes=boxes, present=present, flow=flow, known=known)
+    return replace(clip, boxes=clip.boxes[:, part], present=clip.present[:, part], known=known)
 
 
-def read_run(
-    source: VideoSource, run: FrameRun, config: DenseConfig, tubes: Sequence[Tube] | None = None
-) -> Sample:
-    """Return frames, flow and boxes of a run; streams that the config does not use are not read.
+def actors_of(source: VideoSource, run: FrameRun, tubes: Sequence[Tube]) -> Sample:
+    """Return the actors of a run; on frames that only fill up beyond the video's end there is none.
 
-    tubes: of its video, where they are at hand
-    Frames that only fill up a clip beyond the video's end have no boxes.
+    tubes: of its video
     """
-    shape = (len(run), *source.size, 3)
-    nothing = np.broadcast_to(np.uint8(0), shape)
-    frames = source.frames(run.video, run.frames) if "rgb" in config.streams else nothing
-    flow = source.flow(run.video, run.frames) if "flow" in config.streams else None
     video, numbers = source.annotations.videos[run.video], np.where(run.valid, run.frames, -1)
-    tubes = actor_tubes(video, source.classes) if tubes is None else tubes
-    found = sample(frames, tubes, source.classes, numbers, flow)
-    return replace(found, known=_known(video, run))
+    return replace(sample(source.size, tubes, source.classes, numbers), known=_known(video, run))
 
 
-def stream_inputs(
-    frames: np.ndarray | None, flow: np.ndarray | None, config: DenseConfig
-) -> dict[str, Tensor]:
-    """Return the network's input: stream -> (t, channels, h, w).
+def read_streams(
+    source: VideoSource, config: DenseConfig, video: str, numbers: np.ndarray, around: np.ndarray
+) -> dict[str, Seen]:
+    """Return the streams that the config uses, as they are stored.
 
-    frames: (t, h, w, 3) uint8
-    flow: (t + 2 margin, h, w, 2) pixels a frame: with the maps before and after that are stacked
+    numbers: (t,) frames
+    around: (t + 2 margin,) the same with those before and after whose flow is stacked
     """
-    inputs = {}
-    if "rgb" in config.streams and frames is not None:
-        inputs["rgb"] = stream_input("rgb", frames, normalise=config.normalise)
-    if "flow" in config.streams and flow is not None:
-        maps = stream_input("flow", flow, config.flow_scale, config.normalise)
-        inputs["flow"] = stacked(maps, config.flow_stack, config.flow_gap)
+    wanted = {"rgb": numbers, "flow": around}
+    return {
+        name: Seen(torch.from_numpy(np.ascontiguousarray(read_stream(source, name, video, wanted[name]))))
+        for name in config.streams
+    }
+
+
+def fed_inputs(seen: Mapping[str, Seen], config: DenseConfig) -> dict[str, Tensor]:
+    """Return the network's input: stream -> (..., t, channels, h, w), flow with the maps around it."""
+    inputs = {name: fed(one, name, config.flow_scale, config.normalise) for name, one in seen.items()}
+    if "flow" in inputs:
+        inputs["flow"] = stacked(inputs["flow"], config.flow_stack, config.flow_gap)
     return inputs
 
 
@@ -211,12 +209,12 @@ def no_actors(clips: int = 1) -> Actors:
 def _stacked_known(clips: Sequence[Sample]) -> Tensor | None:
     if all(clip.known is None for clip in clips):
         return None
-    shape = len(clips[0].frames)
+    shape = clips[0].present.shape[1]
     rows = [np.ones(shape, bool) if clip.known is None else clip.known for clip in clips]
     return torch.as_tensor(np.stack(rows))
 
 
-def collate(items: Sequence[tuple[dict[str, Tensor], Sample, str]]) -> Batch:
+def collate(items: Sequence[tuple[dict[str, Seen], Sample, str]]) -> Batch:
     """Return a batch of items of a ``TrainingSet``, padded to the clip with the most actors."""
     clips = [clip for _, clip, _ in items]
     actors = Actors(
@@ -225,5 +223,5 @@ def collate(items: Sequence[tuple[dict[str, Tensor], Sample, str]]) -> Batch:
         padded([torch.as_tensor(clip.labels) for clip in clips]),
         _stacked_known(clips),
     )
-    inputs = {name: torch.stack([streams[name] for streams, _, _ in items]) for name in items[0][0]}
+    inputs = together([streams for streams, _, _ in items])
     return Batch(inputs, actors, tuple(name for _, _, name in items))

@@ -1,7 +1,6 @@
-"""Flip, crop, scale and colour distortion of whole clips: one draw a clip, boxes and flow with it.
+"""Flip, crop and colour distortion of whole clips: what is drawn for one, and where its boxes go.
 
-Each transform is a plain function with explicit numbers; ``Augment`` draws the numbers. Nothing is
-changed in place.
+A clip's pixels stay as they are stored; ``systems.seen`` changes those of a whole batch as they were drawn.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -23,63 +22,63 @@ CROP_OVERLAPS = (None, 0.1, 0.3, 0.5, 0.7, 0.9, 0.0)
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A clip with the boxes of its actors (``sample`` makes one from tubes).
+    """The actors of a clip (``sample`` makes one from tubes).
 
-    frames: (t, h, w, 3) uint8 RGB
+    size: (height, width) of its frames in pixels
     boxes: (n, t, 4) float xyxy pixels; zeros where an actor is not there
     present: (n, t) bool, whether the actor has a box in the frame
     labels: (n,) int indices of classes
-    flow: (t, h, w, 2) float pixels right and down to the next frame, or None
     known: (t,) bool, whether the frame's actors are known, None for all
     raises: FormatError where the shapes do not agree
     """
 
-    frames: np.ndarray
+    size: tuple[int, int]
     boxes: np.ndarray
     present: np.ndarray
     labels: np.ndarray
-    flow: np.ndarray | None = None
     known: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
-            raise FormatError(
-                f"frames are {self.frames.dtype} {self.frames.shape}", remedy="give (t, h, w, 3) uint8"
-            )
-        length, actors = len(self.frames), len(self.labels)
-        expected = {"boxes": (actors, length, 4), "present": (actors, length)}
-        if self.flow is not None:
-            expected["flow"] = (*self.frames.shape[:3], 2)
-        for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise FormatError(f"{name} has shape {getattr(self, name).shape}, not {shape}")
+        shape = (len(self.labels), *self.present.shape[1:])
+        expected = {"present": shape, "boxes": (*shape, 4)}
+        if self.known is not None:
+            expected["known"] = shape[1:]
+        for name, wanted in expected.items():
+            if getattr(self, name).shape != wanted:
+                raise FormatError(f"{name} has shape {getattr(self, name).shape}, not {wanted}")
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) in pixels."""
-        return self.frames.shape[1], self.frames.shape[2]
+
+class Change(NamedTuple):
+    """How a clip is shown; None where it never is shown otherwise.
+
+    mirror: whether a mirror shows it
+    window: top, left, height and width of the part that is shown at full size, as the mirror shows it
+    colours: (3, 4) factors of red, green and blue, and grey levels that are added (``recolouring``)
+    """
+
+    mirror: bool
+    window: tuple[int, int, int, int] | None = None
+    colours: np.ndarray | None = None
 
 
 def sample(
-    frames: np.ndarray,
-    tubes: Sequence[Tube] = (),
-    classes: Sequence[str] = (),
-    numbers: Sequence[int] | np.ndarray | None = None,
-    flow: np.ndarray | None = None,
+    size: tuple[int, int],
+    tubes: Sequence[Tube],
+    classes: Sequence[str],
+    numbers: Sequence[int] | np.ndarray,
 ) -> Sample:
-    """Return frames and tubes as a ``Sample``; tubes that miss all its frames are left out.
+    """Return the tubes on some frames as a ``Sample``; those that miss all of them are left out.
 
-    frames: (t, h, w, 3) uint8 RGB
+    size: (height, width) of the frames
     classes: gives each label its index
-    numbers: (t,) numbers of the frames in the video, None for 0, 1, ...
-    flow: (t, h, w, 2) float pixels
-    raises: UnknownLabelError, FormatError
+    numbers: (t,) numbers of the frames in the video
+    raises: UnknownLabelError
 
     >>> tube = Tube(1, np.array([[0., 0., 4., 4.]] * 2), "run")
-    >>> sample(np.zeros((4, 8, 8, 3), np.uint8), [tube], ["run"]).present
+    >>> sample((8, 8), [tube], ["run"], range(4)).present
     array([[False,  True,  True, False]])
     """
-    numbers = np.arange(len(frames)) if numbers is None else np.asarray(numbers)
+    numbers = np.asarray(numbers)
     boxes, present, labels = [], [], []
     for index, tube in enumerate(tubes):
         there = (numbers >= tube.start) & (numbers < tube.end)
@@ -93,21 +92,17 @@ def sample(
             labels.append(list(classes).index(tube.label))
     shape = (len(labels), len(numbers))
     return Sample(
-        frames,
+        size,
         np.array(boxes).reshape(*shape, 4),
         np.array(present, dtype=bool).reshape(shape),
         np.array(labels, dtype=np.int64),
-        flow,
     )
 
 
 def flip(clip: Sample) -> Sample:
-    """Return the clip's mirror image: x runs backwards, and the flow's u changes its sign."""
-    width = clip.size[1]
-    mirrored = box_ops.mirrored(clip.boxes, width)
-    flow = None if clip.flow is None else clip.flow[:, :, ::-1] * np.array([-1, 1], clip.flow.dtype)
-    boxes = np.where(clip.present[..., None], mirrored, 0.0)
-    return replace(clip, frames=np.ascontiguousarray(clip.frames[:, :, ::-1]), boxes=boxes, flow=flow)
+    """Return the clip's mirror image: x runs backwards."""
+    mirrored = box_ops.mirrored(clip.boxes, clip.size[1])
+    return replace(clip, boxes=np.where(clip.present[..., None], mirrored, 0.0))
 
 
 def crop(clip: Sample, top: int, left: int, height: int, width: int) -> Sample:
@@ -123,27 +118,14 @@ def crop(clip: Sample, top: int, left: int, height: int, width: int) -> Sample:
     inside = ((centre >= 0) & (centre < [width, height])).all(-1) & clip.present
     boxes = box_ops.clip(clip.boxes - [left, top, left, top], width, height)
     inside &= ((boxes[..., 2:] - boxes[..., :2]) > 0).all(-1)
-    window = (slice(None), slice(top, top + height), slice(left, left + width))
-    return replace(
-        clip,
-        frames=clip.frames[window],
-        boxes=np.where(inside[..., None], boxes, 0.0),
-        present=inside,
-        flow=None if clip.flow is None else clip.flow[window],
-    )
+    boxes = np.where(inside[..., None], boxes, 0.0)
+    return replace(clip, size=(height, width), boxes=boxes, present=inside)
 
 
 def scale(clip: Sample, height: int, width: int) -> Sample:
-    """Return the clip at another size (aspect not kept); boxes and flow are scaled along."""
+    """Return the clip at another size (aspect not kept)."""
     h, w = clip.size
-    if (height, width) == (h, w):
-        return clip
-    factor = np.array([width / w, height / h])
-    flow = clip.flow
-    if flow is not None:
-        flow = (resize(flow, height, width) * factor.astype(np.float32)).astype(flow.dtype)
-    boxes = clip.boxes * np.tile(factor, 2)
-    return replace(clip, frames=resize(clip.frames, height, width), boxes=boxes, flow=flow)
+    return replace(clip, size=(height, width), boxes=clip.boxes * np.array([width / w, height / h] * 2))
 
 
 def resize(images: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -174,34 +156,30 @@ def _resampling(source: int, target: int) -> np.ndarray:
     return weights / weights.sum(1, keepdims=True)
 
 
-def photometric(
-    clip: Sample,
+def recolouring(
     brightness: float = 0.0,
     contrast: float = 1.0,
     saturation: float = 1.0,
     hue: float = 0.0,
     channels: tuple[int, int, int] = (0, 1, 2),
-) -> Sample:
-    """Return the clip with other colours, the same in all frames; boxes and flow stay.
+) -> np.ndarray:
+    """Return how colours change: (3, 4) factors of red, green and blue, and what is added to each.
 
     brightness: grey levels to add
     contrast: factor about 0
     saturation: factor about the grey of the same luma
     hue: degrees by which colours turn about the grey axis, at constant luma (in YIQ)
     channels: order of the channels afterwards
+
+    >>> recolouring(brightness=7, contrast=2).round().astype(int).tolist()
+    [[2, 0, 0, 14], [0, 2, 0, 14], [0, 0, 2, 14]]
     """
     angle = np.deg2rad(hue)
     turn = saturation * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     mix = np.eye(3)
     mix[1:, 1:] = turn
     mix = contrast * np.linalg.solve(_YIQ, mix @ _YIQ)[list(channels)]
-    offset = mix @ np.full(3, float(brightness))
-    if np.allclose(mix, np.eye(3)) and np.allclose(offset, 0):
-        return clip
-    frames = clip.frames.astype(np.float32) @ mix.T.astype(np.float32)
-    frames += offset.astype(np.float32) + 0.5
-    np.clip(frames, 0, 255, out=frames)
-    return replace(clip, frames=frames.astype(np.uint8))
+    return np.column_stack([mix, mix @ np.full(3, float(brightness))]).astype(np.float32)
 
 
 _YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
@@ -209,58 +187,57 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211
 
 @dataclass(frozen=True)
 class Augment:
-    """Random transforms for training; one draw serves the whole clip.
+    """Random changes for training; one draw serves the whole clip, which keeps its size.
 
-    size: (height, width) of the result
     flip: probability of the mirror image
-    crop: ``none``; ``window``: one of ``size`` anywhere (the clip must be at least as large);
-        ``overlap``: SSD's crops, .3 to 1 of each side, aspect .5 to 2, with a smallest IoU to the boxes
+    crop: ``none``, or ``overlap``: SSD's crops, .3 to 1 of each side, aspect .5 to 2, with a smallest IoU to
+        the boxes
+    photometric: probability of each of the colour distortions
+    swap: probability that the channels change places
     brightness: largest number of grey levels added or taken
     contrast, saturation: ranges of the factors
     hue: largest turn in degrees
-    swap: probability that the channels change places
-    photometric: probability of each of the colour distortions
 
-    >>> clip = sample(np.zeros((4, 60, 80, 3), np.uint8))
-    >>> Augment((32, 32), crop="overlap")(clip, np.random.default_rng(0)).size
-    (32, 32)
+    >>> tube = Tube(0, np.array([[10., 10., 50., 50.]] * 4), "run")
+    >>> clip = sample((60, 80), [tube], ["run"], range(4))
+    >>> clip, change = Augment(crop="overlap")(clip, np.random.default_rng(2))
+    >>> clip.size, change.window
+    ((60, 80), (12, 12, 39, 63))
     """
 
-    size: tuple[int, int]
     flip: float = 0.5
-    crop: str = "none"
+    crop: Literal["none", "overlap"] = "none"
+    photometric: float = 0.5
+    swap: float = 0.0
     brightness: float = 32.0
     contrast: tuple[float, float] = (0.5, 1.5)
     saturation: tuple[float, float] = (0.5, 1.5)
     hue: float = 18.0
-    swap: float = 0.0
-    photometric: float = 0.5
 
-    def __call__(self, clip: Sample, rng: np.random.Generator) -> Sample:
-        """Return the transformed clip; the same generator state gives the same result."""
-        if self.crop == "window":
-            top, left = (
-                int(rng.integers(0, have - want + 1)) for have, want in zip(clip.size, self.size, strict=True)
-            )
-            clip = crop(clip, top, left, *self.size)
-        elif self.crop == "overlap":
-            clip = crop(clip, *overlap_window(clip, rng))
-        elif self.crop != "none":
-            raise FormatError(f"no crop is called {self.crop!r}", remedy="choose none, window or overlap")
-        clip = self._distort(clip, rng)  # pixel by pixel, so cheaper after the crop
-        if rng.random() < self.flip:
-            clip = flip(clip)
-        return scale(clip, *self.size)
+    def __call__(self, clip: Sample, rng: np.random.Generator) -> tuple[Sample, Change]:
+        """Return the actors as they are shown, and how; the same generator state gives the same."""
+        size, window = clip.size, None
+        if self.crop == "overlap":
+            window = overlap_window(clip, rng)
+            clip = scale(crop(clip, *window), *size)
+        colours = self.colours(rng)
+        mirror = bool(rng.random() < self.flip)
+        if mirror and window:
+            top, left, height, width = window
+            window = top, size[1] - left - width, height, width
+        changes_colours = self.photometric > 0 or self.swap > 0
+        change = Change(mirror, window, colours if changes_colours else None)
+        return flip(clip) if mirror else clip, change
 
-    def _distort(self, clip: Sample, rng: np.random.Generator) -> Sample:
+    def colours(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw how colours change (``recolouring``)."""
         applies = rng.random(4) < self.photometric
         brightness = rng.uniform(-self.brightness, self.brightness)
         contrast, saturation = rng.uniform(*self.contrast), rng.uniform(*self.saturation)
         hue = rng.uniform(-self.hue, self.hue)
         order = rng.permutation(3)
         a, b, c = order if rng.random() < self.swap else (0, 1, 2)
-        return photometric(
-            clip,
+        return recolouring(
             brightness if applies[0] else 0.0,
             contrast if applies[1] else 1.0,
             saturation if applies[2] else 1.0,
@@ -292,8 +269,3 @@ def overlap_window(clip: Sample, rng: np.random.Generator, trials: int = 50) -> 
         if not len(boxes) or (kept.any() and box_ops.iou(boxes, window).min() >= least):
             return top, left, height, width
     return whole
-
-
-def to_unit(frames: np.ndarray) -> np.ndarray:
-    """Return frames as I3D takes them: float32 in [-1, 1], uint8 0 -> -1, 255 -> 1."""
-    return frames.astype(np.float32) / 127.5 - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from stad_lite.data.transforms import Augment, Sample
 from stad_lite.errors import FormatError
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.systems.items import Items, collated, read_stream, some_places
+from stad_lite.systems.seen import Seen, pixels
 from stad_lite.systems.truth import PADDING, boxes_on, key_frames
 
 LENGTH = 3
@@ -32,7 +34,7 @@ class Sequences(Items):
 
     frozen_items: int = 0
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         seen = self.epoch * len(self) + place_in_epoch(len(self), self.seed, self.epoch)[index]
         return {**super().__getitem__(index), "frozen": torch.tensor(bool(seen < self.frozen_items))}
 
@@ -64,37 +66,6 @@ def read_flow(source: VideoSource, run: FrameRun) -> np.ndarray:
     return np.where(stands[:, None, None, None], np.float32(0), flow)
 
 
-def read_sample(source: VideoSource, run: FrameRun, flow: bool) -> Sample:
-    """Return a sequence with the boxes of its middle frame.
-
-    flow: whether it comes with its flow
-    """
-    boxes, labels = boxes_on(source.annotations.videos[run.video], int(run.frames[1]), source.classes)
-    table = np.zeros((len(labels), LENGTH, 4))
-    table[:, 1] = boxes
-    present = np.zeros((len(labels), LENGTH), dtype=bool)
-    present[:, 1] = True
-    frames = read_stream(source, "rgb", run.video, run.frames)
-    return Sample(frames, table, present, labels, read_flow(source, run) if flow else None)
-
-
-def tensors(clip: Sample) -> dict[str, Tensor]:
-    """Return a sequence as a batch holds it.
-
-    returns: ``frames`` (3, 3, h, w) uint8, ``boxes`` (m, 4) and ``labels`` (m,) of the middle one, and
-        ``flow`` (2, 2, h, w) where it is known
-    """
-    kept = clip.present[:, 1]
-    found = {
-        "frames": rearrange(torch.from_numpy(np.ascontiguousarray(clip.frames)), "t h w c -> t c h w"),
-        "boxes": torch.as_tensor(clip.boxes[kept, 1], dtype=torch.float32),
-        "labels": torch.as_tensor(clip.labels[kept]),
-    }
-    if clip.flow is not None:
-        found["flow"] = flow_tensor(clip.flow)
-    return found
-
-
 def flow_tensor(flow: np.ndarray) -> Tensor:
     """Return the flow between the frames of a sequence as a batch holds it, without that of the last one."""
     values = torch.from_numpy(np.ascontiguousarray(flow[:-1], dtype=np.float32))
@@ -103,11 +74,27 @@ def flow_tensor(flow: np.ndarray) -> Tensor:
 
 def training_item(
     place: tuple[str, int], generator: np.random.Generator, source: VideoSource, config: FlowSubnetConfig
-) -> dict[str, Tensor]:
-    """Return an annotated frame with its neighbours, distorted, cropped and mirrored together."""
-    clip = read_sample(source, sequence(source, *place), reads_flow(source, config))
-    change = Augment(config.size, config.flip, config.crop, swap=config.swap, photometric=config.photometric)
-    return tensors(change(clip, generator))
+) -> dict[str, Any]:
+    """Return an annotated frame with its neighbours, distorted, cropped and mirrored together.
+
+    returns: ``frames`` and, where it is read, ``flow`` between them, as they are stored; ``boxes`` (m, 4) and
+        ``labels`` (m,) of the middle frame, as it is shown
+    """
+    run = sequence(source, *place)
+    boxes, labels = boxes_on(source.annotations.videos[run.video], int(run.frames[1]), source.classes)
+    truth = Sample(config.size, boxes[:, None], np.ones((len(labels), 1), bool), labels)
+    change = Augment(config.flip, config.crop, config.photometric, config.swap)
+    truth, change_of = change(truth, generator)
+    kept = truth.present[:, 0]
+    found = {
+        "frames": Seen(torch.from_numpy(read_stream(source, "rgb", run.video, run.frames))),
+        "boxes": torch.as_tensor(truth.boxes[kept, 0], dtype=torch.float32),
+        "labels": torch.as_tensor(truth.labels[kept]),
+    }
+    if reads_flow(source, config):
+        flow = np.ascontiguousarray(read_flow(source, run)[:-1], dtype=np.float32)
+        found["flow"] = Seen(torch.from_numpy(flow))
+    return {name: one.changed(change_of) if isinstance(one, Seen) else one for name, one in found.items()}
 
 
 def seen_item(run: FrameRun, _: object, source: VideoSource, config: FlowSubnetConfig) -> dict[str, Tensor]:
@@ -151,6 +138,12 @@ def as_one(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     return together, None if flow is None else torch.cat([flow[:1, 0], flow[:, 1]])[None]
 
 
-def collate(rows: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+def pixels_of(batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a batch's ``frames`` (b, 3, 3, h, w) from 0 to 255, ``flow`` (b, 2, 2, h, w) if any."""
+    streams = {"frames": "rgb", "flow": "flow"}
+    return {name: pixels(batch[name], stream) for name, stream in streams.items() if name in batch}
+
+
+def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return a batch; frames with fewer boxes are filled up (``systems.truth.PADDING``)."""
     return collated(rows, PADDING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,14 @@ from stad_lite.flow_subnet.criterion import losses
 from stad_lite.flow_subnet.decoding import found_in, frame_boxes, linking, trim_of
 from stad_lite.flow_subnet.model import FlowSubnetNetwork
 from stad_lite.flow_subnet.pretraining import fill
-from stad_lite.flow_subnet.sequences import Sequences, collate, seen_item, sequence, training_sequences
+from stad_lite.flow_subnet.sequences import (
+    Sequences,
+    collate,
+    pixels_of,
+    seen_item,
+    sequence,
+    training_sequences,
+)
 from stad_lite.flow_subnet.stream import Account, Stream
 from stad_lite.linking import link
 from stad_lite.nets.published import Trunk
@@ -43,21 +51,23 @@ class FlowSubnetSystem:
         self.config, self.classes = config, tuple(classes)
         self.network = FlowSubnetNetwork(config, len(self.classes))
 
-    def loss(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def loss(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return the weighted terms (``criterion.losses``)."""
-        frozen, flow = bool(batch["frozen"].all()), batch.get("flow")
-        said = self.network(batch["frames"], flow if self.config.estimator == "given" else None, frozen)
+        frozen, shown = bool(batch["frozen"].all()), pixels_of(batch)
+        flow = shown.get("flow")
+        given = flow if self.config.estimator == "given" else None
+        said = self.network(shown["frames"], given, frozen)
         truth = TrueBoxes(batch["boxes"], batch["labels"])
         return losses(said, self.network.boxes, truth, self.config, flow)
 
     @torch.no_grad()
-    def predict(self, batch: dict[str, Tensor], check: Check = unchecked) -> list[Found]:
+    def predict(self, batch: dict[str, Any], check: Check = unchecked) -> list[Found]:
         """Return the boxes of the middle frame of every sequence of a batch.
 
         check: is told what the network says, a row a sequence
         """
         with evaluated(self.network) as (network, _):
-            return found_in(network, batch, check)
+            return found_in(network, pixels_of(batch), check)
 
 
 def build(

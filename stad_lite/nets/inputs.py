@@ -85,13 +85,13 @@ def flow_input(
 def stacked(flow: Tensor, depth: int, gap: int = 1) -> Tensor:
     """Return every map with those before and after it as channels.
 
-    flow: (t, c, ...)
+    flow: (..., t, c, h, w)
     depth, gap: how many maps, and how many frames from one to the next
-    returns: (t - gap * (depth - 1), depth * c, ...): the maps that have all their neighbours
+    returns: (..., t - gap * (depth - 1), depth * c, h, w): the maps that have all their neighbours
     Source: ACT Sec. 4.1 stacks five consecutive maps.
 
-    >>> stacked(torch.arange(6.0).reshape(6, 1), 3, gap=2).tolist()
+    >>> stacked(torch.arange(6.0).reshape(6, 1, 1, 1), 3, gap=2).flatten(1).tolist()
     [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
     """
-    length = len(flow) - gap * (depth - 1)
-    return torch.cat([flow[k * gap : k * gap + length] for k in range(depth)], 1)
+    length = flow.shape[-4] - gap * (depth - 1)
+    return torch.cat([flow.narrow(-4, k * gap, length) for k in range(depth)], -3)

@@ -1,4 +1,4 @@
-"""Random crops and colours of whole runs of clips, for training end to end (STEP Sec. 4.1).
+"""Random crops of whole runs of clips, for training end to end (STEP Sec. 4.1).
 
 Mirror images are those of ``systems``; maps that are kept can be mirrored alone.
 """
@@ -17,13 +17,6 @@ from stad_lite.systems.seen import Seen
 from stad_lite.systems.truth import Truth
 
 
-def colours(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return frames (t, h, w, 3) uint8 with other colours, the same in all of them."""
-    nobody = transforms.sample(frames)
-    distort = transforms.Augment(nobody.size, flip=0.0)
-    return distort(nobody, rng).frames
-
-
 def cropped(
     seen: Mapping[str, Seen], truth: Truth, size: tuple[int, int], config: Input, rng: np.random.Generator
 ) -> tuple[Mapping[str, Seen], Truth]:
@@ -37,9 +30,7 @@ def cropped(
     Source: STEP Sec. 4.1 (random cropping of the whole sequence); SSD Sec. 2.2.
     """
     places = truth.present.shape[1]
-    clip = transforms.Sample(
-        np.zeros((places, *size, 3), np.uint8), truth.boxes, truth.present, truth.labels.argmax(1)
-    )
+    clip = transforms.Sample(size, truth.boxes, truth.present, truth.labels.argmax(1))
     drawn = transforms.overlap_window(clip, rng)
     seen = {stream: one._replace(window=torch.tensor(drawn)) for stream, one in seen.items()}
     if drawn[2:] == size:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,9 @@ from torch import Tensor
 
 from stad_lite.data.clips import FrameRun, flow_stack, neighbours, tubelets
 from stad_lite.data.source import VideoSource
+from stad_lite.data.transforms import Augment
 from stad_lite.records import VideoAnnotation
-from stad_lite.step.augment import colours, cropped
+from stad_lite.step.augment import cropped
 from stad_lite.step.config import Input, StepConfig
 from stad_lite.systems.detect import look
 from stad_lite.systems.items import Items, first_frame, read_stream
@@ -30,20 +30,19 @@ def read_seen(
     video: str,
     numbers: np.ndarray,
     mirror: bool = False,
-    recolour: Callable[[np.ndarray], np.ndarray] | None = None,
+    colours: Tensor | None = None,
 ) -> dict[str, Seen]:
     """Return the streams of frames of a video as they are stored.
 
     numbers: (t,) frame numbers; a frame's flow is stacked from it on, the last map repeats at the end
     mirror: as a mirror shows it
-    recolour: changes the frames (t, h, w, 3) uint8
+    colours: (3, 4) that the frames are shown in
     raises: FormatError for a source without flow where the stream needs it
     """
     found, turned = {}, torch.tensor(mirror)
     if config.stream != "flow":
-        frames = read_stream(source, "rgb", video, numbers)
-        frames = frames if recolour is None else recolour(frames)
-        found["rgb"] = Seen(torch.from_numpy(frames), turned)
+        frames = torch.from_numpy(read_stream(source, "rgb", video, numbers))
+        found["rgb"] = Seen(frames, turned, colours=colours)
     if config.stream != "rgb":
         count = source.num_frames(video)
         wanted = np.stack([flow_stack(count, int(number), config.flow_depth) for number in numbers])
@@ -117,8 +116,10 @@ def item_of(
     truth = truth.mirrored(config.size[1]) if mirror else truth
     if maps is not None:
         return {"maps": maps.clip(config.stream, run.video, numbers, mirror).float(), **truth.tensors()}
-    recolour = partial(colours, rng=rng) if rng is not None and config.augment == "colour" else None
-    seen: Mapping[str, Seen] = read_seen(source, config, run.video, numbers, mirror, recolour)
+    colours = None
+    if rng is not None and config.augment == "colour":
+        colours = torch.from_numpy(Augment().colours(rng))
+    seen: Mapping[str, Seen] = read_seen(source, config, run.video, numbers, mirror, colours)
     if rng is not None and config.augment != "flip":
         seen, truth = cropped(seen, truth, source.size, config, rng)
     return {"frames": seen, **truth.tensors()}

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from stad_lite.arrays import readable
 from stad_lite.data.source import VideoSource
+from stad_lite.data.transforms import Change
 from stad_lite.nets.inputs import FLOW_SCALE
 from stad_lite.systems.items import flow_between, mirrored, read_stream, stream_input
 
@@ -28,12 +29,19 @@ class Seen(NamedTuple):
     mirror: () bool, whether a mirror shows it
     known: () how many of the t frames there are; networks are fed zeros for the others
     window: (4,) top, left, height and width of the part that is shown at full size, as a mirror shows it
+    colours: (3, 4) of RGB, factors and what is added (``data.transforms.recolouring``)
     """
 
     values: Tensor
     mirror: Tensor | None = None
     known: Tensor | None = None
     window: Tensor | None = None
+    colours: Tensor | None = None
+
+    def changed(self, change: Change) -> Seen:
+        """Return it as it is shown in training."""
+        mirror, window, colours = (None if part is None else torch.as_tensor(part) for part in change)
+        return self._replace(mirror=mirror, window=window, colours=colours)
 
 
 def fed(
@@ -54,8 +62,35 @@ def fed(
     """
     if isinstance(seen, Tensor):
         return seen
-    inputs = stream_input(stream, seen.values, scale, normalise, cut).contiguous()
+    inputs = stream_input(stream, coloured(seen, stream), scale, normalise, cut).contiguous()
+    return _placed(inputs, seen, stream)
+
+
+def pixels(seen: Seen | Tensor, stream: str) -> Tensor:
+    """Return what is shown in its own unit: (..., t, channels, h, w), grey levels or pixels a frame.
+
+    seen: what is a tensor already stays as it is
+    """
+    if isinstance(seen, Tensor):
+        return seen
+    inputs = rearrange(coloured(seen, stream), "... h w c -> ... c h w").to(torch.float32, copy=True)
+    return _placed(inputs.contiguous(), seen, stream)
+
+
+def _placed(inputs: Tensor, seen: Seen, stream: str) -> Tensor:
     return enlarged(known_only(turned(inputs, seen.mirror, stream), seen.known), seen.window, stream)
+
+
+def coloured(seen: Seen, stream: str) -> Tensor:
+    """Return the values (..., t, h, w, c) of a stream, RGB in other colours where they are drawn."""
+    if seen.colours is None or stream != "rgb":
+        return seen.values
+    t, h, w = seen.values.shape[-4:-1]
+    rows = rearrange(seen.values.float(), "... t h w c -> ... (t h w) c")
+    factors, added = seen.colours[..., :3], seen.colours[..., None, :, 3]
+    with torch.autocast(rows.device.type, enabled=False):
+        found = (rows @ factors.mT + added).clamp_(0, 255)
+    return rearrange(found, "... (t h w) c -> ... t h w c", t=t, h=h, w=w)
 
 
 def fed_streams(seen: Mapping[str, Seen] | Tensor, *how: Any) -> Tensor:

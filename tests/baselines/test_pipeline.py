@@ -12,7 +12,7 @@ from stad_lite import boxes as box_ops
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.baselines.dense import WindowDetections
 from stad_lite.baselines.detect_and_link import detect, find, frame_boxes, link_found, without_classes
-from stad_lite.baselines.system import build, collate, read_run, training_set
+from stad_lite.baselines.system import build, collate, fed_inputs, training_item, training_set
 from stad_lite.data.clips import tubelets
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings
@@ -21,6 +21,8 @@ from stad_lite.metrics import evaluate
 from stad_lite.nets.inputs import flow_input
 from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.schedule import TrainConfig
+from stad_lite.systems.seen import pixels
+from stad_lite.systems.truth import actor_tubes
 from stad_lite.training.loop import fit
 
 SMALL = Settings(frames=8, height=32, width=32, actors=(1, 2), span=(3, 6))
@@ -51,7 +53,7 @@ def test_batches_hold_what_the_config_asks_for(source, modality):
     data = training_set(config, source)
     batch = collate([data[0], data[len(data) - 1]])
     shapes = {"rgb": (2, 4, 3, 32, 32), "flow": (2, 4, 2, 32, 32)}
-    found = {name: tuple(stream.shape) for name, stream in batch.inputs.items()}
+    found = {name: tuple(stream.shape) for name, stream in fed_inputs(batch.inputs, config).items()}
     assert found == {name: shapes[name] for name in config.streams}
     assert batch.actors.boxes.shape[2:] == (4, 4)
     assert batch.names == (data.name(0), data.name(len(data) - 1))
@@ -65,7 +67,9 @@ def test_clips_cover_all_frames_and_carry_their_boxes(source):
         inputs, clip, name = data[index]
         video, start = name.split(" from frame ")
         frames = source.frames(video, range(int(start), int(start) + 4))
-        np.testing.assert_allclose(inputs["rgb"][:, 0], frames[..., 0] / 127.5 - 1, atol=1e-6)
+        np.testing.assert_array_equal(inputs["rgb"].values, frames)
+        rgb = fed_inputs(inputs, config)["rgb"]
+        np.testing.assert_allclose(rgb[:, 0], frames[..., 0] / 127.5 - 1, atol=1e-6)
         true = {
             (frame, tuple(tube.boxes[frame - tube.start]), source.classes.index(tube.label))
             for tube in source.annotations.videos[video].tubes
@@ -80,19 +84,22 @@ def test_clips_cover_all_frames_and_carry_their_boxes(source):
 
 def test_items_depend_on_seed_epoch_and_index_alone(source):
     data = replace(training_set(tiny(), source), seed=3)
-    first = [data[i][0]["flow"] for i in range(len(data))]
-    again = [data[i][0]["flow"] for i in reversed(range(len(data)))][::-1]
+    first = [pixels(data[i][0]["flow"], "flow") for i in range(len(data))]
+    again = [pixels(data[i][0]["flow"], "flow") for i in reversed(range(len(data)))][::-1]
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     data.epoch = 1
-    assert not all(torch.equal(a, data[i][0]["flow"]) for i, a in enumerate(first))
+    assert not all(torch.equal(a, pixels(data[i][0]["flow"], "flow")) for i, a in enumerate(first))
 
 
 def test_short_videos_repeat_their_last_frame_without_a_box(source):
     video = source.videos[0]
     run = tubelets(video, 8, 12)[0]
-    clip = read_run(source, run, tiny())
-    assert len(clip.frames) == 12
-    assert (clip.frames[8:] == clip.frames[7]).all()
+    tubes = {video: actor_tubes(source.annotations.videos[video], source.classes)}
+    rng = np.random.default_rng(0)
+    seen, clip, _ = training_item(run, rng, source, tiny(modality="both", flip=0.0), tubes)
+    frames = seen["rgb"].values
+    assert len(frames) == 12
+    assert (frames[8:] == frames[7]).all()
     assert not clip.present[:, 8:].any()
 
 
@@ -220,8 +227,9 @@ def test_flow_is_stacked_with_the_maps_around_and_the_video_s_ends_repeat(source
     data = training_set(config, source)
     video, last = source.videos[0], source.num_frames(source.videos[0]) - 1
     run = next(i for i, one in enumerate(data.places) if one.video == video and one.start == 0)
-    streams, clip, _ = data[run]
-    assert streams["flow"].shape[:2] == (2, 6) and len(clip.frames) == 2
+    seen, clip, _ = data[run]
+    streams = fed_inputs(seen, config)
+    assert streams["flow"].shape[:2] == (2, 6) and clip.present.shape[1] == 2
     flow = flow_input(source.flow(video, range(last + 1)), config.flow_scale)
     torch.testing.assert_close(streams["flow"][0], torch.cat([flow[0], flow[0], flow[2]]))
     torch.testing.assert_close(streams["flow"][1], torch.cat([flow[0], flow[1], flow[3]]))

@@ -7,7 +7,7 @@ import torch
 from stad_lite.data.source import synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.step import system as pipeline
-from stad_lite.step.augment import colours, cropped
+from stad_lite.step.augment import cropped
 from stad_lite.systems.seen import Seen, fed_streams
 from stad_lite.systems.truth import Truth
 from tests.step.cases import tiny
@@ -63,12 +63,17 @@ def test_an_actor_outside_the_window_does_not_count():
     assert gone > 0
 
 
-def test_colours_change_frames_together():
-    frames = np.tile(np.arange(48, dtype=np.uint8)[:, None, None] * 4, (3, 1, 48, 3))
-    found = [colours(frames, np.random.default_rng(seed)) for seed in range(8)]
-    assert any(not np.array_equal(one, frames) for one in found)
-    for one in found:
-        assert one.dtype == np.uint8 and (one == one[:1]).all()
+def test_frames_of_an_item_change_colours_together(tmp_path):
+    source = synthetic_source(Settings.smoke(), 1, "train", tmp_path)
+    found = {
+        name: pipeline.training_set(
+            pipeline.StepSystem(tiny(frozen=False, augment=name, stream="rgb"), CLASSES), source
+        )[0]["frames"]["rgb"]
+        for name in ("crop", "colour")
+    }
+    assert found["crop"].colours is None and found["colour"].colours.shape == (3, 4)
+    plain, other = (fed_streams({"rgb": one._replace(window=None, mirror=None)}) for one in found.values())
+    assert other.shape == plain.shape and not torch.equal(plain, other)
 
 
 @pytest.mark.parametrize("augment", ["flip", "crop", "colour"])

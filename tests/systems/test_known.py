@@ -112,7 +112,7 @@ def test_frames_that_nobody_looked_at_are_no_background() -> None:
     assert data.places and all(10 in run.frames for run in data.places)
     batch = dense.collate([data[i] for i in range(len(data))])
     assert batch.actors.known is not None and batch.actors.known.sum() == len(data)
-    maps = system.network(batch.inputs)
+    maps = system.network(dense.fed_inputs(batch.inputs, system.config))
     some = losses(maps, batch.actors, system.network.stride, config)
     none = losses(maps, batch.actors._replace(known=None), system.network.stride, config)
     if config.clip > config.frames:
