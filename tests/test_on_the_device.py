@@ -21,7 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from stad_lite import arrays
 from stad_lite.baselines.system import fed_inputs
 from stad_lite.catalogue import ENTRIES
-from stad_lite.flow_subnet.sequences import pixels_of
+from stad_lite.flow_subnet.model import pixels_of
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.examples import CLASSES, Noise
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from stad_lite.cfad.videos import (
     Videos,
     anchor_sizes,
     item_of,
-    read_input,
+    read_seen,
     training_item,
     true_tubes,
     video_run,
@@ -33,10 +34,10 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.nets.published import Trunk
 from stad_lite.records import Predictions, VideoPredictions
-from stad_lite.systems import detect as detection
-from stad_lite.systems.detect import Check, evaluated, unchecked
+from stad_lite.systems.detect import Check, evaluated, look, unchecked
 from stad_lite.systems.items import Items, collated, first_frame, some_places
 from stad_lite.systems.maps import FrameMaps, frame_maps
+from stad_lite.systems.seen import Seen, fed_streams
 from stad_lite.tubes import Tube
 
 
@@ -54,11 +55,13 @@ class CfadSystem:
         """Return the network that sees frames."""
         return self.network.backbone
 
-    def inputs(
-        self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool
-    ) -> Tensor:
-        """Return what it is fed for some frames."""
-        return read_input(source, self.config, video, numbers, mirror)
+    def seen(self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool) -> Any:
+        """Return some frames as they are stored."""
+        return read_seen(source, self.config, video, numbers, mirror)
+
+    def fed(self, seen: Mapping[str, Seen], stream: str) -> Tensor:
+        """Return what the network is fed of them."""
+        return fed_streams(seen, self.config.flow_scale)
 
     def maps(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return a batch's maps (b, t, c, h, w): those it brings along, or the backbone's of its frames."""
@@ -140,9 +143,7 @@ def detect(system: CfadSystem, source: VideoSource, maps: FrameMaps | None = Non
         return Items([video_run(source, video, config)], lambda run, _: item_of(source, config, run, maps))
 
     videos = {}
-    for video, _, parts in detection.look(
-        system.network, source, whole, collate, system.predict, first_frame
-    ):
+    for video, _, parts in look(system.network, source, whole, collate, system.predict, first_frame):
         ((tubes,),) = parts
         videos[video] = VideoPredictions(tubes, frame_boxes(tubes, system.classes))
     return Predictions(system.classes, videos)

@@ -18,7 +18,7 @@ from stad_lite.cfad.matching import TrueTubes
 from stad_lite.cfad.refine import key_labels
 from stad_lite.data.clips import FrameRun, resampled
 from stad_lite.data.source import VideoSource
-from stad_lite.systems.items import Items, mirrored, read_stream, stream_input
+from stad_lite.systems.items import Items, read_stream
 from stad_lite.systems.maps import FrameMaps, can_mirror
 from stad_lite.systems.seen import Seen
 
@@ -41,20 +41,19 @@ def video_run(source: VideoSource, video: str, config: CfadConfig) -> FrameRun:
     return resampled(video, source.num_frames(video), config.length)
 
 
-def read_input(
+def read_seen(
     source: VideoSource, config: CfadConfig, video: str, numbers: np.ndarray, mirror: bool = False
-) -> Tensor:
-    """Return the backbone's input (t, channels, h, w) for frames of a video.
+) -> dict[str, Seen]:
+    """Return the streams of frames (t,) of a video as they are stored.
 
     mirror: as a mirror shows it
     raises: FormatError for a source without flow where the stream needs it
     """
-    parts = [stream_input("rgb", read_stream(source, "rgb", video, numbers))]
-    if config.stream == "early":
-        flow = read_stream(source, "flow", video, numbers)
-        parts.append(stream_input("flow", flow, config.flow_scale, cut=config.backbone == "i3d"))
-    inputs = torch.cat(parts, 1)
-    return mirrored(inputs, config.stream) if mirror else inputs
+    turned = torch.tensor(mirror)
+    streams = ("rgb", "flow") if config.stream == "early" else ("rgb",)
+    return {
+        name: Seen(torch.from_numpy(read_stream(source, name, video, numbers)), turned) for name in streams
+    }
 
 
 def true_tubes(source: VideoSource, config: CfadConfig, run: FrameRun) -> TrueTubes:
@@ -102,12 +101,7 @@ def item_of(
     count = torch.tensor(source.num_frames(run.video))
     if maps is not None:
         return {"maps": maps.clip(config.stream, run.video, run.frames, mirror), "count": count}
-    turned = torch.tensor(mirror)
-    seen = {
-        stream: Seen(torch.from_numpy(read_stream(source, stream, run.video, run.frames)), turned)
-        for stream in (("rgb", "flow") if config.stream == "early" else ("rgb",))
-    }
-    return {"frames": seen, "count": count}
+    return {"frames": read_seen(source, config, run.video, run.frames, mirror), "count": count}
 
 
 def training_item(

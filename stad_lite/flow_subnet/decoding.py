@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from stad_lite import boxes as box_ops
 from stad_lite.arrays import as_numpy
 from stad_lite.flow_subnet.config import Decoding
 from stad_lite.flow_subnet.criterion import VARIANCES
-from stad_lite.flow_subnet.model import FlowSubnetNetwork
+from stad_lite.flow_subnet.model import FlowSubnetNetwork, pixels_of
 from stad_lite.flow_subnet.sequences import as_one
 from stad_lite.linking import TRIMS, OnlineConfig
 from stad_lite.linking.trimming import Trim
@@ -76,16 +76,17 @@ def suppressed(found: Candidates, config: Decoding) -> list[Found]:
 
 
 @torch.no_grad()
-def found_in(network: FlowSubnetNetwork, batch: Mapping[str, Tensor], check: Check) -> list[Found]:
+def found_in(network: FlowSubnetNetwork, batch: Mapping[str, Any], check: Check) -> list[Found]:
     """Return the boxes of the middle frame of every sequence of a batch.
 
     Sequences of consecutive frames share what they have in common.
     batch: ``frames`` (b, 3, 3, h, w), and ``flow`` where it is given
     check: is told what the network says, a row a sequence
     """
-    frames = batch["frames"]
+    shown = pixels_of(batch)
+    frames = shown["frames"]
     follow = len(frames) > 1 and torch.equal(frames[:-1, 1:], frames[1:, :2])
-    said = network(*as_one(batch)) if follow else network(frames, batch.get("flow"))
+    said = network(*as_one(shown)) if follow else network(frames, shown.get("flow"))
     scores, offsets = said.scores.flatten(0, 1), said.offsets.flatten(0, 1)
     check(scores, offsets)
     config = network.config

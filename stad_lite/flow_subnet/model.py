@@ -10,9 +10,9 @@ decoding  ``decoding``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -25,6 +25,7 @@ from stad_lite.flow_subnet.fusion import fusion_block
 from stad_lite.flow_subnet.layout import box_layout
 from stad_lite.flow_subnet.motion import MotionNetwork, pair_places, paired
 from stad_lite.nets.inputs import PIXELS
+from stad_lite.systems.seen import pixels
 
 
 class Said(NamedTuple):
@@ -136,3 +137,9 @@ class FlowSubnetNetwork(nn.Module):
         if self.config.pairs == "two":
             fields = torch.cat([fields[:, :-1], fields[:, 1:]], 2)
         return fields, flows, taught
+
+
+def pixels_of(batch: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return a batch's ``frames`` (b, 3, 3, h, w) from 0 to 255, ``flow`` (b, 2, 2, h, w) if any."""
+    streams = {"frames": "rgb", "flow": "flow"}
+    return {name: pixels(batch[name], stream) for name, stream in streams.items() if name in batch}

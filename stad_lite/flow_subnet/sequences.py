@@ -18,7 +18,7 @@ from stad_lite.data.transforms import Augment, Sample
 from stad_lite.errors import FormatError
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.systems.items import Items, collated, read_stream, some_places
-from stad_lite.systems.seen import Seen, pixels
+from stad_lite.systems.seen import Seen
 from stad_lite.systems.truth import PADDING, boxes_on, key_frames
 
 LENGTH = 3
@@ -136,12 +136,6 @@ def as_one(batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
     frames, flow = batch["frames"], batch.get("flow")
     together = torch.cat([frames[:1, 0], frames[:, 1], frames[-1:, 2]])[None]
     return together, None if flow is None else torch.cat([flow[:1, 0], flow[:, 1]])[None]
-
-
-def pixels_of(batch: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return a batch's ``frames`` (b, 3, 3, h, w) from 0 to 255, ``flow`` (b, 2, 2, h, w) if any."""
-    streams = {"frames": "rgb", "flow": "flow"}
-    return {name: pixels(batch[name], stream) for name, stream in streams.items() if name in batch}
 
 
 def collate(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -20,16 +20,9 @@ from stad_lite.errors import FormatError
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.criterion import losses
 from stad_lite.flow_subnet.decoding import found_in, frame_boxes, linking, trim_of
-from stad_lite.flow_subnet.model import FlowSubnetNetwork
+from stad_lite.flow_subnet.model import FlowSubnetNetwork, pixels_of
 from stad_lite.flow_subnet.pretraining import fill
-from stad_lite.flow_subnet.sequences import (
-    Sequences,
-    collate,
-    pixels_of,
-    seen_item,
-    sequence,
-    training_sequences,
-)
+from stad_lite.flow_subnet.sequences import Sequences, collate, seen_item, sequence, training_sequences
 from stad_lite.flow_subnet.stream import Account, Stream
 from stad_lite.linking import link
 from stad_lite.nets.published import Trunk
@@ -55,10 +48,8 @@ class FlowSubnetSystem:
         """Return the weighted terms (``criterion.losses``)."""
         frozen, shown = bool(batch["frozen"].all()), pixels_of(batch)
         flow = shown.get("flow")
-        given = flow if self.config.estimator == "given" else None
-        said = self.network(shown["frames"], given, frozen)
-        truth = TrueBoxes(batch["boxes"], batch["labels"])
-        return losses(said, self.network.boxes, truth, self.config, flow)
+        said = self.network(shown["frames"], flow if self.config.estimator == "given" else None, frozen)
+        return losses(said, self.network.boxes, TrueBoxes(batch["boxes"], batch["labels"]), self.config, flow)
 
     @torch.no_grad()
     def predict(self, batch: dict[str, Any], check: Check = unchecked) -> list[Found]:
@@ -67,7 +58,7 @@ class FlowSubnetSystem:
         check: is told what the network says, a row a sequence
         """
         with evaluated(self.network) as (network, _):
-            return found_in(network, pixels_of(batch), check)
+            return found_in(network, batch, check)
 
 
 def build(

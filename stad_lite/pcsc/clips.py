@@ -15,7 +15,7 @@ from stad_lite.data.source import VideoSource
 from stad_lite.pcsc.config import Input
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.systems.detect import even_parts
-from stad_lite.systems.items import mirrored, read_stream, stream_input, together
+from stad_lite.systems.items import read_stream, together
 from stad_lite.systems.maps import FrameMaps, can_mirror
 from stad_lite.systems.seen import Seen
 from stad_lite.systems.truth import boxes_on
@@ -24,13 +24,9 @@ Place = tuple[str, int]
 """Video and number of a key frame."""
 
 
-def frame_input(
-    source: VideoSource, config: Input, stream: str, video: str, numbers: np.ndarray, mirror: bool
-) -> Tensor:
-    """Return what a stream's network is fed for frames of a video: (n, channels, h, w) float."""
-    values = read_stream(source, stream, video, numbers)
-    inputs = stream_input(stream, values, config.flow_scale, cut=config.trunk == "i3d")
-    return mirrored(inputs, stream) if mirror else inputs
+def read_seen(source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool) -> Seen:
+    """Return frames (n,) of a video in one stream as they are stored."""
+    return Seen(torch.from_numpy(read_stream(source, stream, video, numbers)), torch.tensor(mirror))
 
 
 def stream_clip(
@@ -44,8 +40,7 @@ def stream_clip(
     """Return what a stream sees of one clip: maps (k, c, h, w), or for I3D the frames as they are stored."""
     if maps is not None:
         return maps.clip(stream, run.video, run.frames, mirror).float()
-    values = torch.from_numpy(read_stream(source, stream, run.video, run.frames))
-    return Seen(values, torch.tensor(mirror))
+    return read_seen(source, stream, run.video, run.frames, mirror)
 
 
 def key_clip(

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +22,7 @@ from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
 from stad_lite.nets.published import Trunk
 from stad_lite.pcsc import actionness, stages
-from stad_lite.pcsc.clips import frame_input, key_clip, place_title, training_clip
+from stad_lite.pcsc.clips import key_clip, place_title, read_seen, training_clip
 from stad_lite.pcsc.config import PCSCConfig
 from stad_lite.pcsc.cooperation import STREAMS
 from stad_lite.pcsc.model import PCSC, criterion, decode, output_after
@@ -33,6 +32,7 @@ from stad_lite.systems import detect as detection
 from stad_lite.systems.detect import Check, Found
 from stad_lite.systems.items import Items, collated, some_places
 from stad_lite.systems.maps import FrameMaps, frame_maps, maps_of
+from stad_lite.systems.seen import Seen, fed
 from stad_lite.systems.truth import PADDING, TrueBoxes, key_frames
 
 
@@ -50,11 +50,11 @@ class PCSCSystem:
         """Return the small network that sees a stream's frames."""
         return self.network.backbones[stream]
 
-    def inputs(
-        self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool
-    ) -> Tensor:
-        """Return what it is fed for some frames."""
-        return frame_input(source, self.config, stream, video, numbers, mirror)
+    seen = staticmethod(read_seen)
+
+    def fed(self, seen: Seen, stream: str) -> Tensor:
+        """Return what a stream's network is fed of them."""
+        return fed(seen, stream, self.config.flow_scale)
 
     def loss(self, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the losses of the RPNs and of all stages.

@@ -52,13 +52,6 @@ def read_seen(
     return found
 
 
-def read_input(
-    source: VideoSource, config: Input, video: str, numbers: np.ndarray, mirror: bool = False
-) -> Tensor:
-    """Return the backbone's input (t, channels, h, w) for frames of a video, as ``read_seen`` reads them."""
-    return shown(read_seen(source, config, video, numbers, mirror), config)
-
-
 def shown(seen: Mapping[str, Seen] | Tensor, config: Input) -> Tensor:
     """Return the backbone's input (..., t, channels, h, w) of streams as they are stored."""
     return fed_streams(seen, config.flow_scale, config.normalise, config.backbone == "i3d")

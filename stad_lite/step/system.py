@@ -7,8 +7,9 @@ predictions = detect(system, other_source)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from stad_lite.errors import FormatError
 from stad_lite.nets.i3d import I3DBlocks
 from stad_lite.nets.published import Trunk
 from stad_lite.records import Predictions
-from stad_lite.step.clips import asked, clip_runs, has_truth, read_input, shown, training_item
+from stad_lite.step.clips import asked, clip_runs, has_truth, read_seen, shown, training_item
 from stad_lite.step.config import StepConfig
 from stad_lite.step.criterion import losses
 from stad_lite.step.model import Answer, Dense, StepNetwork, dense, found_by
@@ -29,6 +30,7 @@ from stad_lite.step.tubes import assemble
 from stad_lite.systems.detect import Check, Found, evaluated, unchecked
 from stad_lite.systems.items import Items, collated, run_title, some_places
 from stad_lite.systems.maps import FrameMaps, frame_maps
+from stad_lite.systems.seen import Seen
 
 
 class StepSystem:
@@ -45,11 +47,13 @@ class StepSystem:
         """Return the network that sees frames."""
         return self.network.backbone
 
-    def inputs(
-        self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool
-    ) -> Tensor:
-        """Return what it is fed for some frames."""
-        return read_input(source, self.config, video, numbers, mirror)
+    def seen(self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool) -> Any:
+        """Return some frames as they are stored."""
+        return read_seen(source, self.config, video, numbers, mirror)
+
+    def fed(self, seen: Mapping[str, Seen], stream: str) -> Tensor:
+        """Return what the network is fed of them."""
+        return shown(seen, self.config)
 
     def maps(self, batch: dict[str, Tensor]) -> Tensor:
         """Return a batch's maps (b, t, c, h, w): those it brings along, or the backbone's of its frames."""

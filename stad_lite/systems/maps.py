@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from stad_lite.errors import FormatError
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write
 from stad_lite.systems.detect import evaluated, even_parts
+from stad_lite.training import distributed
 
 AT_ONCE = 64
 """Frames that pass a network together."""
@@ -40,10 +41,12 @@ class SeesFrames(Protocol):
         """Return the network of a stream: (n, channels, h, w) -> one map (n, c, h', w') in a dictionary."""
         ...
 
-    def inputs(
-        self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool
-    ) -> Tensor:
-        """Return what it is fed for frames (n,) of a video, as a mirror shows them where asked."""
+    def seen(self, source: VideoSource, stream: str, video: str, numbers: np.ndarray, mirror: bool) -> Any:
+        """Return frames (n,) of a video as they are stored, to be shown by a mirror where asked."""
+        ...
+
+    def fed(self, seen: Any, stream: str) -> Tensor:
+        """Return what the network is fed of them: (n, channels, h, w)."""
         ...
 
 
@@ -111,7 +114,8 @@ def video_maps(
     parts = []
     with evaluated(system.backbone(stream)) as (backbone, device):
         for numbers in even_parts(source.num_frames(video), AT_ONCE):
-            (maps,) = backbone(system.inputs(source, stream, video, numbers, mirror).to(device)).values()
+            seen = distributed.to(system.seen(source, stream, video, numbers, mirror), device)
+            (maps,) = backbone(system.fed(seen, stream)).values()
             parts.append(maps.half().cpu().numpy())
     return np.ascontiguousarray(np.concatenate(parts))  # in the order that files have: sums depend on it
 
@@ -174,7 +178,8 @@ def _key(system: SeesFrames, source: VideoSource, stream: str, name: str, mirror
     """Tells networks, videos and the way that frames are fed apart, the last by a frame as it is fed."""
     digest = hashlib.sha256(f"{name} {source.size} {source.videos} {mirror}".encode())
     for video in source.videos[:1]:
-        digest.update(system.inputs(source, stream, video, np.arange(1), mirror).numpy().tobytes())
+        inputs = system.fed(system.seen(source, stream, video, np.arange(1), mirror), stream)
+        digest.update(inputs.numpy().tobytes())
     for value in system.backbone(stream).state_dict().values():
         digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

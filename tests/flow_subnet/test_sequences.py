@@ -11,10 +11,10 @@ import torch
 
 from stad_lite.data.source import VideoSource
 from stad_lite.errors import FormatError
+from stad_lite.flow_subnet.model import pixels_of
 from stad_lite.flow_subnet.sequences import (
     as_one,
     collate,
-    pixels_of,
     read_flow,
     reads_flow,
     sequence,

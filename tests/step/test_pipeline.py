@@ -17,7 +17,7 @@ from stad_lite.records import Annotations, VideoAnnotation
 from stad_lite.step import clips, tubes
 from stad_lite.step import system as pipeline
 from stad_lite.step.analysis import detect_steps
-from stad_lite.step.clips import read_input
+from stad_lite.step.clips import read_seen, shown
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import Dense
 from stad_lite.systems.detect import Found
@@ -101,8 +101,8 @@ def test_items_from_maps_are_items_from_frames(source):
 def test_streams_and_their_mirror_images(source, stream, channels):
     config = tiny(stream=stream, flow_depth=2)
     video, numbers = source.videos[0], np.array([3, 15])
-    plain = read_input(source, config, video, numbers)
-    turned = read_input(source, config, video, numbers, mirror=True)
+    plain = shown(read_seen(source, config, video, numbers), config)
+    turned = shown(read_seen(source, config, video, numbers, mirror=True), config)
     assert plain.shape == (2, channels, 48, 48)
     back = turned.flip(-1)
     if stream != "rgb":
@@ -118,7 +118,8 @@ def test_streams_and_their_mirror_images(source, stream, channels):
 
 def test_bgr_is_what_published_vgg_weights_expect(source):
     video, numbers = source.videos[0], np.array([2])
-    found = read_input(source, tiny(normalise="bgr"), video, numbers)[0]
+    config = tiny(normalise="bgr")
+    found = shown(read_seen(source, config, video, numbers), config)[0]
     frame = source.frames(video, numbers)[0].astype(np.float32)
     np.testing.assert_allclose(found[0], frame[..., 2] - 104)
     np.testing.assert_allclose(found[2], frame[..., 0] - 123)
