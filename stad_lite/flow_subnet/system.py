@@ -62,10 +62,7 @@ class FlowSubnetSystem:
 
 
 def build(
-    config: FlowSubnetConfig,
-    classes: Sequence[str],
-    pretraining: int = 0,
-    device: torch.device | None = None,
+    config: FlowSubnetConfig, classes: Sequence[str], pretraining: int = 0, device: torch.device | None = None
 ) -> FlowSubnetSystem:
     """Return a new system; small networks start from their pretrained weights (``config.pretrained``).
 
