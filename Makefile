@@ -18,6 +18,8 @@ SHARED := -n $(WORKERS) --dist loadfile
 VARIANT ?= -p seed 1 -p clip 7 -p late 3 -p stamps 8
 CHAPTERS ?= $(shell find book -name '*.ipynb' -not -path '*/_*' -not -path '*/.*' | sort)
 NOWHERE := runs/.no-data
+# chapters train in a cell where there is a GPU: minutes, and other outputs
+NO_GPU := CUDA_VISIBLE_DEVICES=
 NBVAL := -m pytest --nbval --nbval-cell-timeout=600 -q -p no:cacheprovider
 SEEDS ?= 1 2 3
 OTHER_BLAS := $(if $(filter x86_64 AMD64,$(shell uname -m)),Nehalem)
@@ -81,20 +83,20 @@ chapters: $(READY)  ## the chapters against their outputs: with the data (if pre
 ifeq ($(strip $(CHAPTERS)),)
 	@echo "there is no chapter yet"
 else
-	@STAD_PROGRESS=0 $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
+	@$(NO_GPU) STAD_PROGRESS=0 $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
 	@mkdir -p $(NOWHERE)
-	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" STAD_SHAKE=1 $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
+	@$(NO_GPU) STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" STAD_SHAKE=1 $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
 endif
 
 shaken: $(READY)  ## chapters, tests and doctests with the last bits of every sum changed, and on other code paths
 	@mkdir -p $(NOWHERE)
 	@for seed in $(SEEDS); do \
 	  echo "== chapters shaken by seed $$seed"; \
-	  STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" STAD_SHAKE=$$seed \
+	  $(NO_GPU) STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" STAD_SHAKE=$$seed \
 	    $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS); \
 	done
 	@echo "== chapters on other code paths, two threads"
-	@STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 \
+	@$(NO_GPU) STAD_PROGRESS=0 STAD_DATA="$(CURDIR)/$(NOWHERE)" ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 \
 	  $(if $(OTHER_BLAS),OPENBLAS_CORETYPE=$(OTHER_BLAS)) $(BIN)/python $(NBVAL) $(SHARED) $(CHAPTERS)
 	@echo "== tests and doctests shaken"
 	@STAD_SHAKE=1 $(BIN)/python -m pytest tests -m "not browser and not slow and not processes" $(SHARED) $(ARGS)
@@ -116,7 +118,7 @@ book: $(READY) system  ## build the site into book/_build/html (warnings are err
 	@$(BIN)/python book/_tools/build_site.py
 
 variants: $(READY)  ## run every chapter with other parameters
-	@STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --out runs/variants $(VARIANT)
+	@$(NO_GPU) STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --out runs/variants $(VARIANT)
 
 picture: $(READY)  ## draw the README's picture
 	@$(BIN)/python book/_tools/picture.py

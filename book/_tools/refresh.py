@@ -32,6 +32,7 @@ SETTINGS = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PYTHONHASHSEED": "0",
+    "CUDA_VISIBLE_DEVICES": "",
 }
 
 

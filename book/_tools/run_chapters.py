@@ -92,6 +92,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     options.out, options.book = options.out.absolute(), options.book.absolute()
+    if options.profile == "smoke":  # where there is a GPU, chapters train for minutes in a cell
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     return options
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from pathlib import Path
 
 import nbformat
 import pytest
 
 import normalise
 import refresh
+import run_chapters
 from tests.book.tiny import ANIMATION, LINKED, REAL, WIDGET, make_book
 
 
@@ -60,6 +62,27 @@ def test_two_refreshes_give_the_same_bytes(tmp_path, capsys):
     assert b"Software" not in picture and picture.startswith(normalise.PNG_SIGNATURE)
     page = json.dumps(code[4].outputs)
     assert "data:image/png;base64," in page and "https:" not in page  # no style sheet from elsewhere
+
+
+def test_committed_outputs_are_made_without_a_gpu(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    asked = 'import os\nprint("GPU", os.environ["CUDA_VISIBLE_DEVICES"])'
+    book = make_book(tmp_path, gpu=[(asked, [])])
+    path = book / "part" / "gpu.ipynb"
+    assert refresh.main(["--book", str(book)]) == 0
+    assert nbformat.read(path, as_version=4).cells[2].outputs[0].text.strip() == "GPU"
+    run_chapters.main(["--book", str(book), "--out", str(tmp_path / "out")])
+    copy = nbformat.read(tmp_path / "out" / "chapters" / "part" / "gpu.ipynb", as_version=4)
+    shown = [output.text for cell in copy.cells for output in cell.get("outputs", []) if "text" in output]
+    assert [text.strip() for text in shown if "GPU" in text] == ["GPU"]
+
+
+def test_the_makefile_runs_chapters_without_a_gpu():
+    lines = (Path(__file__).parents[2] / "Makefile").read_text(encoding="utf-8").splitlines()
+    runs = [n for n, line in enumerate(lines) if "$(NBVAL)" in line or "--out runs/variants" in line]
+    assert len(runs) == 5
+    for number in runs:
+        assert "$(NO_GPU)" in lines[number] or any("$(NO_GPU)" in line for line in lines[number - 2 : number])
 
 
 def test_a_number_within_its_tolerance_stays_as_it_is_committed(tmp_path):
