@@ -54,7 +54,7 @@ def rgb_input(frames: np.ndarray | Tensor, normalise: str = "unit") -> Tensor:
     >>> rgb_input(np.full((2, 8, 8, 3), 255, np.uint8)).shape
     torch.Size([2, 3, 8, 8])
     """
-    values = rearrange(torch.as_tensor(frames), "... h w c -> ... c h w").to(torch.float32, copy=True)
+    values = _floats(frames)
     if normalise == "unit":
         return values.div_(127.5).sub_(1)
     pixels = PIXELS[normalise]
@@ -77,9 +77,14 @@ def flow_input(
     >>> flow_input(flow, 4.0).flatten(), flow_input(flow, 4.0, "bgr", cut=True).flatten()
     (tensor([2., 2.]), tensor([127.5000, 127.5000]))
     """
-    values = rearrange(torch.as_tensor(flow), "... h w c -> ... c h w").float() / scale
+    values = _floats(flow).div_(scale)
     values = values.clamp_(-1, 1) if cut else values
     return values if normalise == "unit" else values.mul_(PIXELS[normalise].half)
+
+
+def _floats(values: np.ndarray | Tensor) -> Tensor:
+    """(..., h, w, c) as (..., c, h, w) float32, a copy with the order in memory that it had."""
+    return rearrange(torch.as_tensor(values), "... h w c -> ... c h w").to(torch.float32, copy=True)
 
 
 def stacked(flow: Tensor, depth: int, gap: int = 1) -> Tensor:

@@ -62,7 +62,9 @@ def fed(
     """
     if isinstance(seen, Tensor):
         return seen
-    inputs = stream_input(stream, coloured(seen, stream), scale, normalise, cut).contiguous()
+    # channels before rows while they are bytes; what follows keeps the order in memory
+    values = rearrange(coloured(seen, stream), "... h w c -> ... c h w").contiguous()
+    inputs = stream_input(stream, rearrange(values, "... c h w -> ... h w c"), scale, normalise, cut)
     return _placed(inputs, seen, stream)
 
 
@@ -73,8 +75,8 @@ def pixels(seen: Seen | Tensor, stream: str) -> Tensor:
     """
     if isinstance(seen, Tensor):
         return seen
-    inputs = rearrange(coloured(seen, stream), "... h w c -> ... c h w").to(torch.float32, copy=True)
-    return _placed(inputs.contiguous(), seen, stream)
+    values = rearrange(coloured(seen, stream), "... h w c -> ... c h w").contiguous()
+    return _placed(values.to(torch.float32, copy=True), seen, stream)
 
 
 def _placed(inputs: Tensor, seen: Seen, stream: str) -> Tensor:
