@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from stad_lite.errors import NotFiniteError
 from stad_lite.nets.folding import FlatPool
 from stad_lite.nets.i3d import I3D
 from stad_lite.systems.quick import quick, quickly
@@ -46,8 +47,24 @@ def test_folded_inside_and_itself_again(network: torch.nn.Module) -> None:
 
 def test_on_the_cpu_nothing_changes(network: torch.nn.Module) -> None:
     own = network.backbone
-    with quick(network, torch.device("cpu")):
-        assert network.backbone is own and not torch.is_autocast_enabled("cpu")
+
+    def work() -> bool:
+        return network.backbone is own and not torch.is_autocast_enabled("cpu")
+
+    assert quickly(network, torch.device("cpu"), work)
+
+
+@pytest.mark.filterwarnings("ignore:User provided device_type")
+def test_what_half_precision_cannot_hold_is_done_plainly(network: torch.nn.Module) -> None:
+    own, told = network.backbone, []
+
+    def work() -> str:
+        if network.backbone is not own:
+            raise NotFiniteError("what the network says is not finite")
+        return "done"
+
+    assert quickly(network, GPU, work, told.append) == "done"
+    assert network.backbone is own and "not finite" in told[0]
 
 
 @pytest.mark.filterwarnings("ignore:User provided device_type")
