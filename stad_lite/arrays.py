@@ -48,6 +48,27 @@ def readable(tensor: Array) -> bool:
     return tensor.device.type == "cpu" and not namespace(tensor).compiler.is_compiling()
 
 
+def marked(mask: Any) -> tuple[tuple[Any, ...], Any]:
+    """Return the places where a torch mask is True, and which of the places count.
+
+    mask: any shape
+    returns: indices (n,), one tensor a dimension, and (n,) bool. Where values can be looked at all count;
+        elsewhere n does not hang on them: all places of the mask, first those that count
+
+    >>> import torch
+    >>> places, counts = marked(torch.tensor([[False, True], [True, False]]))
+    >>> [index.tolist() for index in places], counts.tolist()
+    ([[0, 1], [1, 0]], [True, True])
+    """
+    import torch
+
+    if readable(mask):
+        places = mask.nonzero(as_tuple=True)
+        return places, torch.ones_like(places[0], dtype=torch.bool)
+    order = mask.flatten().byte().argsort(descending=True, stable=True)
+    return tuple(torch.unravel_index(order, mask.shape)), mask.flatten()[order]
+
+
 def as_float(array: Array) -> Array:
     """Return the array as floating point (float64 for numpy integers), unchanged if it is already.
 

@@ -34,14 +34,6 @@ ALLOWED = {
     },  # whether a suppression is settled: of two streams, and of two stages' own and other
 }
 """System -> the looks of one training step; of others none."""
-WAITS = {
-    "baseline": {"nonzero", "index"},  # cells that are positive
-    "step": {"nonzero", "index", "index_put_", "index_put"},  # samples of each step, and positives among them
-    "sp_tad": set(),
-    "pcsc": {"index", "index_put_", "index_put"},  # anchors and proposals that are chosen, and positives
-    "flow_subnet": {"index", "index_put"},  # default boxes that count, and positives
-}
-"""System -> operations of a training step, backward pass too, whose shapes hang on values."""
 TUBES = "cfad"
 """Labels true tubes with arrays and scipy, item by item: how often depends on the data."""
 
@@ -119,12 +111,12 @@ def test_looks_of_a_training_step(name: str, elsewhere: None) -> None:
         assert found == ALLOWED.get(name, {})
 
 
-@pytest.mark.parametrize("name", WAITS)
-def test_shapes_that_hang_on_values(name: str, elsewhere: None) -> None:
+@pytest.mark.parametrize("name", [name for name in ENTRIES if name != TUBES])
+def test_no_shape_hangs_on_values(name: str, elsewhere: None) -> None:
     system, batch = example(name)
     with Waits() as waits:
         step(system, batch)
-    assert set(+waits.found) == WAITS[name]
+    assert not +waits.found
 
 
 @pytest.mark.parametrize("name", ENTRIES)

@@ -25,7 +25,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import as_numpy, settled
+from stad_lite.arrays import as_numpy, marked, settled
 from stad_lite.baselines.config import Architecture, Decoding, DenseConfig
 from stad_lite.errors import FormatError
 from stad_lite.nets.losses import box_giou, sigmoid_focal
@@ -262,22 +262,21 @@ def losses(maps: Maps, actors: Actors, stride: int, config: DenseConfig) -> dict
     if actors.known is not None:  # where nothing is annotated there may be actors
         actionness = actionness * actors.known[:, middle, None, None]
     actionness = actionness.sum()
-    clip, window, row, column = positive.nonzero(as_tuple=True)
-    actor = chosen[positive]
+    (clip, window, row, column), counts = marked(positive)
+    actor = chosen[clip, window, row, column].clamp(min=0)
     logits, label = maps.classes[clip, window, :, row, column], actors.labels[clip, actor]
-    classes = nn.functional.cross_entropy(logits, label, reduction="sum")
+    classes = (nn.functional.cross_entropy(logits, label, reduction="none") * counts).sum()
     times = window[:, None] + torch.arange(config.frames, device=window.device)
     wanted = actors.boxes[clip[:, None], actor[:, None], times]
     there = actors.present[clip[:, None], actor[:, None], times]
     reach = maps.distances[clip, window, :, :, row, column].clamp(max=MAX_LOG).exp() * stride
     cell = cell_centres(height, width, stride).to(reach)[row, column][:, None]
     found = torch.cat([cell - reach[..., :2], cell + reach[..., 2:]], -1)
-    # nothing is divided by 0: a positive's actor is there on the middle frame
-    box = (box_giou(found, wanted, "none") * there).sum(1) / there.sum(1)
+    box = (box_giou(found, wanted, "none") * there).sum(1) / there.sum(1).clamp(min=1)
     return {
         "actionness": actionness / number,
         "class": config.class_weight * classes / number,
-        "box": config.box_weight * box.sum() / number,
+        "box": config.box_weight * (box * counts).sum() / number,
     }
 
 

@@ -218,9 +218,9 @@ def collate(items: Sequence[tuple[dict[str, Seen], Sample, str]]) -> Batch:
     """Return a batch of items of a ``TrainingSet``, padded to the clip with the most actors."""
     clips = [clip for _, clip, _ in items]
     actors = Actors(
-        padded([torch.as_tensor(clip.boxes, dtype=torch.float32) for clip in clips]),
-        padded([torch.as_tensor(clip.present) for clip in clips]),
-        padded([torch.as_tensor(clip.labels) for clip in clips]),
+        padded([torch.as_tensor(clip.boxes, dtype=torch.float32) for clip in clips], least=1),
+        padded([torch.as_tensor(clip.present) for clip in clips], least=1),
+        padded([torch.as_tensor(clip.labels) for clip in clips], least=1),
         _stacked_known(clips),
     )
     inputs = together([streams for streams, _, _ in items])

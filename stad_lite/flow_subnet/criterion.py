@@ -12,6 +12,7 @@ from einops import rearrange
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import marked
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.model import Said
 from stad_lite.flow_subnet.motion import pair_places
@@ -67,9 +68,12 @@ def losses(
     number = normaliser(positive.sum())
     chosen = positive | hard_negatives(-scores.log_softmax(2)[..., 0], positive, config.negatives)
     gamma = config.gamma if config.classification == "focal" else 0.0
-    classes = _classification(scores[chosen], labels[chosen], gamma)
-    wanted = box_ops.encode(targets, defaults) / defaults.new_tensor(VARIANCES)
-    boxes = smooth_l1(offsets[positive], wanted[positive])
+    places, counts = marked(chosen)
+    classes = (_classification(scores[places], labels[places], gamma) * counts).sum()
+    near = torch.where(positive[..., None], targets, defaults)
+    wanted = box_ops.encode(near, defaults) / defaults.new_tensor(VARIANCES)
+    places, counts = marked(positive)
+    boxes = (smooth_l1(offsets[places], wanted[places], reduction="none").sum(1) * counts).sum()
     terms = {"class": config.class_weight * classes / number, "box": config.box_weight * boxes / number}
     target = flow_target(said, flow, config)
     if target is not None:
@@ -78,10 +82,10 @@ def losses(
 
 
 def _classification(scores: Tensor, labels: Tensor, gamma: float) -> Tensor:
-    """Softmax cross entropy; with a gamma the focal loss, which the published code takes in its place."""
+    """Softmax cross entropy of each row; with a gamma the focal loss, the published code's."""
     if not gamma:
-        return F.cross_entropy(scores, labels, reduction="sum")
-    return softmax_focal(scores, labels, gamma, "sum")
+        return F.cross_entropy(scores, labels, reduction="none")
+    return softmax_focal(scores, labels, gamma, "none")
 
 
 def flow_target(said: Said, flow: Tensor | None, config: FlowSubnetConfig) -> Tensor | None:

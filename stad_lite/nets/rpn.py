@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from stad_lite.arrays import marked
 from stad_lite.nets.losses import binary_cross_entropy, smooth_l1
 
 
@@ -100,6 +101,8 @@ def rpn_loss(
     Source: Faster R-CNN Eq. 1, normalised as in Detectron (beta 1/9 there).
     """
     number = chosen.sum().clamp(min=1) if number is None else number
-    positive = chosen & (labels == 1)
-    objectness = binary_cross_entropy(scores[chosen], labels[chosen], "sum") / number
-    return objectness, smooth_l1(offsets[positive], targets[positive], beta, "sum") / number
+    places, counts = marked(chosen)
+    objectness = binary_cross_entropy(scores[places], labels[places].clamp(min=0), "none") * counts
+    places, counts = marked(chosen & (labels == 1))
+    regression = smooth_l1(offsets[places], targets[places], beta, "none").sum(1) * counts
+    return objectness.sum() / number, regression.sum() / number

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from stad_lite import boxes as box_ops
 from stad_lite.align import roi_align
-from stad_lite.arrays import readable
+from stad_lite.arrays import marked, readable
 from stad_lite.errors import FormatError
 from stad_lite.matching import IGNORED
 from stad_lite.nets.losses import smooth_l1
@@ -211,11 +211,16 @@ def head_loss(
     counted, positive = targets.labels >= 0, targets.labels > 0
     # before anything that depends on what there is: all parts of a batch must ask alike
     number = normaliser(counted.sum())
-    classes = F.cross_entropy(logits[counted].float(), targets.labels[counted], reduction="sum") / number
-    own = offsets[positive].gather(1, (targets.labels[positive] - 1)[:, None, None].expand(-1, 1, 4))[:, 0]
-    wanted = box_ops.encode(targets.boxes[positive], proposals.boxes[positive]) * logits.new_tensor(CODER)
+    places, counts = marked(counted)
+    labels = targets.labels[places].clamp(min=0)
+    classes = F.cross_entropy(logits[places].float(), labels, reduction="none") * counts
+    near = torch.where(positive[..., None], targets.boxes, proposals.boxes)
+    places, there = marked(positive)
+    own = offsets[places].gather(1, (targets.labels[places] - 1).clamp(min=0)[:, None, None].expand(-1, 1, 4))
+    wanted = box_ops.encode(near[places], proposals.boxes[places]) * logits.new_tensor(CODER)
+    boxes = smooth_l1(own[:, 0].float(), wanted.float(), 1.0, "none").sum(1) * there
     # over all drawn proposals too, as in Fast R-CNN's code: fewer positives do not count more each
-    return classes, smooth_l1(own.float(), wanted.float(), 1.0, "sum") / number
+    return classes.sum() / number, boxes.sum() / number
 
 
 @torch.no_grad()

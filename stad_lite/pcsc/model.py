@@ -285,9 +285,8 @@ def region_loss(
     labels = targets.labels.clamp(max=1)
     generator = torch.default_generator
     chosen = sample_anchors(labels, config.rpn_batch, 0.5, generator)
-    wanted = torch.zeros_like(everywhere)
-    positive = labels == 1
-    wanted[positive] = box_ops.encode(targets.boxes[positive], everywhere[positive])
+    positive = (labels == 1)[..., None]
+    wanted = box_ops.encode(torch.where(positive, targets.boxes, everywhere), everywhere)
     flat = (scores.flatten(), offsets.flatten(0, 1), labels.flatten(), wanted.flatten(0, 1), chosen.flatten())
     return rpn_loss(*flat, number=normaliser(chosen.sum()))
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stad_lite import boxes as box_ops
-from stad_lite.arrays import readable
+from stad_lite.arrays import marked, readable
 from stad_lite.errors import FormatError
 from stad_lite.step.config import Heads, Input, StepConfig
 from stad_lite.step.cuboids import CUBOIDS
@@ -64,12 +64,16 @@ def losses(network: StepNetwork, maps: Tensor, batch: dict[str, Tensor]) -> dict
 def one_pass(config: StepConfig) -> bool:
     """Tell whether the inference pass and the training pass of a step can be one: it learns the same then."""
     # batch norms that learn see the drawn proposals in training and none of them in inference
-    learns = config.head == "mixed" and not (config.backbone == "i3d" and config.frozen_norms)
     return (
         config.dropout == 0
-        and not learns
+        and not norms_learn(config)
         and len(CUBOIDS[config.cuboids]) <= config.positives * (1 + config.negatives)
     )
+
+
+def norms_learn(config: StepConfig) -> bool:
+    """Tell whether the heads have batch norms that learn."""
+    return config.head == "mixed" and not (config.backbone == "i3d" and config.frozen_norms)
 
 
 @torch.no_grad()
@@ -106,8 +110,10 @@ def drawn(
         # no step has scored the first input: its best overlaps stand in (STEP Sec. 3.4)
         scores = overlaps.amax(2) if overlaps.shape[2] else overlaps.new_zeros(overlaps.shape[:2])
     assignment = assign(overlaps, batch["valid"], config.thresholds[step], config.assignment)
-    numbers, all_forced = (config.positives, config.negatives), config.assignment == "highest"
-    return draw(assignment, scores, *numbers, config.sampling, all_forced)
+    forced = overlaps.shape[2] if config.assignment == "highest" else 0
+    # what only fills up would be seen by norms that learn
+    fixed = not readable(scores) and not norms_learn(config)
+    return draw(assignment, scores, config.positives, config.negatives, config.sampling, forced, fixed)
 
 
 def input_overlaps(proposals: Tensor, batch: dict[str, Tensor], config: Input) -> Tensor:
@@ -131,16 +137,16 @@ def step_losses(
     returns: means over the samples (class) or over the positives (boxes) of the whole batch
     Source: STEP Eq. 2 and 3; lambda and gamma are weights of the means here.
     """
-    positive = samples.truth >= 0
-    item, truth = samples.item[positive], samples.truth[positive]
-    labels = tubelets.new_zeros(len(positive), batch["labels"].shape[2])
-    labels[positive] = batch["labels"][item, truth].to(labels.dtype)
-    terms = {"class": class_loss(raw.logits, labels, config)}
+    (positive,), there = marked((samples.truth >= 0) & samples.counts)
+    item, truth = samples.item[positive], samples.truth[positive].clamp(min=0)
+    labels = tubelets.new_zeros(len(samples.truth), batch["labels"].shape[2])
+    labels[positive] = batch["labels"][item, truth].to(labels.dtype) * there[:, None]
+    terms = {"class": class_loss(raw.logits, labels, config, samples.counts)}
     boxes, length, beside = config.boxes, tubelets.shape[1], raw.before is not None
     first = (batch["truth"].shape[2] - length) // 2 - (boxes if beside else 0)
     last = batch["truth"].shape[2] - first
     wanted = batch["truth"][item, truth, first:last].to(tubelets.dtype)
-    present = batch["present"][item, truth, first:last]
+    present = batch["present"][item, truth, first:last] & there[:, None]
     offsets, anchors = raw.offsets[positive], tubelets[positive]
     if beside:
         assert raw.before is not None and raw.after is not None
@@ -157,20 +163,22 @@ def step_losses(
     return terms
 
 
-def class_loss(logits: Tensor, labels: Tensor, config: Heads) -> Tensor:
+def class_loss(logits: Tensor, labels: Tensor, config: Heads, counts: Tensor | None = None) -> Tensor:
     """Return the mean classification loss; rows without a label are background.
 
     logits: (n, classes + 1), or (n, classes) for ``bce``
     labels: (n, classes) 0 or 1
+    counts: (n,) bool, None for all
     Source: STEP Eq. 2 (softmax); the independent classes are its authors' code's.
     """
-    number = normaliser(logits.new_tensor(len(logits)))
+    counts = torch.ones_like(labels[:, 0], dtype=torch.bool) if counts is None else counts
+    number = normaliser(counts.sum().to(logits))
     if config.classification == "bce":
-        total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1)
         # a mean over classes too: the authors' code averages over everything
-        return total / (number * labels.shape[1])
+        return (each * counts).sum() / (number * labels.shape[1])
     target = torch.where(labels.any(1), labels.argmax(1), labels.shape[1])
-    return F.cross_entropy(logits, target, reduction="sum") / number
+    return (F.cross_entropy(logits, target, reduction="none") * counts).sum() / number
 
 
 def box_losses(offsets: Tensor, anchors: Tensor, truth: Tensor, present: Tensor, labels: Tensor) -> Tensor:

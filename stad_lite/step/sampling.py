@@ -36,11 +36,13 @@ class Samples(NamedTuple):
     item: (n,) which clip
     proposal: (n,) which of its proposals
     truth: (n,) index of its truth, -1 for negatives
+    counts: (n,) False where a row only fills up
     """
 
     item: Tensor
     proposal: Tensor
     truth: Tensor
+    counts: Tensor
 
 
 @torch.no_grad()
@@ -112,7 +114,8 @@ def draw(
     positives: int = 5,
     negatives: int = 2,
     rule: str = "paper",
-    all_forced: bool = False,
+    forced: int = 0,
+    fixed: bool = False,
 ) -> Samples:
     """Draw positives and negatives of every clip, without replacement.
 
@@ -122,7 +125,9 @@ def draw(
     positives: most positives of a clip
     negatives: for one positive; a clip without positives takes this number
     rule: ``paper``, ``code`` or ``uniform`` (``StepConfig.sampling``)
-    all_forced: the truths' best proposals are all drawn, even where they are more than ``positives``
+    forced: the truths' best proposals, so many at most, are all drawn, even where there are more than
+        ``positives``; 0 for no more than these
+    fixed: as many rows for every clip, whatever is drawn; nothing waits for the device
     Source: STEP Sec. 3.4; the numbers are its authors' code's.
 
     >>> chosen = Assignment(torch.tensor([[0, -1, -1, -1]]), torch.tensor([[True, False, False, False]]))
@@ -134,12 +139,17 @@ def draw(
     first = torch.where(assignment.forced, 1e4 + scores, _keys(scores, rule, positive=True))
     most = torch.full_like(positive.sum(1), positives)
     # "each ground truth tube has at least one positive sample" (STEP Sec. 3.4)
-    most = torch.maximum(most, assignment.forced.sum(1)) if all_forced else most
+    most = torch.maximum(most, assignment.forced.sum(1)) if forced else most
     taken = _best(first, positive, most)
     wanted = negatives * taken.sum(1).clamp(min=1)
     taken |= _best(_keys(scores, rule, positive=False), ~positive, wanted)
-    item, proposal = taken.nonzero(as_tuple=True)
-    return Samples(item, proposal, assignment.truth[item, proposal])
+    if fixed:
+        rows = min(scores.shape[1], max(positives, forced) * (1 + negatives))
+        proposal = taken.byte().argsort(dim=1, descending=True, stable=True)[:, :rows].flatten()
+        item = torch.arange(len(scores), device=scores.device).repeat_interleave(rows)
+    else:
+        item, proposal = taken.nonzero(as_tuple=True)
+    return Samples(item, proposal, assignment.truth[item, proposal], taken[item, proposal])
 
 
 def _keys(scores: Tensor, rule: str, positive: bool) -> Tensor:

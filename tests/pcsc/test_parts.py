@@ -140,11 +140,11 @@ LOSS = {
         Loss, "targets.labels.clamp(max=1)", "targets.labels * 0", network.test_the_rpns_loss_by_hand
     ),
     "the offsets of the RPN": reworded(
-        Loss, "box_ops.encode(targets.boxes[positive], everywhere[positive])", "0.0",
+        Loss, "torch.where(positive, targets.boxes, everywhere)", "everywhere",
         network.test_the_rpns_loss_by_hand,
     ),
     "the objectness of the RPN": reworded(
-        rpn.rpn_loss, "scores[chosen], labels[chosen]", "scores[positive], labels[positive]",
+        rpn.rpn_loss, "places, counts = marked(chosen)\n", "places, counts = marked(chosen & (labels == 1))\n",
         network.test_the_rpns_loss_by_hand,
     ),
     "the overlap of a positive": reworded(
@@ -168,7 +168,7 @@ LOSS = {
         test_detector.test_true_boxes_stand_beside_the_proposals,
     ),
     "the class whose box is learnt": reworded(
-        detector.head_loss, "(targets.labels[positive] - 1)", "(targets.labels[positive] * 0)",
+        detector.head_loss, "(targets.labels[places] - 1)", "(targets.labels[places] * 0)",
         test_detector.test_only_the_class_of_a_positive_learns_its_box,
     ),
     "the negatives": reworded(
@@ -176,7 +176,7 @@ LOSS = {
         test_detector.test_the_losses_of_a_head_by_hand,
     ),
     "the positives alone": reworded(
-        detector.head_loss, 'wanted.float(), 1.0, "sum") / number', 'wanted.float(), 1.0, "mean")',
+        detector.head_loss, "boxes.sum() / number", "boxes.mean()",
         test_detector.test_the_losses_of_a_head_by_hand,
     ),
     "the code of the offsets": reworded(

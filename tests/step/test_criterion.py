@@ -61,7 +61,9 @@ def raw_at(boxes, anchors, classes=3):
 def test_step_losses_are_zero_for_perfect_boxes_and_weighted_otherwise():
     config = tiny(box_weight=5.0, neighbour_weight=2.0)
     one = batch(config, items=1, truths=2)
-    samples = Samples(torch.tensor([0, 0, 0]), torch.tensor([0, 1, 2]), torch.tensor([1, -1, 0]))
+    samples = Samples(
+        torch.tensor([0, 0, 0]), torch.tensor([0, 1, 2]), torch.tensor([1, -1, 0]), torch.ones(3) > 0
+    )
     length = 6
     truth = centre(one["truth"], length)[0][[1, 0, 0]]
     tubelets = truth + torch.tensor([-1.0, -2, 2, 1])
@@ -90,7 +92,7 @@ def test_perfect_neighbours_cost_nothing_where_the_clips_differ():
     """At the second of three steps a proposal has 18 frames: each neighbour counts from its own side's."""
     config = tiny(clips=(1, 3, 5), thresholds=(0.2, 0.35, 0.5))
     one = batch(config, items=1, truths=1)
-    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
+    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]), torch.tensor([True]))
     truth = one["truth"][0]
     tubelets = truth[:, 6:24] + torch.tensor([-1.0, -2, 2, 1])
     perfect = Raw(
@@ -114,7 +116,7 @@ def test_frames_without_a_box_do_not_count():
     one = batch(config, items=1, truths=1)
     one["present"][:, :, 8:] = False
     one["truth"][:, :, 8:] = -1e3
-    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]))
+    samples = Samples(torch.tensor([0]), torch.tensor([0]), torch.tensor([0]), torch.tensor([True]))
     tubelets = centre(one["truth"], 6)[0].clone()
     tubelets[:, 2:] = tubelets[:, :1]
     offsets = torch.full((1, 6, 3, 4), 0.3, requires_grad=True)

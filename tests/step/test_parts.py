@@ -206,8 +206,8 @@ LOSS = {
         test_criterion.test_classification_is_cross_entropy_with_the_background_last,
     ),
     "the negatives": reworded(
-        criterion.step_losses, "class_loss(raw.logits, labels",
-        "class_loss(raw.logits[positive], labels[positive]",
+        criterion.step_losses, "class_loss(raw.logits, labels, config, samples.counts)",
+        "class_loss(raw.logits[positive], labels[positive], config)",
         test_criterion.test_a_clip_without_truth_teaches_background_alone,
     ),
     "lambda": reworded(
