@@ -144,7 +144,7 @@ LOSS = {
         network.test_the_rpns_loss_by_hand,
     ),
     "the objectness of the RPN": reworded(
-        rpn.rpn_loss, "places, counts = marked(chosen)\n", "places, counts = marked(chosen & (labels == 1))\n",
+        rpn.rpn_loss, "= marked(chosen)\n", "= marked(chosen & (labels == 1))\n",
         network.test_the_rpns_loss_by_hand,
     ),
     "the overlap of a positive": reworded(
