@@ -30,8 +30,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results scorecard trained test lint types unit doctest chapters shaken variants machine \
-        fuzz browser lab book picture refresh bench constraints clean
+.PHONY: help env system reproduce results scorecard trained test lint types unit doctest chapters shaken \
+        variants machine fuzz browser lab book picture refresh bench constraints clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -181,7 +181,8 @@ def _found(
 def _score(found: Evidence, parts: tuple[Part, ...]) -> Score:
     claim = found.claim
     verdict, told = whole(claim, parts)
-    holm = whole(claim, parts, "holm")[0] if any(part.p is not None for part in parts) else ""
+    judged = claim.testable and any(part.p is not None for part in parts)
+    holm = whole(claim, parts, "holm")[0] if judged else ""
     return Score(
         claim.id,
         claim.paper,

@@ -98,17 +98,23 @@ def _compared(claim: Claim, one: Comparison, sweep: Sweep) -> Part:
 
 
 def _side(claim: Claim, side: str, figure: str, sweep: Sweep) -> tuple[dict[int, float], list[str]]:
-    """A side's values by seed (none of a number), and the variants that were not run."""
+    """A side's values by seed (none of a number), and what was not run.
+
+    The profile smoke has fewer stages and steps than a claim may ask for; any other has to have them.
+    """
     values: list[dict[int, float]] = []
     missing = []
     for variant, name in terms(side, figure):
-        if any(row.variant == variant for row in sweep.rows):
+        rows = [row for row in sweep.rows if row.variant == variant]
+        if not rows:
+            missing.append(variant)
+        elif sweep.profile == "smoke" and any(name not in row.figures for row in rows):
+            missing.append(f"{variant}:{name}")
+        else:
             try:
                 values.append(sweep.values(variant, name))
             except StadError as error:
                 raise StadError(f"claim {claim.id}: {error.problem}", remedy=error.remedy) from None
-        else:
-            missing.append(variant)
     if missing or not values:
         return {}, missing
     seeds = set.intersection(*(set(one) for one in values))
@@ -172,13 +178,29 @@ def timed_parts(claim: Claim, document: Mapping[str, Any]) -> tuple[Part, ...]:
 
 def _timed(claim: Claim, one: Comparison, document: Mapping[str, Any]) -> Part:
     first, second = (_at(claim, path, document) for path in (one.larger, one.smaller))
-    names = [path.replace("/", ", ") for path in (one.larger, one.smaller)]
     if one.within is not None:
         verdict = REPRODUCED if abs(first - second) <= one.within else NOT_REPRODUCED
-        what = f"{names[0]}: within {one.within:g} of {names[1]}"
+        what = f"{', '.join(one.larger.split('/')[-2:])}, within {one.within:g} of {one.smaller}"
         return Part(what, verdict, verdict, one.paper, first, "", seeds=1)
     verdict = REPRODUCED if first > second else NOT_REPRODUCED
-    return Part(f"{names[0]}, over {names[1]}", verdict, verdict, one.paper, first / second, "times", seeds=1)
+    return Part(_ratio(one), verdict, verdict, one.paper, first / second, "times", seeds=1)
+
+
+def _ratio(one: Comparison) -> str:
+    """A ratio's name: where its two paths part, between what they share.
+
+    >>> _ratio(Comparison("CPU/figures/slow/ms", "CPU/figures/fast/ms"))
+    'CPU: slow over fast, ms'
+    """
+    larger, smaller = one.larger.split("/"), one.smaller.split("/")
+    before = next((at for at, (a, b) in enumerate(zip(larger, smaller, strict=False)) if a != b), 0)
+    after = next(
+        (at for at, (a, b) in enumerate(zip(larger[::-1], smaller[::-1], strict=False)) if a != b), 0
+    )
+    first, second = (", ".join(path[before : len(path) - after]) for path in (larger, smaller))
+    shared = [name for name in larger[:before] if name != "figures"]
+    head = f"{shared[-1]}: " if shared else ""
+    return ", ".join([f"{head}{first} over {second}", *larger[len(larger) - after :]])
 
 
 def _at(claim: Claim, path: str, document: Mapping[str, Any]) -> float:

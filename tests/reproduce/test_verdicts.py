@@ -1,5 +1,7 @@
 """Verdicts on claims: by hand, for every kind, and for what is missing."""
 
+from dataclasses import replace
+
 import pytest
 
 from stad_lite.errors import StadError
@@ -62,6 +64,12 @@ def test_sides_may_be_differences_and_numbers():
 def test_a_figure_that_a_run_lacks_is_named_with_the_claim():
     with pytest.raises(StadError, match="claim a: 'b' has no figure 'mapp'"):
         verdicts.compared(claim(Comparison("a:map", "b:mapp")), sweep(a=HIGH, b=LOW))
+
+
+def test_smoke_may_lack_a_figure():
+    small = replace(sweep(a=HIGH, b=LOW), profile="smoke")
+    (part,) = verdicts.compared(claim(Comparison("a:map", "b:mapp")), small)
+    assert (part.verdict, part.told) == (NO_RUN, "no run kept of b:mapp")
 
 
 @pytest.mark.parametrize(
