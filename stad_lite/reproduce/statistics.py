@@ -15,12 +15,8 @@ from stad_lite.errors import FormatError
 
 FEWEST = 5
 """Seeds that an ordering takes."""
-REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTABLE = VERDICTS = (
-    "reproduced",
-    "not reproduced",
-    "undecided",
-    "not testable here",
-)
+REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
+UNDECIDED, NOT_TESTABLE = "undecided", "not testable here"
 LEVEL, POWER = 0.95, 0.8
 """Of intervals, with which a test errs at most once in twenty; chance to see the ``smallest`` difference."""
 DRAWS = 10_000
@@ -164,7 +160,7 @@ def holm(judgements: Sequence[Judgement], level: float = LEVEL) -> list[str]:
     >>> holm([close, sure, close])
     ['undecided', 'reproduced', 'undecided']
     """
-    tested = [at for at, one in enumerate(judgements) if one.seeds >= FEWEST and one.verdict in VERDICTS[:3]]
+    tested = [at for at, one in enumerate(judgements) if one.seeds >= FEWEST and one.verdict != NOT_TESTABLE]
     found = [one.verdict for one in judgements]
     stopped = False
     for rank, at in enumerate(sorted(tested, key=lambda at: judgements[at].p)):
