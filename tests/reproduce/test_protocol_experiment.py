@@ -34,7 +34,8 @@ def test_all_systems_are_compared():
 @pytest.mark.parametrize("variant", experiment.VARIANTS)
 def test_a_variant_is_a_systems_lesson_but_for_the_length_of_clips(variant):
     entry, change = ENTRIES[variant], experiment.VARIANTS[variant]
-    config = replace(entry.config("lesson"), **change)
+    config = experiment.config_of(variant, "lesson")
+    assert config == replace(entry.config("lesson"), **change)
     assert tuple(config.size) == (experiment.settings("lesson").height, experiment.settings("lesson").width)
     assert all(getattr(entry.config("lesson"), name) != value for name, value in change.items())
     for name in {"length", "window"} & set(change):

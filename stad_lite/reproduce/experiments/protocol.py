@@ -72,11 +72,10 @@ def clips(profile: str, split: str, seed: int = 0) -> VideoSource:
     return synthetic_source(settings(profile), numbers, split)
 
 
-def built(variant: str, profile: str, classes: tuple[str, ...]) -> Any:
-    """Return a new system of a variant, with torch's seed."""
-    entry, size = find(variant), pick(profile, smoke="smoke", lesson="lesson", paper="lesson")
-    change = {} if profile == "smoke" else VARIANTS[variant]
-    return entry.build(replace(entry.config(size), **change), classes)
+def config_of(variant: str, profile: str) -> Any:
+    """Return a system's settings under this protocol."""
+    size = pick(profile, smoke="smoke", lesson="lesson", paper="lesson")
+    return replace(find(variant).config(size), **({} if profile == "smoke" else VARIANTS[variant]))
 
 
 def schedule(variant: str, profile: str) -> TrainConfig:
@@ -91,7 +90,7 @@ def trained(variant: str, seed: int, profile: str) -> tuple[Any, float]:
     """Return a trained system and the CPU seconds that it took."""
     entry, source = find(variant), clips(profile, "train", seed)
     seed_all(seed)
-    system = built(variant, profile, source.classes)
+    system = entry.build(config_of(variant, profile), source.classes)
     began = time.process_time()
     data = entry.training_set(system, source)
     data.seed = seed
