@@ -14,7 +14,7 @@ from stad_lite.arrays import as_numpy
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.step.clips import clip_runs, has_truth, item_of
-from stad_lite.step.config import StepConfig
+from stad_lite.step.config import Rule, StepConfig
 from stad_lite.step.criterion import input_overlaps
 from stad_lite.step.model import decode, extend, update
 from stad_lite.step.system import StepSystem, collate, look
@@ -91,7 +91,8 @@ def overlaps_beside(
             for step, answer in enumerate(system.answers(batch)[:-1], start=2):
                 if config.clips[step - 1] == config.clips[step - 2]:
                     continue
-                rules = ("copy", "extrapolation", *(["anticipation"] if answer.before is not None else []))
+                rules: list[Rule] = ["copy", "extrapolation"]
+                rules += ["anticipation"] if answer.before is not None else []
                 for rule in rules:
                     longer = extend(answer, replace(config, extension=rule))
                     found.setdefault(f"{rule}_{step}", []).append(_outer_overlaps(longer, batch, config))

@@ -30,8 +30,8 @@ from stad_lite.metrics import evaluate
 from stad_lite.metrics.errors import TYPES
 from stad_lite.metrics.matching import thresholds
 from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.reproduce.experiments import clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig
 from stad_lite.systems.truth import segment_truth, segments_of
 from stad_lite.training.checkpoint import seed_all

@@ -36,8 +36,8 @@ from stad_lite.pcsc import actionness, stages
 from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.records import Predictions, VideoPredictions
-from stad_lite.reproduce.experiments import pcsc
-from stad_lite.reproduce.sweep import Sweep, clips_of_seed, read_sweep
+from stad_lite.reproduce.experiments import clips_of_seed, pcsc
+from stad_lite.reproduce.sweep import Sweep, read_sweep
 from stad_lite.systems.maps import kept_maps
 from stad_lite.tubes import Tube
 
@@ -73,7 +73,11 @@ def shared(variant: str) -> tuple[str, ...]:
 def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     """Train a variant and return the figures of the whole grid on both splits."""
     amounts, clips = pcsc.plan(profile), pcsc.settings(profile, {})
-    count = {"train": clips_of_seed(seed, amounts.train), "val": amounts.test, "test": amounts.test}
+    count: dict[str, Any] = {
+        "train": clips_of_seed(seed, amounts.train),
+        "val": amounts.test,
+        "test": amounts.test,
+    }
     sources = {split: pcsc.open_clips(clips, count[split], split) for split in count}
     torch.manual_seed(seed)
     system = pipeline.build(pcsc.config_of(profile, VARIANTS[variant]), sources["train"].classes, seed)
@@ -157,7 +161,7 @@ def at_all_levels(tubes: Found, source: VideoSource, trim: Trim) -> dict[str, fl
         "whole": {video: some for video, (some, _) in tubes.items()},
         "refined": _trimmed(tubes, "own", 0.0, trim),
     }
-    figures = {}
+    figures: dict[str, float] = {}
     for name, some in kinds.items():
         values = dict(zip(LEVELS, video_map(source, some, LEVELS), strict=True))
         figures |= {f"{name}_20": values[0.2], f"{name}_75": values[0.75]}
