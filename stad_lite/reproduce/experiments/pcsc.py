@@ -34,8 +34,8 @@ from stad_lite.pcsc.recall import PROPOSERS, proposal_recall
 from stad_lite.pcsc.stages import Seen
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -106,6 +106,20 @@ def settings(profile: str, change: dict[str, Any]) -> Settings:
 def shared(variant: str) -> tuple[str, ...]:
     """Return what the seeds of a variant have in common of all that is random."""
     return ("pretraining clips",)
+
+
+CHOSEN = (
+    Chosen("PCSCConfig.lesson and its schedule", "not recorded", "not recorded"),
+    Chosen("the trims: of PCSCConfig.lesson by actionness, and SMOOTHING", "val", "not recorded"),
+)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    change = VARIANTS[variant]
+    wanted = schedule("smoke" if profile == "smoke" else "lesson")
+    flow = change.get("flow", "exact")
+    return config_of(profile, change), wanted, settings(profile, change), plan(profile), flow, SMOOTHING
 
 
 def open_clips(chosen: Settings, clips: int | Sequence[int], split: str, flow: str = "exact") -> VideoSource:

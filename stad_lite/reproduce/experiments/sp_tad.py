@@ -26,8 +26,8 @@ from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.nets.losses import binary_cross_entropy
 from stad_lite.records import Annotations, Predictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad.backbone import ClipHead, Source, make_backbone
@@ -97,6 +97,23 @@ SEQUENCES = {"smoke": Amounts(6, 4), "lesson": Amounts(300, 200), "paper": Amoun
 VIDEOS = {"smoke": Amounts(4, 4, 4), "lesson": Amounts(160, 80, 400), "paper": Amounts(1000, 200, 1000)}
 
 
+CHOSEN = (
+    Chosen("SpTadConfig.lesson and its schedule", "not recorded", "not recorded"),
+    Chosen("the dials of SequenceSettings.lesson", "not recorded", "not recorded"),
+)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    change = dict(VARIANTS[variant])
+    if "backbone_lr" in change:
+        plan, clips = _schedule(profile, 0, video=True), video_settings(profile)
+        return video_config(profile), plan, clips, pick(profile, **VIDEOS), LOOKS, change
+    settings = sequences(profile, change.pop("sequences", {}))
+    base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
+    return replace(base, **change), _schedule(profile, 0), settings, pick(profile, **SEQUENCES)
+
+
 def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
     """Train one variant and return its figures.
 
@@ -107,13 +124,11 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     if "backbone_lr" in change:
         return run_video(change.pop("backbone_lr"), seed, profile, split)
     began = time.process_time()
-    amounts = pick(profile, **SEQUENCES)
-    settings = sequences(profile, change.pop("sequences", {}))
-    base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
+    config, plan, settings, amounts = configured(variant, profile)
     train = sequence_source(settings, clips_of_seed(seed, amounts.train), "train")
     test = sequence_source(settings, amounts.test, split)
-    system = _build(replace(base, **change), settings.class_names, seed)
-    _train(system, train, _schedule(profile, seed))
+    system = _build(config, settings.class_names, seed)
+    _train(system, train, replace(plan, seed=seed))
     found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
     return {**found, "cpu_seconds": time.process_time() - began}
 

@@ -25,7 +25,7 @@ from stad_lite.data.synthetic import Settings, cache_folder
 from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Predictions, VideoPredictions
-from stad_lite.reproduce.sweep import clips_of_seed
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.step import system as pipeline
 from stad_lite.step.analysis import overlaps_beside, overlaps_by_step
@@ -102,6 +102,28 @@ def base(profile: str) -> StepConfig:
     if profile == "lesson":
         return StepConfig.lesson()
     return replace(StepConfig.smoke(), clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5), stream="early")
+
+
+CHOSEN = (Chosen("StepConfig.lesson, its schedule and the dials of its clips", "val", "not recorded"),)
+
+
+HOW = ("rule", "training", "ground")
+"""Settings of a variant that are no fields of the detector's configuration."""
+
+
+def configs_of(variant: str, profile: str) -> list[StepConfig]:
+    """Return the settings of the detectors of a variant: one, or one a stream where they are fused late."""
+    change = {key: value for key, value in VARIANTS[variant].items() if key not in HOW}
+    streams = change.pop("fusion", ())
+    config = replace(base(profile), **change)
+    return [replace(config, stream=stream) for stream in streams] or [config]
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: StadError for an unknown profile"""
+    how = [VARIANTS[variant].get("rule", "union"), VARIANTS[variant].get("training", "joint"), VERSION]
+    clips = rendered(profile, VARIANTS[variant].get("ground", 0.0))
+    return *configs_of(variant, profile), schedule(profile), clips, CLIPS[profile], how
 
 
 def shared(variant: str) -> tuple[str, ...]:
@@ -197,12 +219,10 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
     """
     if variant not in VARIANTS:
         raise StadError(f"no variant {variant!r}", remedy=f"choose from {', '.join(VARIANTS)}")
-    settings = dict(VARIANTS[variant])
-    streams, rule = settings.pop("fusion", ()), settings.pop("rule", "union")
-    stepwise, ground = settings.pop("training", "joint") == "stepwise", settings.pop("ground", 0.0)
-    config = replace(base(profile), **settings)
-    configs = [replace(config, stream=stream) for stream in streams] or [config]
-    parts = [train(one, seed, profile, stepwise, ground) for one in configs]
+    how = dict(VARIANTS[variant])
+    rule, ground = how.get("rule", "union"), how.get("ground", 0.0)
+    stepwise = how.get("training", "joint") == "stepwise"
+    parts = [train(one, seed, profile, stepwise, ground) for one in configs_of(variant, profile)]
     clips = source(profile, "test", ground=ground)
     found, seconds = detect([part.system for part in parts], profile, rule, seed, ground)
     figures = {}
