@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from stad_lite.arrays import as_numpy
 from stad_lite.data.source import VideoSource
 from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.step.clips import clip_runs, has_truth, item_of
-from stad_lite.step.config import Rule, StepConfig
+from stad_lite.step.config import StepConfig
 from stad_lite.step.criterion import input_overlaps
 from stad_lite.step.model import decode, extend, update
 from stad_lite.step.system import StepSystem, collate, look
@@ -22,6 +22,13 @@ from stad_lite.step.tubes import on_frames
 from stad_lite.systems.detect import batched, evaluated
 from stad_lite.systems.items import Items
 from stad_lite.systems.maps import FrameMaps, frame_maps
+
+RULES: tuple[Literal["copy", "extrapolation", "anticipation"], ...] = (
+    "copy",
+    "extrapolation",
+    "anticipation",
+)
+"""Ways to extend; the last one must have been learnt."""
 
 
 class InputOverlaps(NamedTuple):
@@ -91,9 +98,7 @@ def overlaps_beside(
             for step, answer in enumerate(system.answers(batch)[:-1], start=2):
                 if config.clips[step - 1] == config.clips[step - 2]:
                     continue
-                rules: list[Rule] = ["copy", "extrapolation"]
-                rules += ["anticipation"] if answer.before is not None else []
-                for rule in rules:
+                for rule in RULES[: 2 + (answer.before is not None)]:
                     longer = extend(answer, replace(config, extension=rule))
                     found.setdefault(f"{rule}_{step}", []).append(_outer_overlaps(longer, batch, config))
     return {name: float(np.concatenate(some).mean()) for name, some in found.items()}

@@ -73,12 +73,8 @@ def shared(variant: str) -> tuple[str, ...]:
 def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     """Train a variant and return the figures of the whole grid on both splits."""
     amounts, clips = pcsc.plan(profile), pcsc.settings(profile, {})
-    count: dict[str, Any] = {
-        "train": clips_of_seed(seed, amounts.train),
-        "val": amounts.test,
-        "test": amounts.test,
-    }
-    sources = {split: pcsc.open_clips(clips, count[split], split) for split in count}
+    sources = {split: pcsc.open_clips(clips, amounts.test, split) for split in ("val", "test")}
+    sources["train"] = pcsc.open_clips(clips, clips_of_seed(seed, amounts.train), "train")
     torch.manual_seed(seed)
     system = pipeline.build(pcsc.config_of(profile, VARIANTS[variant]), sources["train"].classes, seed)
     maps = {
