@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,13 @@ from stad_lite.step.tubes import on_frames
 from stad_lite.systems.detect import batched, evaluated
 from stad_lite.systems.items import Items
 from stad_lite.systems.maps import FrameMaps, frame_maps
+
+RULES: tuple[Literal["copy", "extrapolation", "anticipation"], ...] = (
+    "copy",
+    "extrapolation",
+    "anticipation",
+)
+"""Ways to extend; the last one must have been learnt."""
 
 
 class InputOverlaps(NamedTuple):
@@ -91,8 +98,7 @@ def overlaps_beside(
             for step, answer in enumerate(system.answers(batch)[:-1], start=2):
                 if config.clips[step - 1] == config.clips[step - 2]:
                     continue
-                rules = ("copy", "extrapolation", *(["anticipation"] if answer.before is not None else []))
-                for rule in rules:
+                for rule in RULES[: 2 + (answer.before is not None)]:
                     longer = extend(answer, replace(config, extension=rule))
                     found.setdefault(f"{rule}_{step}", []).append(_outer_overlaps(longer, batch, config))
     return {name: float(np.concatenate(some).mean()) for name, some in found.items()}

@@ -53,14 +53,17 @@ BATCH = {"sp_tad": 4}
 SPAN_LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 
-CHOSEN: tuple[Chosen, ...] = ()
-"""Nothing on these clips; the systems' own lessons as their experiments say."""
+CHOSEN = (
+    Chosen(
+        "lengths of CFAD's and SP-TAD's windows, batch and steps of the protocol", "none", "none: by cost"
+    ),
+)
 
 
 def configured(variant: str, profile: str) -> tuple[Any, ...]:
     """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
-    recipe = config_of(variant, profile), schedule(variant, profile)
-    return *recipe, settings(profile), pick(profile, **CLIPS), FINISHING
+    amounts = (pick(profile, **CLIPS), FINISHING)
+    return config_of(variant, profile), schedule(variant, profile), settings(profile), amounts
 
 
 def shared(variant: str) -> tuple[str, ...]:

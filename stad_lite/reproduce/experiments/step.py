@@ -70,6 +70,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "assignment_own": {"assignment": "own"},
     "sampling_code": {"sampling": "code"},
     "roi_max": {"roi": "max"},
+    "conv3d": {"head": "conv3d", "width": 24, "hidden": 48},
     "anticipation_copy": {**EXTENDED, "anticipation": "copy"},
     **{f"anticipation_gamma_{gamma:g}": {**EXTENDED, "neighbour_weight": gamma} for gamma in GAMMAS},
     **{

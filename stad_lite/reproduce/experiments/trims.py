@@ -86,8 +86,8 @@ def shared(variant: str) -> tuple[str, ...]:
 def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     """Train a variant and return the figures of the whole grid on both splits."""
     amounts, clips = pcsc.plan(profile), pcsc.settings(profile, {})
-    count = {"train": clips_of_seed(seed, amounts.train), "val": amounts.test, "test": amounts.test}
-    sources = {split: pcsc.open_clips(clips, count[split], split) for split in count}
+    sources = {split: pcsc.open_clips(clips, amounts.test, split) for split in ("val", "test")}
+    sources["train"] = pcsc.open_clips(clips, clips_of_seed(seed, amounts.train), "train")
     torch.manual_seed(seed)
     system = pipeline.build(pcsc.config_of(profile, VARIANTS[variant]), sources["train"].classes, seed)
     maps = {
@@ -170,7 +170,7 @@ def at_all_levels(tubes: Found, source: VideoSource, trim: Trim) -> dict[str, fl
         "whole": {video: some for video, (some, _) in tubes.items()},
         "refined": _trimmed(tubes, "own", 0.0, trim),
     }
-    figures = {}
+    figures: dict[str, float] = {}
     for name, some in kinds.items():
         values = dict(zip(LEVELS, video_map(source, some, LEVELS), strict=True))
         figures |= {f"{name}_20": values[0.2], f"{name}_75": values[0.75]}
