@@ -62,6 +62,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "baseline": {"messages": "none", "stages": 0},
     "estimated_flow": {"flow": "dis"},
     **{
+        f"{where}longer{name}": {**change, "length": 3, **DIALLED[name]}
+        for where, change in (("", {}), ("rgb_80_", {"corrupt_rgb": 80.0}))
+        for name in ("", "_no_messages")
+    },
+    **{
         f"{stream}_{strength:.0f}{name}": {f"corrupt_{stream}": strength, **change}
         for stream, strengths in DIAL.items()
         for strength in strengths
@@ -70,7 +75,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """``no_messages`` is Table 5's column without feature cooperation; ``baseline`` is Faster R-CNN + FPN in two
 streams; ``alone`` has the stages but no cooperation at all. ``rgb_40`` and so on corrupt a stream on half of
-the frames of every clip."""
+the frames of every clip. ``longer`` takes three times the updates."""
 
 SMOOTHING = LabelSmoothing(alpha=2.5, labels="two", empty="keep", rescore=False)
 """Label smoothness, its price and that a tube keeps its score tuned on the split val."""
@@ -162,7 +167,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
         for source, name in zip((train, test), names, strict=True)
     ]
     started = time.process_time()
-    train_system(system, train, maps[0], profile, seed)
+    train_system(system, train, maps[0], profile, seed, change.get("length", 1))
     tubes = not any(name.startswith("corrupt_") for name in change)
     if tubes:
         learned = train.subset(train.videos[: chosen.actionness])
@@ -175,10 +180,12 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     }
 
 
-def train_system(system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int) -> None:
-    """Train a system on a source with the profile's schedule."""
+def train_system(
+    system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int, length: int = 1
+) -> None:
+    """Train a system on a source with the profile's schedule, or with ``length`` times its steps."""
     wanted = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
-    wanted = replace(wanted, checkpoint_every=10**6)
+    wanted = replace(wanted, steps=length * wanted.steps, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:

@@ -37,6 +37,18 @@ from stad_lite.systems.truth import segment_truth
 from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
+PYRAMIDS: dict[str, dict[str, Any]] = {
+    "": {}, "_single_level": {"pyramid": "single"}, "_high_level": {"pyramid": "high"}
+}  # fmt: skip
+BLURS = (1, 8)
+"""Receptive fields of the last stage in frames, those before it no wider; in all other variants it is 20,
+where half of the instances are shorter."""
+LONG: dict[str, Any] = {"frames": (320, 480), "span": (48, 160)}
+"""Sequences in which windows of 64, 96, 128 and 160 frames hold .28, .63, .85 and all of the instances whole;
+in all other variants they hold .90, .999 and, from 128 on, all."""
+MIXED: dict[str, Any] = {"classes_per_video": (6, 6)}
+"""Sequences in which every class may occur in every video, so that a clip's classes tell little."""
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "heads1": {"heads": 1},
@@ -47,6 +59,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_clip_head": {"clip_head": False},
     "global_attention": {"interaction": "global"},
     **{f"window{n}": {"window": n, "test_stride": n // 2} for n in (64, 96, 160, 192)},
+    **{
+        f"blur_{width}{name}": {"sequences": {"blur": (min(2, width), min(8, width), width)}, **change}
+        for width in BLURS
+        for name, change in PYRAMIDS.items()
+    },
+    **{
+        f"long_window{n}": {"sequences": LONG, "window": n, "test_stride": n // 2} for n in (64, 96, 128, 160)
+    },
+    "mixed": {"sequences": MIXED},
+    "mixed_no_clip_head": {"sequences": MIXED, "clip_head": False},
     **{f"backbone_{rate}": {"backbone_lr": float(rate)} for rate in ("0", "1e-6", "1e-5", "1e-4")},
 }
 """``base`` has four heads, the pyramid of all stages and windows of 128 frames. ``backbone_RATE`` are the
@@ -87,7 +109,7 @@ def configured(variant: str, profile: str) -> tuple[Any, ...]:
     if "backbone_lr" in change:
         plan, clips = _schedule(profile, 0, video=True), video_settings(profile)
         return video_config(profile), plan, clips, pick(profile, **VIDEOS), LOOKS, change
-    settings = SequenceSettings.smoke() if profile == "smoke" else SequenceSettings.lesson()
+    settings = sequences(profile, change.pop("sequences", {}))
     base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
     return replace(base, **change), _schedule(profile, 0), settings, pick(profile, **SEQUENCES)
 
@@ -109,6 +131,13 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     _train(system, train, replace(plan, seed=seed))
     found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
     return {**found, "cpu_seconds": time.process_time() - began}
+
+
+def sequences(profile: str, change: Mapping[str, Any]) -> SequenceSettings:
+    """Return the settings of a profile's feature sequences, with the fields that a variant changes."""
+    base = SequenceSettings.smoke() if profile == "smoke" else SequenceSettings.lesson()
+    known = {"classes_per_video": (base.classes, base.classes)} if "classes_per_video" in change else {}
+    return replace(base, **{**change, **known})
 
 
 def shared(variant: str) -> tuple[str, ...]:
