@@ -7,7 +7,7 @@ import pytest
 
 from stad_lite.linking import LabelSmoothing, trim_tubes
 from stad_lite.reproduce.experiments import trims
-from stad_lite.reproduce.sweep import Row, Sweep
+from stad_lite.reproduce.rows import Row, Sweep
 from stad_lite.tubes import Tube
 
 

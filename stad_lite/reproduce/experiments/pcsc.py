@@ -118,6 +118,7 @@ def configured(variant: str, profile: str) -> tuple[Any, ...]:
     """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
     change = VARIANTS[variant]
     wanted = schedule("smoke" if profile == "smoke" else "lesson")
+    wanted = replace(wanted, steps=change.get("length", 1) * wanted.steps)
     flow = change.get("flow", "exact")
     return config_of(profile, change), wanted, settings(profile, change), plan(profile), flow, SMOOTHING
 

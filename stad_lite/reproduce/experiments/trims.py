@@ -36,8 +36,8 @@ from stad_lite.pcsc import actionness, stages
 from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.records import Predictions, VideoPredictions
-from stad_lite.reproduce.experiments import clips_of_seed, pcsc
-from stad_lite.reproduce.sweep import Sweep, read_sweep
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed, pcsc
+from stad_lite.reproduce.rows import Sweep, read_sweep
 from stad_lite.systems.maps import kept_maps
 from stad_lite.tubes import Tube
 
@@ -63,6 +63,19 @@ def grid() -> dict[str, tuple[str, float, Trim]]:
     for rule, width, threshold in product(RULES[1:], WIDTHS, THRESHOLDS):
         points[f"{rule}_{width}_{threshold:g}"] = (rule, 0.0, MedianFilter(width, threshold, **same))
     return points
+
+
+CHOSEN = (
+    Chosen(
+        "the point of each rule's grid", "val", "those that judge on the split test",
+        "python -m stad_lite.reproduce.experiments.trims",
+    ),
+)  # fmt: skip
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    return *pcsc.configured(variant, profile), {name: point[:2] for name, point in grid().items()}
 
 
 def shared(variant: str) -> tuple[str, ...]:
