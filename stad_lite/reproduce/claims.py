@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from stad_lite.errors import FormatError, MissingExtraError, StadError
-from stad_lite.reproduce.sweep import experiment_module
+from stad_lite.reproduce.experiments import experiment_module
 
 FOLDER = Path(__file__).parent / "claims"
 PAPERS = ("cfad", "step", "sp_tad", "pcsc", "flow_subnet")

@@ -157,9 +157,9 @@ def _by_processes(jobs: Sequence[Job], workers: Workers) -> Iterator[Done]:
 
 
 def _by_cluster(jobs: Sequence[Job], workers: Workers) -> Iterator[Done]:
-    from distributed import as_completed
-
     with _client(workers.cluster) as client:
+        from distributed import as_completed
+
         # who asks for the same run at the same time is given the same one
         keys = [f"stad_lite {job} {job.profile} {_config(job)}" for job in jobs]
         futures = {

@@ -18,7 +18,7 @@ from stad_lite.errors import StadError
 from stad_lite.reproduce.experiments import variants_of
 from stad_lite.reproduce.jobs import Done, Job, Workers, done, hands
 from stad_lite.reproduce.parameters import PROFILES
-from stad_lite.reproduce.rows import SWEEPS, Row, Sweep, keep_row, read_sweep, stale
+from stad_lite.reproduce.rows import SWEEPS, Row, Sweep, config_of, keep_row, read_sweep, stale
 
 
 def sweep(
@@ -69,8 +69,13 @@ def run_all(
 
 
 def missing(jobs: Iterable[Job], folder: str | PathLike[str] = SWEEPS) -> list[Job]:
-    """Return the jobs, each once, that no kept run answers that went by today's settings."""
+    """Return the jobs, each once, that no kept run answers that went by today's settings.
+
+    raises: StadError for a profile that an experiment does not know, and for a damaged file
+    """
     jobs = list(dict.fromkeys(jobs))
+    for name, variant, profile in dict.fromkeys((job.experiment, job.variant, job.profile) for job in jobs):
+        config_of(name, variant, profile)
     have = {
         Job(name, row.variant, row.seed, profile)
         for name, profile in {(job.experiment, job.profile) for job in jobs}

@@ -80,6 +80,10 @@ class Input(Group):
         return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
 
 
+Rule = Literal["extrapolation", "anticipation", "copy"]
+"""How longer clips are reached."""
+
+
 @dataclass(frozen=True)
 class Extension(Group):
     """Where proposals begin, and how they reach into the neighbouring clips from step to step.
@@ -96,7 +100,7 @@ class Extension(Group):
 
     cuboids: Annotated[str, OneOf(CUBOIDS)] = "grid11"
     clips: tuple[Frames, ...] = (1, 1, 1)
-    extension: Literal["extrapolation", "anticipation", "copy"] = "anticipation"
+    extension: Rule = "anticipation"
     extrapolation: Literal["closed", "recursive"] = "closed"
     anticipation: Literal["clip", "copy"] = "clip"
 

@@ -117,9 +117,7 @@ def test_damage_is_named_with_file_run_and_remedy(damage, told, tmp_path):
 def test_a_file_that_ends_early_is_named_and_what_is_no_number_is_not_written(tmp_path):
     path = write_sweep(Sweep("toy", "smoke", (FULL,)), tmp_path)
     path.write_text(path.read_text("utf-8")[:-20], "utf-8")
-    with pytest.raises(
-        (FormatError, TruncatedFileError), match=r"toy-smoke\.json: (not JSON|.*ends too early)"
-    ):
+    with pytest.raises(FormatError, match=r"toy-smoke\.json: (not JSON|.*ends too early)"):
         read_sweep("toy", "smoke", tmp_path)
     with pytest.raises(ValueError):
         write_sweep(Sweep("toy", "lesson", (Row("base", 0, {}, {"map": math.nan}),)), tmp_path)
