@@ -12,7 +12,7 @@ import pytest
 
 from stad_lite import runs
 from stad_lite.errors import FormatError
-from stad_lite.reproduce import sweep
+from stad_lite.reproduce.experiments import experiment_module
 from stad_lite.schedule import TrainConfig
 from stad_lite.training import distributed, loop
 from tests.commands import REPOSITORY, Command, collected, commands_in, parsed
@@ -114,7 +114,7 @@ def python(words: Sequence[str]) -> None:
         return stad_lite(words)
     options = parsed(module, words)
     if module == "stad_lite.reproduce.sweep":
-        known = sweep.experiment_module(options.experiment).VARIANTS
+        known = experiment_module(options.experiment).VARIANTS
         assert set(options.variants) <= set(known)
     return None
 

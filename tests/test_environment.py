@@ -35,8 +35,9 @@ def wanted(*groups: str) -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def test_the_core_is_six_packages():
-    assert {r.name for r in wanted()} == {"torch", "numpy", "scipy", "einops", "matplotlib", "msgspec"}
+def test_the_core_is_seven_packages():
+    core = {"torch", "numpy", "scipy", "einops", "matplotlib", "msgspec", "pyyaml"}
+    assert {r.name for r in wanted()} == core
     assert set(PROJECT["optional-dependencies"]) == {*IN_CONDA, "dev", "bench"}
 
 

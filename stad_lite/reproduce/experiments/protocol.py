@@ -30,8 +30,8 @@ from stad_lite.metrics import evaluate
 from stad_lite.metrics.errors import TYPES
 from stad_lite.metrics.matching import thresholds
 from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig
 from stad_lite.systems.truth import segment_truth, segments_of
 from stad_lite.training.checkpoint import seed_all
@@ -51,6 +51,19 @@ FINISHING = 20
 BATCH = {"sp_tad": 4}
 """Windows of a step, a quarter of its recipe's: a backbone is trained along, on every frame of them."""
 SPAN_LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7)
+
+
+CHOSEN = (
+    Chosen(
+        "lengths of CFAD's and SP-TAD's windows, batch and steps of the protocol", "none", "none: by cost"
+    ),
+)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    amounts = (pick(profile, **CLIPS), FINISHING)
+    return config_of(variant, profile), schedule(variant, profile), settings(profile), amounts
 
 
 def shared(variant: str) -> tuple[str, ...]:
