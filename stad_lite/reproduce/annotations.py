@@ -2,8 +2,8 @@
 
     python -m stad_lite.reproduce.annotations cfad-order-oracle tad-n
 
-prints them (all without an id); ``--keep`` writes them to ``book/results/annotations.json``, from which the
-scorecard takes them where the data is not at hand.
+prints them (all without an id); ``--keep`` writes them to ``book/results/reproduce/scorecard.json``, from
+which the scorecard takes them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from stad_lite.reproduce.drift import overlaps, three_clips
 from stad_lite.reproduce.oracles import ORDERS, fitted, greedy_figures
 from stad_lite.reproduce.results import COMMITTED, Results
 
-NAME = "annotations"
+NAME = "reproduce/scorecard"
 KEPT = COMMITTED / f"{NAME}.json"
-"""Where the figures are kept."""
+"""Where the figures are kept: those of the scorecard's page."""
 Row = tuple[str, float, str, str]
 """Name, value, unit and data set."""
 
@@ -199,7 +199,7 @@ def counted(claims: Iterable[Claim], data: Path | None = None) -> Results:
     raises: StadError for a function that is not here, and what reading a data set raises
     """
     root = data or data_root()
-    results = Results(NAME, "paper")
+    results = Results(NAME, "smoke")
     for claim in claims:
         if claim.kind != "exact":
             continue
