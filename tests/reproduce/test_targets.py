@@ -43,7 +43,7 @@ def test_claims_and_papers_mean_what_they_are_judged_on():
 @pytest.mark.parametrize("word", ["step/extrapolation", "book/step/extrapolation.ipynb"])
 def test_a_chapter_means_what_its_claims_are_judged_on_or_what_it_reads(word):
     assert set(resolve([word])) == judged(notebook="step/extrapolation")
-    assert resolve(["reproduce/step"]) == of("step")
+    assert resolve(["ground/from_frames_to_a_detector"]) == of("baselines")
 
 
 def test_every_chapter_that_reads_kept_runs_is_found():
