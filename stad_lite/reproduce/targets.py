@@ -1,39 +1,41 @@
-"""What the words of ``stad-lite reproduce`` mean: runs of experiments, by claim, paper, chapter or name.
+"""What the words of ``stad-lite reproduce`` mean: runs of experiments.
 
-tad-heads               the variants that a claim compares
-sp_tad                  all experiments of a paper, or one experiment
-step:base,late          some variants of an experiment
-step/extrapolation      what a chapter reads from the kept runs
+step-steps              what a claim is judged on
+sp_tad                  what all claims of a paper are judged on
+step/extrapolation      those of a chapter; where it has none, what it reads of the kept runs
+step:base,late          some variants of an experiment; all of them behind nothing: step:
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from stad_lite.errors import StadError
-from stad_lite.reproduce.claims import read_claims
+from stad_lite.reproduce.claims import Claim, read_claims
 from stad_lite.reproduce.experiments import experiment_names, variants_of
 from stad_lite.reproduce.jobs import Job
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-PAPERS = {"sp_tad": ("sp_tad", "matching"), "flow_subnet": ("flow_subnet", "flow")}
-"""Papers with more than one experiment; another paper's has its name."""
 READ = re.compile(r"""read_sweep\(\s*["'](\w+)["']""")
 
+Pairs = list[tuple[str, str]]
+"""Experiments with a variant each."""
 
-def resolve(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the experiments and variants that words mean, each pair once; all of them for no words.
 
-    raises: StadError for a word that means nothing
+def resolve(words: Sequence[str]) -> Pairs:
+    """Return the experiments and variants that words mean, each pair once; those of all claims for no words.
+
+    raises: StadError for a word that means nothing, or something that takes no runs
 
     >>> resolve(["step:base,late", "step:late"])
     [('step', 'base'), ('step', 'late')]
     """
-    found = [pair for word in words or experiment_names() for pair in _meant(word)]
+    claims = {} if all(":" in word for word in words) and words else read_claims()
+    found = [pair for word in words for pair in _meant(word, claims)] if words else _judged(claims.values())
     return list(dict.fromkeys(found))
 
 
@@ -43,27 +45,33 @@ def jobs_of(words: Sequence[str], seeds: Sequence[int], profile: str) -> list[Jo
     return [Job(name, variant, seed, profile) for seed in seeds for name, variant in pairs]
 
 
-def _meant(word: str) -> list[tuple[str, str]]:
+def _meant(word: str, claims: Mapping[str, Claim]) -> Pairs:
     name, colon, variants = word.partition(":")
     if colon:
-        return [(name, one) for one in variants_of(name, [part for part in variants.split(",") if part])]
-    if claim := (claims := read_claims()).get(word):
-        if not claim.experiment:
-            raise StadError(f"{word} rests on no runs", remedy=f"run: {claim.command}")
-        return [(claim.experiment, variant) for variant in claim.variants]
-    names = _experiments(word, list(claims))
-    return [(name, variant) for name in names for variant in variants_of(name)]
-
-
-def _experiments(word: str, claims: Sequence[str]) -> Sequence[str]:
-    names, chapters = experiment_names(), _chapters()
-    chapter = word.removeprefix("book/").removesuffix(".ipynb")
-    if word in PAPERS or word in names:
-        return PAPERS.get(word, (word,))
-    if chapter in chapters:
-        return _read_by(BOOK / f"{chapter}.ipynb")
-    near = get_close_matches(word, [*names, *chapters, *claims], 3) or names
+        return _variants(name, [part for part in variants.split(",") if part])
+    name = word.removeprefix("book/").removesuffix(".ipynb")
+    some = [claim for claim in claims.values() if name in (claim.id, claim.paper, claim.notebook)]
+    if pairs := _judged(some):
+        return pairs
+    if name in experiment_names():
+        return _variants(name)
+    chapters = _chapters()
+    if name in chapters and (read := _read_by(BOOK / f"{name}.ipynb")):
+        return [pair for one in read for pair in _variants(one)]
+    if some or name in chapters:
+        told = f"; run: {some[0].command}" if some else ""
+        raise StadError(f"{name} takes no runs that are kept{told}")
+    near = get_close_matches(word, [*claims, *experiment_names(), *chapters], 3) or experiment_names()
     raise StadError(f"nothing to reproduce is called {word!r}", remedy=f"did you mean {', '.join(near)}?")
+
+
+def _judged(claims: Iterable[Claim]) -> Pairs:
+    """What claims are judged on."""
+    return [(one.experiment, variant) for one in claims if one.experiment for variant in one.variants]
+
+
+def _variants(name: str, variants: Sequence[str] = ()) -> Pairs:
+    return [(name, variant) for variant in variants_of(name, variants)]
 
 
 def _chapters() -> list[str]:
@@ -72,11 +80,7 @@ def _chapters() -> list[str]:
 
 
 def _read_by(chapter: Path) -> list[str]:
-    """The experiments whose kept runs a chapter reads. raises: StadError where it reads none"""
+    """The experiments whose kept runs a chapter reads."""
     cells = json.loads(chapter.read_text("utf-8"))["cells"]
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
-    found = list(dict.fromkeys(READ.findall(code)))
-    if not found:
-        remedy = "open it, or run make reproduce"
-        raise StadError(f"the chapter {chapter.stem} reads no kept runs", remedy=remedy)
-    return found
+    return list(dict.fromkeys(READ.findall(code)))

@@ -32,7 +32,7 @@ def test_all_systems_are_measured(tmp_path, capsys):
     assert list(rows) == list(ENTRIES)
     assert rows["baseline"]["times the first row's"] == 1
     for row in rows.values():
-        assert row["ms"] > 0 and row["GFLOP"] > 0 and row["parameters"] >= row["trained"] > 0
+        assert row["ms"] > 0 and row["GFLOP"] > 0 and row["parameters"] > 0
 
 
 def test_the_kept_figures_are_of_todays_networks():

@@ -79,11 +79,15 @@ def test_a_run_goes_stale_with_what_it_went_by(toy):
     assert stale(Row("base", 0, {}, {}, (), "smoke"), "toy") == ""  # early: its configuration is not known
 
 
+ALIKE = {"step": {"anticipation_gamma_1"}}
+"""Variants that stand in a row of their own and are another one's settings."""
+
+
 @pytest.mark.parametrize("name", experiment_names())
 def test_every_experiment_says_what_its_runs_go_by(name):
     module = rows.experiment_module(name)
     found = {config_of(name, variant, "lesson") for variant in module.VARIANTS}
-    assert len(found) == len(module.VARIANTS), "two variants are one"
+    assert len(found) == len(module.VARIANTS.keys() - ALIKE.get(name, set())), "two variants are one"
     assert found.isdisjoint(config_of(name, variant, "smoke") for variant in module.VARIANTS)
     assert all(str(one).endswith("not kept") or one.command for one in module.CHOSEN)
 

@@ -6,6 +6,7 @@ import pytest
 
 from stad_lite.errors import StadError
 from stad_lite.reproduce import targets
+from stad_lite.reproduce.claims import PAPERS, read_claims
 from stad_lite.reproduce.experiments import experiment_module, experiment_names
 from stad_lite.reproduce.jobs import Job
 from stad_lite.reproduce.targets import jobs_of, resolve
@@ -15,18 +16,34 @@ def of(*names):
     return [(name, variant) for name in names for variant in experiment_module(name).VARIANTS]
 
 
-def test_papers_experiments_and_variants_are_understood():
-    assert resolve(["step"]) == of("step")
-    assert resolve(["sp_tad"]) == of("sp_tad", "matching") and resolve(["matching"]) == of("matching")
-    assert resolve(["sp_tad:"]) == of("sp_tad")
+def judged(**which):
+    """By another way than the library's: what the comparisons of some claims name."""
+    ((field, value),) = which.items()
+    claims = [
+        claim for claim in read_claims().values() if getattr(claim, field) == value and claim.experiment
+    ]
+    return {(claim.experiment, variant) for claim in claims for variant in claim.variants}
+
+
+def test_experiments_and_variants_are_understood():
+    assert resolve(["matching"]) == resolve(["matching:"]) == of("matching")
+    assert resolve(["step:"]) == of("step")
     assert resolve(["cfad:order2,base", "cfad:base"]) == [("cfad", "order2"), ("cfad", "base")]
-    assert resolve([]) == of(*experiment_names())
+
+
+def test_claims_and_papers_mean_what_they_are_judged_on():
+    steps = resolve(["step-steps"])
+    assert steps == [("step", "base"), ("step", "steps4")]
+    assert set(resolve(["step"])) == judged(paper="step") and set(steps) < judged(paper="step")
+    papers = {pair for paper in PAPERS for pair in judged(paper=paper)}
+    assert set(resolve([])) == set(resolve(PAPERS)) == papers
+    assert {name for name, _ in papers} <= set(experiment_names())
 
 
 @pytest.mark.parametrize("word", ["step/extrapolation", "book/step/extrapolation.ipynb"])
-def test_a_chapter_means_what_it_reads(word):
-    assert resolve([word]) == of("step")
-    assert resolve(["sp_tad/bipartite_matching"]) == of("matching")
+def test_a_chapter_means_what_its_claims_are_judged_on_or_what_it_reads(word):
+    assert set(resolve([word])) == judged(notebook="step/extrapolation")
+    assert resolve(["ground/from_frames_to_a_detector"]) == of("baselines")
 
 
 def test_every_chapter_that_reads_kept_runs_is_found():
@@ -40,11 +57,15 @@ def test_every_chapter_that_reads_kept_runs_is_found():
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("stepp", r"'stepp'; did you mean step"),
+        ("step-step", r"'step-step'; did you mean step-steps"),
         ("step/extrapolatoin", "did you mean step/extrapolation"),
         ("step:narrow", r"step has no variant narrow; choose from base"),
         ("nothing:base", "no experiment is called 'nothing'; choose from baselines"),
-        ("evaluation/scoring", "the chapter scoring reads no kept runs"),
+        ("evaluation/scoring", "evaluation/scoring takes no runs that are kept"),
+        (
+            "step-drift",
+            "step-drift takes no runs that are kept; run: python -m stad_lite.reproduce.annotations",
+        ),
     ],
 )
 def test_words_that_mean_nothing_are_refused(word, told):

@@ -7,7 +7,7 @@ import pytest
 
 from stad_lite.linking import LabelSmoothing, trim_tubes
 from stad_lite.reproduce.experiments import trims
-from stad_lite.reproduce.rows import Row, Sweep
+from stad_lite.reproduce.rows import Row, Sweep, write_sweep
 from stad_lite.tubes import Tube
 
 
@@ -50,3 +50,11 @@ def test_a_whole_run(variant, monkeypatch, tmp_path):
     assert set(figures) == wanted | levels | {"cpu_seconds"}
     assert figures["test_whole"] == figures["whole_50"]
     assert all(0 <= value <= 100 for name, value in figures.items() if name != "cpu_seconds")
+
+
+def test_the_command_prints_what_val_chose(tmp_path):
+    better = {"val_own_5_0.1": 30.0, "test_own_5_0.1": 11.0}
+    write_sweep(Sweep("trims", "lesson", tuple(Row("base", seed, {}, better) for seed in range(3))), tmp_path)
+    lines: list[str] = []
+    trims.main(["--out", str(tmp_path)], lines.append)
+    assert lines == ["base own: own_5_0.1, on test 11.0 over 3 seeds"]

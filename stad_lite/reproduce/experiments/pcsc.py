@@ -36,6 +36,7 @@ from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
+from stad_lite.schedule import TrainConfig
 from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -117,7 +118,7 @@ CHOSEN = (
 def configured(variant: str, profile: str) -> tuple[Any, ...]:
     """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
     change = VARIANTS[variant]
-    wanted = schedule("smoke" if profile == "smoke" else "lesson")
+    wanted = planned(profile, change.get("length", 1))
     flow = change.get("flow", "exact")
     return config_of(profile, change), wanted, settings(profile, change), plan(profile), flow, SMOOTHING
 
@@ -180,12 +181,17 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     }
 
 
+def planned(profile: str, length: int = 1) -> TrainConfig:
+    """Return the profile's schedule with ``length`` times its steps."""
+    found = schedule("smoke" if profile == "smoke" else "lesson")
+    return replace(found, steps=length * found.steps)
+
+
 def train_system(
     system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int, length: int = 1
 ) -> None:
     """Train a system on a source with the profile's schedule, or with ``length`` times its steps."""
-    wanted = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
-    wanted = replace(wanted, steps=length * wanted.steps, checkpoint_every=10**6)
+    wanted = replace(planned(profile, length), seed=seed, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:

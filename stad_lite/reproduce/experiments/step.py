@@ -39,7 +39,7 @@ from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
 EXTENDED = {"clips": (1, 3, 5)}
-GAMMAS = (0.25, 1.0, 4.0, 16.0)
+GAMMAS = (0.25, 4.0, 16.0)
 """Weights of the boxes in the neighbouring clips; that of ``anticipation`` is 1."""
 CONTEXT = (50, 100)
 """How often the ground tells the motion, in percent (``Settings.context``); 0 in all other variants."""

@@ -17,6 +17,7 @@ by ``PCSCConfig.trim``. ``cpu_seconds`` is all but the kept maps.
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -37,7 +38,7 @@ from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.reproduce.experiments import Chosen, clips_of_seed, pcsc
-from stad_lite.reproduce.rows import Sweep, read_sweep
+from stad_lite.reproduce.rows import SWEEPS, Sweep, read_sweep
 from stad_lite.systems.maps import kept_maps
 from stad_lite.tubes import Tube
 
@@ -66,16 +67,16 @@ def grid() -> dict[str, tuple[str, float, Trim]]:
 
 
 CHOSEN = (
+    *pcsc.CHOSEN,
     Chosen(
-        "the point of each rule's grid", "val", "those that judge on the split test",
-        "python -m stad_lite.reproduce.experiments.trims",
+        "each rule's point of the grid", "val", "0 to 4", "python -m stad_lite.reproduce.experiments.trims"
     ),
-)  # fmt: skip
+)
 
 
 def configured(variant: str, profile: str) -> tuple[Any, ...]:
     """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
-    return *pcsc.configured(variant, profile), {name: point[:2] for name, point in grid().items()}
+    return *pcsc.configured(variant, profile), grid(), LEVELS
 
 
 def shared(variant: str) -> tuple[str, ...]:
@@ -186,9 +187,11 @@ def chosen(kept: Sweep, variant: str, rule: str, least: int = 2) -> str:
     return max(means, key=lambda name: float(np.mean(means[name]))) if means else ""
 
 
-def main(say: Callable[[str], object] = print) -> None:
+def main(arguments: list[str] | None = None, say: Callable[[str], object] = print) -> None:
     """Print what is chosen on ``val``, and what it gives on ``test``."""
-    kept = read_sweep("trims", "lesson")
+    parser = argparse.ArgumentParser(description="Choose PCSC's trims and their rivals on the split val.")
+    parser.add_argument("--out", default=str(SWEEPS), metavar="DIR", help="folder of the kept runs")
+    kept = read_sweep("trims", "lesson", parser.parse_args(arguments).out)
     for variant, rule in product(VARIANTS, RULES):
         if name := chosen(kept, variant, rule):
             values = [*kept.ran(variant, f"test_{name}").values()]
