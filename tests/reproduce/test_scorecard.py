@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from stad_lite.errors import FormatError, MissingFileError, StadError
@@ -16,7 +17,11 @@ from stad_lite.reproduce.scorecard import changed_since, read_scorecard, score, 
 from stad_lite.reproduce.verdicts import ALL_VERDICTS
 
 REGISTER = read_claims()
-STEP = REGISTER["step-context"]
+STEP = Claim(
+    "step-x", "ordering", "Context helps.", "-2.5 without", "Sec. 4.2", "step/extrapolation", "run it", "yes",
+    experiment="step", comparisons=(Comparison("base", "no_context", "frame_map"),), paper="step",
+)  # fmt: skip
+OTHER = msgspec.structs.replace(STEP, id="step-y", comparisons=(Comparison("base", "no_hard", "frame_map"),))
 
 
 def row(variant: str, seed: int, value: float, **changes) -> Row:
@@ -144,7 +149,7 @@ def test_runs_at_smoke_name_what_they_lack(tmp_path, monkeypatch):
             raise StadError("1 of 3 runs failed", remedy="try again")
 
     monkeypatch.setattr(scorecard, "sweep", sweep)
-    problems = scorecard.run_smoke([STEP, REGISTER["step-hard"], REGISTER["pcsc-baseline"]], tmp_path)
+    problems = scorecard.run_smoke([STEP, OTHER, REGISTER["pcsc-baseline"]], tmp_path)
     assert asked == [
         ("step", ("base", "no_context", "no_hard"), (0,), "smoke"),
         ("pcsc", ("base", "baseline"), (0,), "smoke"),
@@ -176,8 +181,8 @@ def test_tests_of_properties_are_run(tmp_path):
 
 
 def test_a_scorecard_is_read_as_it_was_written(tmp_path):
-    card = score("lesson", {}, runs(tmp_path), [STEP, REGISTER["step-hard"]])
-    known = {one: REGISTER[one] for one in ("step-context", "step-hard")}
+    card = score("lesson", {}, runs(tmp_path), [STEP, OTHER])
+    known = {one.id: one for one in (STEP, OTHER)}
     path = write_scorecard(card, tmp_path / "card.json")
     assert read_scorecard(path, known) == card
     assert dict(card.counts()["step"]) == {"reproduced": 1, "no run kept": 1}
@@ -203,8 +208,8 @@ def damaged(document: dict, how: str) -> object:
     [
         ("format", "its format is not"), ("list", "its format is not"), ("verdict", "verdict"),
         ("unknown", "claim 'step-contest' is not in the register"),
-        ("missing", "'step-context' stands 0 times"),
-        ("twice", "'step-context' stands 2 times"),
+        ("missing", "'step-x' stands 0 times"),
+        ("twice", "'step-x' stands 2 times"),
     ],
 )  # fmt: skip
 def test_a_damaged_scorecard_is_refused(how, told, tmp_path):
@@ -212,7 +217,7 @@ def test_a_damaged_scorecard_is_refused(how, told, tmp_path):
     document = damaged(json.loads(path.read_text(encoding="utf-8")), how)
     path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(FormatError, match=told) as caught:
-        read_scorecard(path, {"step-context": STEP})
+        read_scorecard(path, {"step-x": STEP})
     assert "card.json" in str(caught.value)
 
 
@@ -239,9 +244,9 @@ def test_the_committed_scorecard_says_what_the_committed_runs_say():
 def test_the_command_line_names_what_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(scorecard, "run_tests", lambda claims: {})
     monkeypatch.setattr(scorecard, "SWEEPS", runs(tmp_path))
-    monkeypatch.setattr(scorecard, "read_claims", lambda: {"step-context": STEP})
+    monkeypatch.setattr(scorecard, "read_claims", lambda: {"step-x": STEP})
     assert scorecard.main(["--profile", "lesson", "--out", str(tmp_path / "card.json")]) == 0
-    assert "step-context            reproduced" in capsys.readouterr().out
+    assert "step-x                  reproduced" in capsys.readouterr().out
     (tmp_path / "step-lesson.json").write_text("{", encoding="utf-8")
     assert scorecard.main(["--profile", "lesson", "--out", str(tmp_path / "card.json")]) == 2
     assert "step-lesson.json" in capsys.readouterr().err
