@@ -142,6 +142,14 @@ def test_another_cell_makes_another_status(tmp_path, checks, file, old, new, nam
     assert before.status != status or name in UNMOVED
 
 
+def test_rivals_below_are_counted(printed):
+    paper = printed.papers["cfad"]
+    place = "table 3 / Kalogeiton [15], RGB+OF / 0.5"
+    above = replace(paper.figures[place], printed="72.6")
+    checks = audit(Printed({"cfad": replace(paper, figures={**paper.figures, place: above})}))
+    assert one(checks, "cfad", BEATEN).recomputed == "2"
+
+
 BOUNDED = """
 paper: small
 tables:
