@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
 # WORKERS (processes that share the tests and chapters),
-# ARGS (passed on by reproduce, results, refresh, unit, fuzz and bench).
+# ARGS (passed on by reproduce, results, scorecard, refresh, unit, fuzz and bench).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,8 +30,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results trained test lint types unit doctest chapters shaken variants machine \
-        fuzz browser lab book picture refresh bench constraints clean
+.PHONY: help env system reproduce results scorecard trained test lint types unit doctest chapters shaken \
+        variants machine fuzz browser lab book picture refresh bench constraints clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ reproduce: $(READY)  ## run every chapter at profile smoke; figures and copies g
 
 results: $(READY)  ## the same, and keep the real-data figures in book/results/
 	@$(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --commit-results $(ARGS)
+
+scorecard: $(READY)  ## every claim with a verdict: smoke runs in runs/, or the kept ones (ARGS="--profile lesson")
+	@$(BIN)/python -m stad_lite.reproduce.scorecard --jobs $(WORKERS) $(ARGS)
 
 trained: $(READY)  ## train the small detectors that chapters show, anew (book/trained/)
 	@$(BIN)/python -m stad_lite.reproduce.trained $(ARGS)

@@ -263,10 +263,10 @@ def whole_column(values: Any, what: str) -> np.ndarray:
     raise FormatError(f"{what} is no column of whole numbers", remedy=f"{what} is a list of whole numbers")
 
 
-def flat_rows(values: Any) -> np.ndarray:
+def flat_rows(values: Any, name: str) -> np.ndarray:
     """Return rows of frame, label and score as (n, 3) float64; FormatError for what is none.
 
-    >>> flat_rows([[3, 0, 0.5]])
+    >>> flat_rows([[3, 0, 0.5]], "flat")
     array([[3. , 0. , 0.5]])
     """
     try:
@@ -275,7 +275,7 @@ def flat_rows(values: Any) -> np.ndarray:
             return rows
     except (TypeError, ValueError):
         pass
-    raise FormatError("flat is no table of numbers", remedy="give each row frame, label index and score")
+    raise FormatError(f"{name} is no table of numbers", remedy="give each row frame, label index and score")
 
 
 def same(a: Any, b: Any) -> bool:

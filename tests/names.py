@@ -15,7 +15,7 @@ NAMED = re.compile(r"stad_lite[\w.]*:\w+")
 CALLED_BY_NAME = {
     "cli": {"SUMMARY", "add_arguments", "run"},
     "system": {"build", "trunks", "training_set", "collate", "detect", "finish"},
-    "experiments": {"VARIANTS", "run", "shared", "trained", "looked"},
+    "experiments": {"VARIANTS", "CHOSEN", "run", "shared", "configured", "trained", "looked"},
     "": {"schedule", "detect"},
 }
 """Part of a module's path -> what is fetched from such modules by name (verbs, systems, experiments)."""

@@ -12,7 +12,7 @@ import pytest
 
 from stad_lite import runs
 from stad_lite.errors import FormatError
-from stad_lite.reproduce import sweep
+from stad_lite.reproduce.experiments import experiment_module
 from stad_lite.schedule import TrainConfig
 from stad_lite.training import distributed, loop
 from tests.commands import REPOSITORY, Command, collected, commands_in, parsed
@@ -28,7 +28,11 @@ FRAGMENTS = {
     ("python", "-m", "stad_lite.cli"): "names the module",
 }
 COMMANDS = [command for command in collected() if command.words not in FRAGMENTS]
-DONE = {"results": "book/_tools/run_chapters.py", "reproduce": "book/_tools/run_chapters.py"}
+DONE = {
+    "results": "book/_tools/run_chapters.py",
+    "reproduce": "book/_tools/run_chapters.py",
+    "scorecard": "stad_lite.reproduce.scorecard",
+}
 """Target of the Makefile -> the script that its ARGS go to."""
 
 
@@ -114,7 +118,7 @@ def python(words: Sequence[str]) -> None:
         return stad_lite(words)
     options = parsed(module, words)
     if module == "stad_lite.reproduce.sweep":
-        known = sweep.experiment_module(options.experiment).VARIANTS
+        known = experiment_module(options.experiment).VARIANTS
         assert set(options.variants) <= set(known)
     return None
 
@@ -141,7 +145,7 @@ def make(words: Sequence[str]) -> None:
     assert {word for word in words if "=" not in word} <= targets
     for text in given:
         options = parsed(DONE[words[0]], shlex.split(text))
-        for chapter in options.only or ():
+        for chapter in getattr(options, "only", None) or ():
             assert {name for name, _ in options.parameter} <= parameters(f"book/{chapter}.ipynb")
 
 

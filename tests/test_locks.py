@@ -11,7 +11,7 @@ import pytest
 
 from stad_lite.errors import StadError
 from stad_lite.locks import held
-from stad_lite.reproduce.sweep import read_sweep
+from stad_lite.reproduce.rows import read_sweep
 from stad_lite.training import run_folder
 from stad_lite.training.loop import fit
 from tests.training.tiny import CONFIG, Points, Tiny
@@ -19,7 +19,7 @@ from tests.training.tiny import CONFIG, Points, Tiny
 ROWS = 12
 ADDING = f"""
 import sys
-from stad_lite.reproduce.sweep import Row, keep_row
+from stad_lite.reproduce.rows import Row, keep_row
 for seed in range({ROWS}):
     keep_row("toy", "smoke", Row(sys.argv[2], seed, {{}}, {{"map": 1.0}}), sys.argv[1])
 """

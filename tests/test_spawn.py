@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from stad_lite.catalogue import ENTRIES, find
-from stad_lite.reproduce.sweep import read_sweep, sweep
+from stad_lite.reproduce.rows import read_sweep
+from stad_lite.reproduce.sweep import sweep
 from stad_lite.training.checkpoint import seed_all
 from tests.book.tiny import FIGURES, make_book
 

@@ -27,6 +27,7 @@ VERBS = {
     "predict": "find actions in videos with a trained system",
     "stream": "find actions frame by frame as a video comes, and say how fast",
     "profile": "measure what a system or a network costs",
+    "reproduce": "make the runs that claims, papers and chapters rest on, and keep each",
 }
 """Verb -> one line; the verb's module has its name."""
 

@@ -14,6 +14,35 @@ PARTS = (b"moov", b"moof", b"mdat")
 """Parts of an .mp4 without which frames are missing; what a camera appends after them is not looked at."""
 
 
+class Sink:
+    """An open file for PyAV to write to; its ``with`` ends with whatever stopped a write, Ctrl-C too.
+
+    PyAV hands on an ``Exception`` of the file, but loses what interrupts it and goes on without the bytes.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.stopped: BaseException | None = None
+        self.seek, self.tell = file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        """Write bytes, unless a write was stopped before."""
+        if self.stopped is not None:
+            raise OSError("stopped")
+        try:
+            return int(self.file.write(data))
+        except BaseException as error:
+            self.stopped = error
+            raise OSError("stopped") from error
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.stopped is not None:
+            raise self.stopped
+
+
 def check_whole(path: Path) -> None:
     """Refuse an .avi or .mp4 whose parts reach beyond the file's end: the decoder would just stop there.
 

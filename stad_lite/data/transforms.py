@@ -200,9 +200,9 @@ class Augment:
 
     >>> tube = Tube(0, np.array([[10., 10., 50., 50.]] * 4), "run")
     >>> clip = sample((60, 80), [tube], ["run"], range(4))
-    >>> clip, change = Augment(crop="overlap")(clip, np.random.default_rng(2))
+    >>> clip, change = Augment(crop="overlap")(clip, np.random.default_rng(1))
     >>> clip.size, change.window
-    ((60, 80), (12, 12, 39, 63))
+    ((60, 80), (3, 4, 51, 41))
     """
 
     flip: float = 0.5

@@ -205,7 +205,7 @@ def write(
     av = load_av()
 
     def fill(sink: Any) -> None:
-        with av.open(sink, "w", format="mp4") as container:
+        with containers.Sink(sink) as told, av.open(told, "w", format="mp4") as container:
             stream = None
             for number, image in enumerate(frames):
                 image = _even(image)

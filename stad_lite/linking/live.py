@@ -20,6 +20,7 @@ class Rule:
     best: paths are served by the mean of this many of their best scores; None for all scores
     new_last: a path born on the frame before is served after all others
     velocity: the box is expected one mean step further (over the last ``reach`` + 1 boxes)
+    unclipped: boxes apart in both directions overlap by the product of their distances
     """
 
     overlap: float
@@ -28,6 +29,7 @@ class Rule:
     best: int | None = None
     new_last: bool = False
     velocity: bool = False
+    unclipped: bool = False
 
 
 class LivePaths:
@@ -96,7 +98,8 @@ class LivePaths:
         skipped = np.where(state["id"] >= 0, np.minimum(frame - state["last"], length - 1), -1)
         for skip in np.unique(skipped[skipped >= 0]):
             line, slot = np.nonzero(skipped == skip)
-            shared = box_ops.iou(ours[line, slot, None, skip:], theirs[line, :, : length - skip])
+            overlap_of = _unclipped_iou if self.rule.unclipped else box_ops.iou
+            shared = overlap_of(ours[line, slot, None, skip:], theirs[line, :, : length - skip])
             overlap[line, slot] = shared.mean(axis=-1)
         return overlap >= self.rule.overlap
 
@@ -135,6 +138,13 @@ class LivePaths:
         self._state["born"][line, place] = frame
         self._extend(frame, line, place, boxes, score)
         self.count += len(line)
+
+
+def _unclipped_iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The overlap of gen_agent_paths.py (3D-RetinaNet): two sides below 0 have a product above it."""
+    shared = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).prod(axis=-1)
+    union = box_ops.area(a) + box_ops.area(b) - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=(shared > 0) & (union != 0))
 
 
 def serve(fits: np.ndarray) -> np.ndarray:

@@ -46,6 +46,8 @@ class OnlineConfig:
     min_boxes: boxes that a path must have found to become a tube
     pixel: added to widths and heights in the overlap with the path (others' +1)
     tube_nms: overlap above which the lower-scored tube of a class goes; None for no suppression
+    unclipped: slip of 3D-RetinaNet's code: boxes that lie apart in both directions overlap, too, by the
+        product of their two distances
     """
 
     min_score: Share = 0.01
@@ -60,6 +62,7 @@ class OnlineConfig:
     min_boxes: AtLeastOne = 4
     pixel: Annotated[float, Between(0, 16)] = 0.0
     tube_nms: Share | None = None
+    unclipped: bool = False
 
     def __post_init__(self) -> None:
         check(self)
@@ -83,8 +86,17 @@ class OnlineConfig:
         )
 
     @classmethod
-    def retina3d(cls) -> OnlineConfig:
-        """Return the numbers of 3D-RetinaNet's released code, with the holes filled as it means to."""
+    def retina3d(cls, released: bool = False) -> OnlineConfig:
+        """Return the numbers of 3D-RetinaNet's code, holes filled and short paths dropped as it means to.
+
+        Its own paths come out with ``released`` where its boxes are linked by the one score that it links
+        by (whether there is an actor, a single class here), not class by class as everywhere else, which
+        gives about as many paths a class; and where no box scores .1 or less, since it takes such boxes
+        only beside others within reach.
+
+        released: keep what the code does against its own numbers: ``fill_gaps`` returns the paths that it
+            was given, so that none is too short; and the intersection of boxes is not clipped at 0
+        """
         return cls(
             min_score=0.025,
             nms=0.5,
@@ -95,14 +107,16 @@ class OnlineConfig:
             # the box expected next is moved on by the mean step over gap + 1 boxes (gen_agent_paths.py)
             motion="velocity",
             fill="linear",
-            min_boxes=6,
+            min_boxes=1 if released else 6,
+            unclipped=released,
         )
 
     def _selection(self) -> Selection:
         return Selection(self.min_score, self.pre_nms, self.nms, self.keep)
 
     def _rule(self) -> Rule:
-        return Rule(self.overlap, self.gap, self.pixel, self.rank, True, self.motion == "velocity")
+        velocity = self.motion == "velocity"
+        return Rule(self.overlap, self.gap, self.pixel, self.rank, True, velocity, self.unclipped)
 
 
 class OnlineLinker:

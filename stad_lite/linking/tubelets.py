@@ -63,7 +63,7 @@ class TubeletConfig:
     nms: mean overlap above which the lower-scored tubelet of a start frame and class goes; None for no
         suppression
     soft: ``""`` removes suppressed tubelets; ``"mean"`` multiplies their score by 1 - mean overlap
-        instead; ``"sum"`` by 1 - the sum of the overlaps, below zero for most (a slip in MOC's code)
+        instead; ``"sum"`` by 1 - the sum of the overlaps, below zero for most (MOC's released code)
     keep: best tubelets of a start frame and class; None for all
     overlap: least mean overlap on the shared frames (none shared: last box against first box)
     reach: a path may take a tubelet that starts up to this many frames after its last one; None for the
@@ -104,11 +104,12 @@ class TubeletConfig:
         )
 
     @classmethod
-    def moc(cls, length: int = 7, negative_weights: bool = False) -> TubeletConfig:
+    def moc(cls, length: int = 7, negative_weights: bool = True) -> TubeletConfig:
         """Return the numbers of MOC's released code.
 
         length: frames of a tubelet; a path may skip one more start frame than in ACT
-        negative_weights: True also takes its soft suppression's slip, ``soft="sum"``
+        negative_weights: as released, suppressed tubelets of several frames are weighted by 1 - the sum
+            of their overlaps; False takes the mean in its place
         """
         return cls(
             min_score=None,

@@ -22,8 +22,10 @@ KINDS = {"frame-map": "frames", "video-map": "tubes", "temporal-map": "segments"
 CHOICES: dict[str, tuple[str, ...]] = {
     "match": ("best_remaining", "best_of_all"),
     "ap": ("envelope", "trapezoid", "eleven_points", "hundred_one_points"),
-    "ties": ("content", "shared", "file", "file_reversed", "true_first", "false_first"),
-    "frames": ("all", "annotated"),
+    "ties": ("content", "shared", "file", "file_reversed", "curve_reversed", "true_first", "false_first"),
+    "frames": ("all", "annotated", "with_truth"),
+    "flat_truth": ("dropped", "kept"),
+    "flat_predictions": ("dropped", "false"),
     "tube_overlap": ("temporal_times_spatial", "union_mean", "mean_common", "temporal_iou", "volume"),
     "zero_length": ("same_point", "never", "always"),
     "classes_without_truth": ("left_out", "zero"),
@@ -51,11 +53,15 @@ class Rules:
     ties: detections of equal score come in the order of their ``content``: video id, frame (or start),
         coordinates; never in the order of the file. ``file`` takes them as they stand there, and
         ``file_reversed`` from the last to the first, as evaluators do that turn a rising sort around (of
-        truths that a detection overlaps equally, the last is tried first then);
-        ``true_first`` and ``false_first`` are the ends of the range over all orders; ``shared`` lets
-        each of n with k true ones count as k / n of a true one
-    frames: detections count on ``all`` frames of the videos or on ``annotated`` ones only (those with
-        truth of any class, or the record's ``evaluated_frames``)
+        truths that a detection overlaps equally, the last is tried first then); ``curve_reversed`` matches
+        as in ``file`` and turns the order around for the curve alone; ``true_first`` and ``false_first``
+        are the ends of the range over all orders; ``shared`` lets each of n with k true ones count as
+        k / n of a true one
+    frames: detections count on ``all`` frames of the videos, on ``annotated`` ones only (those with
+        truth of any class, or the record's ``evaluated_frames``), or on those ``with_truth`` of an
+        evaluated class
+    flat_truth: true boxes without area are ``dropped``, or ``kept`` as truths that nothing reaches
+    flat_predictions: predicted boxes without area are ``dropped`` (after ``max_per_frame``) or ``false``
     tube_overlap: a name in ``stad_lite.tubes.OVERLAPS``
     one_frame_overlap: tubes that share a single frame may overlap; False: their overlap is 0
     tube_nms: overlap above which a tube is suppressed by a better one of its class and video, or None
@@ -68,12 +74,19 @@ class Rules:
     classes_without_predictions: a ``zero`` in the mean, or ``left_out`` (which decides first)
     skipped_classes: never evaluated
     duplicate_truth: truths equal in every number are ``kept`` or ``dropped`` to one
+    duplicate_within: seconds by which both ends of true segments may differ to be ``duplicate_truth``
+    shortest_truth: true segments shorter than this (seconds), and all without length, are dropped; or None
     unknown_videos: predictions in videos that the truth does not have
     unknown_classes: predictions of classes that the truth does not have
     single_precision: precision and recall in float32, as some evaluators hold them
+    single_boxes: boxes of frames in float32, as some evaluators hold them
+    written_decimals: decimals to which an evaluator writes predicted boxes (shares of the frame) and scores
+        before it reads them again, or None
     recall_epsilon: bug of an evaluator, added to the number of truths
     extent_minus_one: bug of an evaluator: temporal overlap counts last - first frames, not + 1
     detection_shift: bug of an evaluator, added to x, y, width and height of detections only
+    classes_by_place: bug of an evaluator: segments of a class without truth count for the class that has
+        its place among those with truth
     """
 
     pixel: float = 0.0
@@ -83,6 +96,8 @@ class Rules:
     ap: str = "envelope"
     ties: str = "content"
     frames: str = "all"
+    flat_truth: str = "dropped"
+    flat_predictions: str = "dropped"
     tube_overlap: str = "temporal_times_spatial"
     one_frame_overlap: bool = True
     tube_nms: float | None = None
@@ -93,17 +108,22 @@ class Rules:
     classes_without_predictions: str = "zero"
     skipped_classes: tuple[str, ...] = ()
     duplicate_truth: str = "kept"
+    duplicate_within: float = 0.0
+    shortest_truth: float | None = None
     unknown_videos: str = "error"
     unknown_classes: str = "error"
     single_precision: bool = False
+    single_boxes: bool = False
+    written_decimals: int | None = None
     recall_epsilon: float = 0.0
     extent_minus_one: bool = False
     detection_shift: float = 0.0
+    classes_by_place: bool = False
 
     @property
     def by_content(self) -> bool:
         """Whether what ties is ordered by its content, not by its place in the file."""
-        return not self.ties.startswith("file")
+        return self.ties not in ("file", "file_reversed", "curve_reversed")
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -177,6 +197,18 @@ _ACT: dict[str, Any] = {
     **_LISTED,
 }
 _ANET: dict[str, Any] = {"ignored_share": None, "zero_length": "always"}
+_AVA: dict[str, Any] = {**_LISTED, "match": "best_of_all", "ties": "curve_reversed", "flat_truth": "kept"}
+_REPAIRED: dict[str, Any] = {
+    "digits": None,
+    "ties": "file_reversed",
+    "ignored_share": None,
+    "zero_length": "never",
+    "duplicate_truth": "dropped",
+    "duplicate_within": 1e-3,
+    "unknown_videos": "false_positives",
+    "unknown_classes": "ignored",
+}
+_THUMOS_IOU = {"temporal-map": (0.3, 0.4, 0.5, 0.6, 0.7)}
 
 CONVENTIONS: dict[str, Convention] = {
     "sound": Convention("sound", "the library's own", Rules(), Rules(), Rules()),
@@ -197,6 +229,11 @@ CONVENTIONS: dict[str, Convention] = {
             classes_without_truth="zero",
             **_LISTED,
         ),
+    ),
+    "road_all_frames": Convention(
+        "road_all_frames",
+        "gurkirt/realtime-action-detection: test-ucf24.py, which asks for all frames (Singh et al.)",
+        frames=Rules(classes_without_truth="zero", **_LISTED),
     ),
     "3d-retinanet": Convention(
         "3d-retinanet",
@@ -232,7 +269,19 @@ CONVENTIONS: dict[str, Convention] = {
     "ava": Convention(
         "ava",
         "activitynet/ActivityNet: get_ava_performance.py (Gu et al.)",
-        frames=Rules(match="best_of_all", frames="annotated", max_per_frame=50, **_LISTED),
+        frames=Rules(frames="annotated", max_per_frame=50, **_AVA),
+    ),
+    "ava_mmaction2": Convention(
+        "ava_mmaction2",
+        "open-mmlab/mmaction2: ava_metric.py and ava_utils.py, which write four decimals first",
+        frames=Rules(
+            frames="with_truth",
+            classes_without_predictions="left_out",
+            flat_predictions="false",
+            single_boxes=True,
+            written_decimals=4,
+            **_AVA,
+        ),
     ),
     "activitynet": Convention(
         "activitynet",
@@ -244,7 +293,19 @@ CONVENTIONS: dict[str, Convention] = {
         "thumos14",
         "the ActivityNet evaluator as temporal detectors use it on THUMOS14 (AFSD, OpenTAD)",
         segments=Rules(**_ANET, **_LISTED),
-        default_iou={"temporal-map": (0.3, 0.4, 0.5, 0.6, 0.7)},
+        default_iou=_THUMOS_IOU,
+    ),
+    "opentad": Convention(
+        "opentad",
+        "sming256/OpenTAD: evaluations/mAP.py, after remove_duplicate_annotations (Liu et al.)",
+        segments=Rules(shortest_truth=0.0, **_REPAIRED),
+        default_iou=_THUMOS_IOU,
+    ),
+    "actionformer": Convention(
+        "actionformer",
+        "happyharrycn/actionformer_release: libs/utils/metrics.py, ANETdetection (Zhang et al.)",
+        segments=Rules(shortest_truth=1e-3, classes_by_place=True, **_REPAIRED),
+        default_iou=_THUMOS_IOU,
     ),
 }
 """Every convention by name."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from stad_lite import boxes as box_ops
+from stad_lite.arrays import ratio
 from stad_lite.metrics.conventions import Rules
 from stad_lite.metrics.inputs import Boxes, Task, box_batches
 from stad_lite.metrics.precision import (
@@ -46,14 +48,14 @@ def counted(
     limits: evaluated frames by position of the video
     """
     span = _span(truth, boxes, *limits.values())
-    if limits or rules.frames == "annotated":
-        listed = [i * span + frames for i, frames in limits.items()]
-        restricted = np.full(len(scored.videos), rules.frames == "annotated")
+    if rules.written_decimals is not None:
+        truth, boxes = (replace(rows, box=rows.box / _sizes(scored)[rows.video]) for rows in (truth, boxes))
+        box, score = (np.round(one, rules.written_decimals) for one in (boxes.box, boxes.score))
+        boxes = replace(boxes, box=box, score=score)
+    if limits or rules.frames != "all":
+        restricted = np.full(len(scored.videos), rules.frames != "all")
         restricted[list(limits)] = True
-        if rules.frames == "annotated":
-            free = ~np.isin(truth.video, list(limits))
-            listed.append((truth.video * span + truth.frame)[free])
-        keys = np.unique(np.concatenate(listed))
+        keys = _evaluated(truth, limits, rules, span)
         truth = _keep(scored, truth, _among(truth, keys, span, restricted), "truth on frames not evaluated")
         boxes = _keep(
             scored, boxes, _among(boxes, keys, span, restricted), "predictions on frames not evaluated"
@@ -70,8 +72,34 @@ def counted(
     if rules.max_per_frame is not None:
         best = _rank_in_frame(boxes, span) < rules.max_per_frame
         boxes = _keep(scored, boxes, best, f"predictions beyond {rules.max_per_frame} a frame")
-    solid = np.all(boxes.box[:, 2:] > boxes.box[:, :2], axis=1)
-    return truth, _keep(scored, boxes, solid, "predictions without area")
+    if rules.flat_truth == "dropped":
+        truth = _keep(scored, truth, _solid(truth), "truth without area")
+    if rules.flat_predictions == "dropped":
+        boxes = _keep(scored, boxes, _solid(boxes), "predictions without area")
+    return truth, boxes
+
+
+def _evaluated(truth: Boxes, limits: Mapping[int, np.ndarray], rules: Rules, span: int) -> np.ndarray:
+    """Return the frames that count, as video * span + frame."""
+    listed = [i * span + frames for i, frames in limits.items()]
+    places, free = truth.video * span + truth.frame, ~np.isin(truth.video, list(limits))
+    if rules.frames == "annotated":
+        listed.append(places[free])
+    elif rules.frames == "with_truth":
+        allowed = free | np.isin(places, np.concatenate([np.zeros(0, np.int64), *listed]))
+        listed = [places[allowed & (truth.label >= 0)]]
+    return np.unique(np.concatenate(listed))
+
+
+def _sizes(scored: Task) -> np.ndarray:
+    """Width, height, width, height of every video, 1 where they are not known."""
+    found = [scored.truth.get(name) for name in scored.videos]
+    pairs = [(1, 1) if v is None else (v.width or 1, v.height or 1) for v in found]
+    return np.tile(np.array(pairs, dtype=np.float64).reshape(-1, 2), 2)
+
+
+def _solid(boxes: Boxes) -> np.ndarray:
+    return np.asarray(np.all(boxes.box[:, 2:] > boxes.box[:, :2], axis=1))
 
 
 def _content(boxes: Boxes, span: int) -> list[np.ndarray]:
@@ -189,4 +217,14 @@ def box_overlap(boxes: np.ndarray, truth: np.ndarray, rules: Rules) -> np.ndarra
     if rules.pixel:
         grow = rules.pixel * np.array([0.0, 0.0, 1.0, 1.0])
         boxes, truth = boxes + grow, truth + grow
+    if rules.single_boxes:
+        return _single_overlap(boxes.astype(np.float32), truth.astype(np.float32))
     return np.asarray(box_ops.iou(boxes, truth))
+
+
+def _single_overlap(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The overlap as mmaction2's np_box_ops.py has it: sides and areas in float32, the rest in float64."""
+    sides = np.minimum(boxes[:, 2:], truth[:, 2:]) - np.maximum(boxes[:, :2], truth[:, :2])
+    shared = np.maximum(0.0, sides.astype(np.float64)).prod(axis=1)
+    total = (box_ops.area(boxes) + box_ops.area(truth)).astype(np.float64)
+    return np.asarray(ratio(shared, total - shared))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from stad_lite.errors import FormatError, StadError, UnknownLabelError, UnknownVideoError
 from stad_lite.metrics.conventions import Rules
 from stad_lite.metrics.precision import content_order
+from stad_lite.metrics.repairs import by_place, repaired
 from stad_lite.records.types import (
     Annotations,
     FrameBoxes,
@@ -253,7 +254,7 @@ def _with_flat(boxes: FrameBoxes | _Rows, video: Video | None, name: str, classe
         np.concatenate([boxes.frame, frame]),
         np.concatenate([boxes.label, label]),
         np.concatenate([boxes.box, np.zeros((len(flat), 4))]),
-        np.concatenate([np.zeros(0) if boxes.score is None else boxes.score, flat[:, 2]]),
+        np.concatenate([np.ones(len(boxes)) if boxes.score is None else boxes.score, flat[:, 2]]),
     )
 
 
@@ -270,6 +271,7 @@ def box_batches(scored: Task, source: str, size: int) -> Iterator[tuple[Boxes, B
         theirs, ours = scored.truth.get(name), scored.predictions.get(name)
         truth = _NO_BOXES if theirs is None else frame_boxes(theirs, scored.truth_classes, "auto")
         boxes = _NO_BOXES if ours is None else frame_boxes(ours, scored.predicted_classes, source)
+        truth = _with_flat(truth, theirs, name, len(scored.truth_classes))
         boxes = _with_flat(boxes, ours, name, len(scored.predicted_classes))
         batch.append((position, truth, boxes))
         if theirs is not None and theirs.evaluated_frames is not None:
@@ -329,10 +331,9 @@ def items(scored: Task, kind: str, rules: Rules) -> tuple[Items, Items]:
     ours = _gather(
         scored, scored.predictions, kind, scored.predicted_classes, scored.predicted_label, "predictions"
     )
-    if rules.duplicate_truth == "dropped":
-        kept = _first_of_each(truth)
-        scored.ignore("truth given twice", len(truth) - len(kept))
-        truth = truth.take(kept)
+    truth = repaired(scored, truth, kind, rules)
+    if rules.classes_by_place and kind == "segments":
+        ours = replace(ours, label=by_place(ours.label, np.unique(truth.label)))
     if rules.ties == "file_reversed":
         truth, ours = (rows.take(np.arange(len(rows))[::-1]) for rows in (truth, ours))
     if rules.by_content:
@@ -374,15 +375,3 @@ def _gather(
     kept = label >= 0
     scored.ignore(f"{side} of classes not evaluated", int((~kept).sum()))
     return gathered if kept.all() else gathered.take(kept)
-
-
-def _first_of_each(truth: Items) -> np.ndarray:
-    seen: set[tuple[object, ...]] = set()
-    kept = []
-    for i, item in enumerate(truth.items):
-        place = (item.start, item.boxes.tobytes()) if isinstance(item, Tube) else (item.start, item.end)
-        key = (int(truth.video[i]), int(truth.label[i]), *place)
-        if key not in seen:
-            kept.append(i)
-            seen.add(key)
-    return np.array(kept, dtype=np.int64)

@@ -95,6 +95,8 @@ def class_curves(scored: Scored, num_classes: int, rules: Rules) -> list[list[Cl
     for at, truth_at in zip(by_class(scored.label, num_classes), truths, strict=True):
         score, video, truth_video = scored.score[at], scored.video[at], scored.truth_video[truth_at]
         stable = falling(score)
+        if rules.ties == "curve_reversed":
+            stable = len(score) - 1 - falling(score[::-1])
         for row, hits in zip(curves, scored.hit, strict=True):
             hit = hits[at]
             order = curve_order(hit, score, rules.ties) if rules.ties.endswith("_first") else stable

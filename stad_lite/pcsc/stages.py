@@ -16,7 +16,7 @@ from stad_lite.errors import StadError
 from stad_lite.linking import from_rows, link_online
 from stad_lite.linking.build import Linked
 from stad_lite.pcsc import actionness
-from stad_lite.pcsc.actionness import TubeBoxes
+from stad_lite.pcsc.actionness import ActionnessDetectors, TubeBoxes
 from stad_lite.pcsc.config import Linking
 from stad_lite.pcsc.model import decode, output_after
 from stad_lite.records import FrameBoxes, VideoAnnotation
@@ -105,14 +105,18 @@ def tubes_of(rows: FrameBoxes, config: Linking, classes: Sequence[str]) -> Linke
     return link_online(found, config.linking, classes)
 
 
-def along(system: PCSCSystem, seen: Seen, linked: Linked) -> list[np.ndarray]:
-    """Return the actionness of every tube on each of its frames."""
-    rows, detectors = seen.stages[-1], system.network.actionness
+def along(
+    system: PCSCSystem, seen: Seen, linked: Linked, general: ActionnessDetectors | None = None
+) -> list[np.ndarray]:
+    """Return the actionness of every tube on each of its frames.
+
+    general: one classifier of all classes to ask in place of the system's own
+    """
+    rows, detectors = seen.stages[-1], system.network.actionness if general is None else general
+    labels = [0 if general is not None else system.classes.index(tube.label) for tube in linked.tubes]
     return [
-        actionness.scores_along(
-            tube, rows.frame[member], seen.features[member], system.classes.index(tube.label), detectors
-        )
-        for tube, member in zip(linked.tubes, linked.members, strict=True)
+        actionness.scores_along(tube, rows.frame[member], seen.features[member], label, detectors)
+        for tube, member, label in zip(linked.tubes, linked.members, labels, strict=True)
     ]
 
 
@@ -129,6 +133,12 @@ def tube_boxes(system: PCSCSystem, seen: Seen, truth: VideoAnnotation) -> TubeBo
     return TubeBoxes(seen.features[member][told], label[told], wanted[told])
 
 
+def boxes_to_learn(system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = None) -> list[TubeBoxes]:
+    """Return the boxes of the tubes that the trained detector finds in every video, with their labels."""
+    truth: Any = source.annotations.videos
+    return [tube_boxes(system, seen, truth[video]) for video, seen in look(system, source, maps, last=True)]
+
+
 def finish(
     system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = None, seed: int = 0
 ) -> tuple[int, ...]:
@@ -139,8 +149,7 @@ def finish(
     """
     if is_trimmed(source):
         return (0,) * len(system.classes)
-    truth: Any = source.annotations.videos
-    found = [tube_boxes(system, seen, truth[video]) for video, seen in look(system, source, maps, last=True)]
+    found = boxes_to_learn(system, source, maps)
     try:
         return actionness.train_actionness(system.network.actionness, found, seed=seed)
     except StadError as error:

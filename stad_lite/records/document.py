@@ -129,7 +129,7 @@ def to_document(record: Annotations | Predictions, plain: bool = True) -> dict[s
             entry |= {key: getattr(video, key) for key in _META}
         else:
             entry |= {} if video.fps is None else {"fps": video.fps}
-            entry |= {} if video.flat is None else {"flat": video.flat.tolist()}
+        entry |= {} if video.flat is None else {"flat": video.flat.tolist()}
         if video.tubes is not None:
             entry["tubes"] = [_tube_out(tube, plain) for tube in video.tubes]
         if video.frames is not None:
@@ -178,7 +178,8 @@ def _frames_out(boxes: FrameBoxes, classes: tuple[str, ...] | None) -> dict[str,
 
 
 def _annotation(entry: dict[str, Any], index: Mapping[str, int]) -> VideoAnnotation:
-    _keys(entry, {*_META, "tubes", "frames", "segments", "ignore", "evaluated_frames", "times"}, "the entry")
+    known = {*_META, "tubes", "frames", "segments", "ignore", "evaluated_frames", "times", "flat"}
+    _keys(entry, known, "the entry")
     evaluated = entry.get("evaluated_frames")
     return VideoAnnotation(
         num_frames=_maybe(entry, "num_frames", whole=True),
@@ -189,6 +190,7 @@ def _annotation(entry: dict[str, Any], index: Mapping[str, int]) -> VideoAnnotat
         ignore=tuple(_span(span) for span in _list(entry.get("ignore", []), "ignore")),
         evaluated_frames=None if evaluated is None else _column(evaluated, "evaluated_frames", whole=True),
         times=None if entry.get("times") is None else _column(entry["times"], "times"),
+        flat=entry.get("flat"),
         **_content(entry, index),
     )
 

@@ -78,6 +78,7 @@ class _Video(_Strict, Generic[B, F, I, N]):
     frames: _Frames[B, F, I, N] | UnsetType | None = UNSET
     segments: list[_Segment] | UnsetType | None = UNSET
     fps: float | UnsetType | None = UNSET
+    flat: list[tuple[float, float, float]] | UnsetType | None = UNSET
 
 
 class _Truth(_Video[B, F, I, N], Generic[B, F, I, N]):
@@ -90,10 +91,6 @@ class _Truth(_Video[B, F, I, N], Generic[B, F, I, N]):
     times: F | UnsetType | None = UNSET
 
 
-class _Found(_Video[B, F, I, N], Generic[B, F, I, N]):
-    flat: list[tuple[float, float, float]] | UnsetType | None = UNSET
-
-
 class _Annotations(_Strict, Generic[B, F, I, N], tag_field="format", tag="stad-lite/annotations/1"):
     dataset: str
     classes: list[str]
@@ -102,7 +99,7 @@ class _Annotations(_Strict, Generic[B, F, I, N], tag_field="format", tag="stad-l
 
 class _Predictions(_Strict, Generic[B, F, I, N], tag_field="format", tag="stad-lite/predictions/1"):
     classes: list[str]
-    videos: dict[str, _Found[B, F, I, N]]
+    videos: dict[str, _Video[B, F, I, N]]
 
 
 _LISTS = (list[Box], list[float], list[int], list[str])
@@ -282,9 +279,10 @@ def _truth(video: Any, parts: dict[str, Any], take: _Taker) -> VideoAnnotation:
     parts |= {name: _number(getattr(video, name)) for name in ("num_frames", "width", "height", "duration")}
     ignore = tuple((_number(span.start), _number(span.end)) for span in _rows(video.ignore))
     evaluated, times = take(video.evaluated_frames, "integers"), take(video.times, "floats")
-    make = trusted if times is None else _settled  # times may lack their end
+    flat = video.flat if isinstance(video.flat, list) else None
+    make = trusted if times is None and flat is None else _settled  # times may lack their end
     found: VideoAnnotation = make(
-        VideoAnnotation, **parts, ignore=ignore, evaluated_frames=evaluated, times=times
+        VideoAnnotation, **parts, ignore=ignore, evaluated_frames=evaluated, times=times, flat=flat
     )
     check_numbers(found)
     return found

@@ -132,6 +132,7 @@ class VideoAnnotation(_ByValue):
     evaluated_frames: (n,) frames that evaluation looks at, None for all
     times: (num_frames + 1,) seconds at which the frames begin and the last one ends, where that is not
         number / fps; without the last entry the last frame lasts as long as the one before
+    flat: (n, 3) frame, label and 1 of boxes without area, as in ``VideoPredictions``
     raises: FormatError for what is no number
     """
 
@@ -146,13 +147,13 @@ class VideoAnnotation(_ByValue):
     ignore: tuple[tuple[float, float], ...] = ()
     evaluated_frames: np.ndarray | None = None
     times: np.ndarray | None = None
+    flat: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for name, settle in (
             *((name, whole) for name in ("num_frames", "width", "height")),
             *((name, number) for name in ("fps", "duration")),
-            ("evaluated_frames", whole_column),
-            ("times", column),
+            *(("evaluated_frames", whole_column), ("times", column), ("flat", flat_rows)),
         ):
             if getattr(self, name) is not None:
                 _set(self, **{name: settle(getattr(self, name), name)})
@@ -193,7 +194,7 @@ class VideoPredictions(_ByValue):
         if self.fps is not None:
             _set(self, fps=number(self.fps, "fps"))
         if self.flat is not None:
-            _set(self, flat=flat_rows(self.flat))
+            _set(self, flat=flat_rows(self.flat, "flat"))
         _settle_tuples(self)
 
 

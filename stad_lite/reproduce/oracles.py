@@ -49,7 +49,6 @@ def ucf101_24_oracles(data: str | PathLike[str]) -> dict[str, Any]:
         [tube.boxes for name in names for tube in annotations.videos[name].tubes or ()]
         for names in (annotations.videos, train, test)
     )
-    orders = progress(ORDERS, desc="polynomials")
     kinds = progress(("spline", "linear"), desc="key timestamps")
     return {
         "dataset": annotations.dataset,
@@ -57,13 +56,19 @@ def ucf101_24_oracles(data: str | PathLike[str]) -> dict[str, Any]:
         "tubes": len(tubes),
         "boxes": sum(len(tube) for tube in tubes),
         "split1": {"train_videos": len(train), "test_videos": len(test)},
-        "polynomial_mean_iou": {str(k): float(fit_overlap(tubes, k).mean()) for k in orders},
-        "greedy": {"epsilon": EPSILON, "n": COUNT} | {kind: _greedy(tubes, kind) for kind in kinds},
+        "polynomial_mean_iou": {str(order): value for order, value in fitted(tubes).items()},
+        "greedy": {"epsilon": EPSILON, "n": COUNT} | {kind: greedy_figures(tubes, kind) for kind in kinds},
         "extension": extension_figures(tubes, seen, unseen),
     }
 
 
-def _greedy(tubes: list[np.ndarray], kind: str) -> dict[str, float]:
+def fitted(tubes: list[np.ndarray]) -> dict[int, float]:
+    """Return, by order, the mean over tubes of the mean box IoU of the least-squares polynomial."""
+    return {order: float(fit_overlap(tubes, order).mean()) for order in progress(ORDERS, desc="polynomials")}
+
+
+def greedy_figures(tubes: list[np.ndarray], kind: str) -> dict[str, float]:
+    """Return what greedy labelling needs and reaches with an interpolation, as in ``ucf101_24_oracles``."""
     labels = label_tubes(tubes, COUNT, EPSILON, kind)
     return {
         "mean_keys": float(labels.counts.mean()),

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from stad_lite.catalogue import ENTRIES, find
 from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.reproduce.experiments import experiment_module
 from stad_lite.reproduce.results import installed_versions
-from stad_lite.reproduce.sweep import experiment_module
 from stad_lite.schedule import plain
 from stad_lite.settings import from_plain
 from stad_lite.training import checkpoint

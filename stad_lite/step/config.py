@@ -80,6 +80,10 @@ class Input(Group):
         return {"rgb": 3, "flow": 2 * self.flow_depth, "early": 3 + 2 * self.flow_depth}[self.stream]
 
 
+Rule = Literal["extrapolation", "anticipation", "copy"]
+"""How longer clips are reached."""
+
+
 @dataclass(frozen=True)
 class Extension(Group):
     """Where proposals begin, and how they reach into the neighbouring clips from step to step.
@@ -90,12 +94,15 @@ class Extension(Group):
         takes all frames at once
     extension: by Eq. 4 (``extrapolation``), by Eq. 5 (``anticipation``), or as ``copy`` of the last box
     extrapolation: ``closed`` as the paper writes Eq. 4, ``recursive`` as the code does it
+    anticipation: what Eq. 5 adds its residuals to: the outermost ``clip``, as it is written, or the outermost
+        box held, a ``copy``
     """
 
     cuboids: Annotated[str, OneOf(CUBOIDS)] = "grid11"
     clips: tuple[Frames, ...] = (1, 1, 1)
-    extension: Literal["extrapolation", "anticipation", "copy"] = "anticipation"
+    extension: Rule = "anticipation"
     extrapolation: Literal["closed", "recursive"] = "closed"
+    anticipation: Literal["clip", "copy"] = "clip"
 
     def __post_init__(self) -> None:
         super().__post_init__()

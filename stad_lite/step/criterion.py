@@ -19,6 +19,7 @@ from stad_lite.arrays import marked, readable
 from stad_lite.errors import FormatError
 from stad_lite.step.config import Heads, Input, StepConfig
 from stad_lite.step.cuboids import CUBOIDS
+from stad_lite.step.extension import outermost
 from stad_lite.step.head import Raw
 from stad_lite.step.model import Answer, StepNetwork, centre
 from stad_lite.step.sampling import Samples, assign, draw, tubelet_overlaps
@@ -152,7 +153,8 @@ def step_losses(
         assert raw.before is not None and raw.after is not None
         # anticipated boxes are offsets from this clip's own: those of the outermost K (STEP Eq. 5)
         offsets = torch.cat([raw.before[positive], offsets, raw.after[positive]], 1)
-        anchors = torch.cat([anchors[:, :boxes], anchors, anchors[:, -boxes:]], 1)
+        ends = outermost(anchors, boxes, config.anticipation)
+        anchors = torch.cat([ends[0], anchors, ends[1]], 1)
     each = box_losses(offsets, anchors, wanted, present, labels[positive])
     middle = torch.zeros_like(present)
     start = (present.shape[1] - boxes) // 2

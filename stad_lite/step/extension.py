@@ -92,20 +92,28 @@ def replicate(tubelets: Array, clip: int) -> tuple[Array, Array]:
     raises: FormatError
     Source: the replication that STEP Sec. 3.3 argues against.
     """
-    tubelets = _checked(tubelets, clip, 1)
+    return _held(_checked(tubelets, clip, 1), clip)
+
+
+def _held(tubelets: Array, clip: int) -> tuple[Array, Array]:
     still = tubelets[..., :clip, :] * 0
     return tubelets[..., :1, :] + still, tubelets[..., -1:, :] + still
 
 
-def anticipate(offsets: Array, residuals: tuple[Array, Array], clip: int) -> tuple[Array, Array]:
+def anticipate(
+    offsets: Array, residuals: tuple[Array, Array], clip: int, start: str = "clip"
+) -> tuple[Array, Array]:
     """Return the offsets of the clips before and after the tubelets from learnt residuals.
 
     The offsets of the outermost clip plus a residual are offsets from that clip's proposals: frame k of
-    the clip before is told from frame k of the first clip, and so is the clip after from the last one.
+    the clip before is told from frame k of the first clip, and so is the clip after from the last one. So a
+    residual of zero plays the outermost clip again. From a ``copy`` each frame is told from the outermost
+    frame alone, and a residual of zero holds that frame's box (``outermost`` gives the proposals).
 
     offsets: (..., frames, sides) the regression L of this step, without units (``boxes.encode``); sides are 4
         for each box that is regressed
     residuals: f_-1(x) and f_+1(x), each (..., clip, sides), in the same units
+    start: ``clip``, as Eq. 5 is written, or ``copy`` (ours)
     returns: L_-1 and L_+1, two (..., clip, sides)
     Source: STEP Eq. 5.
 
@@ -113,8 +121,21 @@ def anticipate(offsets: Array, residuals: tuple[Array, Array], clip: int) -> tup
     >>> [found[:, 0].tolist() for found in anticipate(line, (np.zeros((2, 1)), np.ones((2, 1))), 2)]
     [[0.0, 1.0], [4.0, 5.0]]
     """
+    first, last = outermost(offsets, clip, start)
     before, after = residuals
-    return offsets[..., :clip, :] + before, offsets[..., -clip:, :] + after
+    return first + before, last + after
+
+
+def outermost(tubelets: Array, clip: int, start: str = "clip") -> tuple[Array, Array]:
+    """Return what the clips before and after are told from: the outermost clips, or one frame held.
+
+    tubelets: (..., frames, sides)
+    start: ``clip`` or ``copy``, as in ``anticipate``
+    returns: two (..., clip, sides)
+    """
+    if start == "copy":
+        return _held(tubelets, clip)
+    return tubelets[..., :clip, :], tubelets[..., -clip:, :]
 
 
 def concatenate(before: Array, tubelets: Array, after: Array) -> Array:

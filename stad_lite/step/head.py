@@ -132,7 +132,8 @@ class TwoBranchHead(nn.Module):
         if self.before is None or self.after is None:
             return Raw(logits, _boxes(offsets), None, None)
         residuals = self.before(local[:, :boxes]).float(), self.after(local[:, -boxes:]).float()
-        return Raw(logits, *map(_boxes, (offsets, *anticipate(offsets, residuals, boxes))))
+        told = anticipate(offsets, residuals, boxes, self.config.anticipation)
+        return Raw(logits, *map(_boxes, (offsets, *told)))
 
 
 def _boxes(flat: Tensor) -> Tensor:

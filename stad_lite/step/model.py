@@ -23,7 +23,7 @@ from stad_lite.nets.layers import freeze_norms
 from stad_lite.nets.vgg import VGG, small_vgg
 from stad_lite.step.config import Decoding, Heads, Input, StepConfig
 from stad_lite.step.cuboids import cuboids
-from stad_lite.step.extension import concatenate, extrapolate, replicate
+from stad_lite.step.extension import concatenate, extrapolate, outermost, replicate
 from stad_lite.step.head import Raw, TwoBranchHead
 from stad_lite.systems.detect import Found
 
@@ -215,12 +215,12 @@ class StepNetwork(nn.Module):
     def answer(self, proposals: Tensor, raw: Raw) -> Answer:
         """Return a step's answer for its input (b, m, t, 4) from its raw outputs (b, m, ...)."""
         scores = chances(raw.logits, self.config)
-        boxes, edge = self.config.boxes, proposals[..., None, :]
+        ends = outermost(proposals, self.config.boxes, self.config.anticipation)
         before, after = (
-            None if offsets is None else box_ops.decode(offsets, anchors)
-            for offsets, anchors in ((raw.before, edge[:, :, :boxes]), (raw.after, edge[:, :, -boxes:]))
+            None if offsets is None else box_ops.decode(offsets, anchors[..., None, :])
+            for offsets, anchors in zip((raw.before, raw.after), ends, strict=True)
         )
-        decoded = box_ops.decode(raw.offsets, edge)
+        decoded = box_ops.decode(raw.offsets, proposals[..., None, :])
         return Answer(proposals, scores, decoded, scores.argmax(-1), before, after)
 
     def raw_of_all(self, maps: Tensor, proposals: Tensor, step: int) -> Raw:

@@ -21,6 +21,7 @@ LINES = {
     "predict": ["R", "I", "--out", "P"],
     "profile": ["baseline"],
     "stream": ["R", "V"],
+    "reproduce": [],
 }
 
 

@@ -201,7 +201,7 @@ def run_files() -> dict[str, Reader]:
     from stad_lite.nets import weights
     from stad_lite.reproduce import on_a_gpu
     from stad_lite.reproduce.results import read_results
-    from stad_lite.reproduce.sweep import Row, Sweep, read_sweep, write_sweep
+    from stad_lite.reproduce.rows import Row, Sweep, read_sweep, write_sweep
     from stad_lite.training import checkpoint, run_folder
 
     state = {"step": 3, "network": {"a.weight": torch.ones(2, 3)}, "optimiser": {}, "random": []}

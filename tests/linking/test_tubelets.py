@@ -110,8 +110,8 @@ def test_soft_suppression_decays_and_the_summed_weight_turns_negative() -> None:
 
 
 def test_the_slip_is_only_there_by_name() -> None:
-    assert TubeletConfig.moc().soft == "mean"
-    assert TubeletConfig.moc(negative_weights=True) == replace(TubeletConfig.moc(), soft="sum")
+    assert TubeletConfig.moc().soft == "sum"
+    assert TubeletConfig.moc(negative_weights=False) == replace(TubeletConfig.moc(), soft="mean")
 
 
 def test_presets_carry_the_released_numbers() -> None:

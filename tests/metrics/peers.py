@@ -6,6 +6,8 @@ overlaps two truths of its class equally: most of those evaluators leave the ord
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from stad_lite.records import (
@@ -165,5 +167,45 @@ def segments(seed: int = 4, videos: int = 20) -> tuple[Annotations, Predictions]
         name = f"video_{index:02d}"
         if index >= 2:
             truth[name] = VideoAnnotation(duration=120.0, segments=tuple(spans))
+        found[name] = VideoPredictions(segments=tuple(ours))
+    return Annotations("synthetic", CLASSES, truth), Predictions(CLASSES, found)
+
+
+def written_key_frames() -> tuple[Annotations, Predictions]:
+    """``key_frames`` with scores of four decimals, as many as mmaction2 writes."""
+    truth, found = key_frames()
+    scores = np.concatenate([video.frames.score for video in found.videos.values() if video.frames])
+    ranks = np.argsort(np.argsort(scores)) + 1
+    videos, first = {}, 0
+    for name, video in found.videos.items():
+        assert video.frames is not None
+        mine = ranks[first : first + len(video.frames)] / 10_000
+        videos[name] = replace(video, frames=replace(video.frames, score=mine))
+        first += len(video.frames)
+    return truth, Predictions(found.classes, videos)
+
+
+def repeated_segments(seed: int = 5, videos: int = 12) -> tuple[Annotations, Predictions]:
+    """Segments of which some are given again, some hardly later, some hardly long; a class without truth."""
+    maker = _Maker(seed)
+    truth: dict[str, VideoAnnotation] = {}
+    found: dict[str, VideoPredictions] = {}
+    for index in range(videos):
+        spans, ours = [], []
+        for _ in range(int(maker.random.integers(2, 6))):
+            start = float(np.round(maker.random.uniform(0, 90), 2))
+            length = float(maker.random.choice([0.0, 0.0004, 0.0015, 3.0, 8.0, 20.0]))
+            label = CLASSES[int(maker.random.integers(1, 4))]
+            for _ in range(int(maker.random.integers(1, 4))):
+                late, longer = maker.random.choice([0.0, 0.0004, 0.0009, 0.002, 0.6], 2)
+                spans.append(Segment(label, start + late, start + late + length + longer))
+            for _ in range(int(maker.random.integers(0, 4))):
+                low = max(0.0, start + float(np.round(maker.random.normal(0, 1), 2)))
+                high = low + max(0.0, length + float(np.round(maker.random.normal(0, 1), 2)))
+                ours.append(
+                    Segment(str(maker.random.choice([*CLASSES, label, label])), low, high, maker.score())
+                )
+        name = f"video_{index:02d}"
+        truth[name] = VideoAnnotation(duration=120.0, segments=tuple(spans))
         found[name] = VideoPredictions(segments=tuple(ours))
     return Annotations("synthetic", CLASSES, truth), Predictions(CLASSES, found)

@@ -26,6 +26,8 @@ SYNTHETIC: dict[str, Callable[[], tuple[Annotations, Predictions]]] = {
     "frames": peers.frames,
     "key_frames": peers.key_frames,
     "segments": peers.segments,
+    "written_key_frames": peers.written_key_frames,
+    "repeated_segments": peers.repeated_segments,
 }
 REAL: dict[str, Callable[[Path], tuple[Any, ...]]] = {
     "annotator_tubes": lambda root: (real.ucf_test(root), real.annotator(root)),

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stad_lite.anchors import RFB300
 from stad_lite.errors import FormatError
-from stad_lite.nets.vgg import VGG, DilatedVGG, RFBBackbone
+from stad_lite.nets.vgg import VGG, DilatedVGG, Halve, RFBBackbone
 
 # Place of each convolution in torchvision's vgg16().features, and its channels.
 FEATURES = {
@@ -165,3 +165,12 @@ def test_bad_settings_are_refused():
         RFBBackbone(depth=7)
     with pytest.raises(FormatError, match="depth"):
         VGG(depth=())
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 9)])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_halving_is_max_pooling(size: tuple[int, int], form: torch.memory_format):
+    maps = torch.randn(2, 3, *size).relu().contiguous(memory_format=form)
+    pooled = torch.nn.functional.max_pool2d(maps, 2)
+    assert torch.equal(Halve()(maps), pooled)
+    assert torch.equal(Halve()(maps.requires_grad_()), pooled)

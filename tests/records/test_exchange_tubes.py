@@ -277,7 +277,7 @@ def test_ava_ground_truth(tmp_path: Path) -> None:
     assert report == [
         "key frames without boxes: 1 (a)",
         "rows of actions that are not in the list, dropped: 1 (action 2)",
-        "boxes without area, dropped: 1 (b)",
+        "boxes without area, kept apart: 1 (b)",
         "key frames excluded from evaluation: 1 (a)",
     ]
     again = ava.write_ground_truth(record, tmp_path / "again.csv", ACTIONS)

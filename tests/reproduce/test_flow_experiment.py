@@ -11,7 +11,8 @@ import torch
 from stad_lite.errors import FormatError, MissingFileError, TruncatedFileError
 from stad_lite.reproduce import trained_flow
 from stad_lite.reproduce.experiments import flow as experiment
-from stad_lite.reproduce.sweep import judge, read_sweep
+from stad_lite.reproduce.rows import read_sweep
+from stad_lite.reproduce.statistics import judge
 from stad_lite.training import checkpoint
 
 
@@ -63,7 +64,7 @@ def test_the_kept_runs_beat_no_flow_twice_within_the_time():
     errors, zero = (sweep.values("base", figure) for figure in ("epe", "zero"))
     assert set(errors) == {0, 1, 2} and len(set(errors.values())) == 3
     assert all(2 * errors[seed] < zero[seed] for seed in errors)
-    assert judge(zero, {seed: 2 * value for seed, value in errors.items()}).verdict == "reproduced"
+    assert judge(zero, {seed: 2 * value for seed, value in errors.items()}).low > 0
     assert max(sweep.values("base", "cpu_seconds").values()) < 180
     for name in ("dis", "dis_fast", "farneback", "spynet"):
         assert sweep.values(name, "zero")[0] == zero[0], name

@@ -14,7 +14,7 @@ def test_every_variant_has_a_configuration_and_clips(variant):
     change = experiment.VARIANTS[variant]
     config, clips = experiment.config_of("lesson", change), experiment.settings("lesson", change)
     known = {name for name in change if name in config.__dataclass_fields__ or name.startswith("corrupt_")}
-    assert known | {"flow"} >= set(change)
+    assert known | {"flow", "length"} >= set(change)
     assert (clips == Settings.lesson()) is not any(name.startswith("corrupt_") for name in change)
     assert config.size == (clips.height, clips.width)
 

@@ -9,8 +9,31 @@ import pytest
 import torch
 
 from stad_lite.data.synthetic import annotate
+from stad_lite.data.synthetic.sequences import SequenceSettings, sequence_source
 from stad_lite.reproduce.experiments import sp_tad
 from stad_lite.sp_tad.config import SpTadConfig
+
+
+def test_windows_that_are_shorter_than_instances():
+    """The share of instances that a window can hold whole."""
+    found = {}
+    for name in ("base", "long_window64"):
+        settings = sp_tad.sequences("lesson", sp_tad.VARIANTS[name].get("sequences", {}))
+        videos = sequence_source(settings, 300, "train").annotations.videos.values()
+        frames = np.array(
+            [(s.end - s.start) * settings.fps for video in videos for s in video.segments or ()]
+        )
+        found[name] = [round(float((frames <= n + 1e-6).mean()), 2) for n in (64, 96, 128, 160)]
+    assert found["base"] == pytest.approx([0.9, 1.0, 1.0, 1.0], abs=0.01)
+    assert found["long_window64"] == pytest.approx([0.28, 0.63, 0.85, 1.0], abs=0.015)
+
+
+@pytest.mark.parametrize("variant", sp_tad.VARIANTS)
+def test_every_variant_runs(variant, tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("STAD_CACHE", str(tmp_path_factory.getbasetemp() / "sp_tad_cache"))
+    assert all(
+        0 <= value <= 100 for name, value in sp_tad.run(variant, 0, "smoke").items() if name != "cpu_seconds"
+    )
 
 
 @pytest.fixture
@@ -20,12 +43,15 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_every_variant_changes_what_it_names():
-    configs = {
-        name: replace(SpTadConfig.lesson(), **change)
-        for name, change in sp_tad.VARIANTS.items()
-        if "backbone_lr" not in change
+    changes = {name: dict(change) for name, change in sp_tad.VARIANTS.items() if "backbone_lr" not in change}
+    clips = {
+        name: sp_tad.sequences("lesson", change.pop("sequences", {})) for name, change in changes.items()
     }
-    assert len(set(configs.values())) == len(configs) == 12
+    configs = {name: replace(SpTadConfig.lesson(), **change) for name, change in changes.items()}
+    assert len({(configs[name], clips[name]) for name in configs}) == len(configs) == 24
+    assert clips["base"] == SequenceSettings.lesson() == clips["window64"] != clips["long_window64"]
+    assert [clips[f"blur_{n}"].blur for n in (1, 8)] == [(1, 1, 1), (2, 8, 8)]
+    assert clips["mixed"].classes_per_video == (6, 6)
     assert configs["heads6"].heads == 6 and configs["base"].heads == 4
     assert configs["high_level"].pyramid == "high" and not configs["no_clip_head"].clip_head
     windows = [configs[f"window{n}"].window for n in (64, 96, 160, 192)]

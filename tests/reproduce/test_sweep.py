@@ -1,38 +1,17 @@
-"""Sweeps: what is kept, what is made anew, and the verdicts."""
+"""Sweeps: what is kept, what is made anew, what fails, and how much time is left."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
-import sys
-from types import ModuleType
 
-import numpy as np
 import pytest
-from scipy import stats
 
-from stad_lite.errors import FormatError, StadError
+from stad_lite.errors import StadError
 from stad_lite.reproduce import sweep as sweeps
-from stad_lite.reproduce.sweep import Row, Sweep, interval, judge, read_sweep, sweep, write_sweep
-
-
-@pytest.fixture
-def toy(monkeypatch):
-    """An experiment that counts its runs."""
-    module = ModuleType("stad_lite.reproduce.experiments.toy")
-    module.VARIANTS = {"base": {}, "wide": {"width": 2}}
-    module.runs, module.shared = [], lambda variant: module.common
-    module.common = ("backbone",)
-
-    def run(variant, seed, profile):
-        module.runs.append((variant, seed))
-        if seed == 7:
-            raise RuntimeError("killed")
-        return {"map": 50 + seed + 5 * (variant == "wide"), "cpu_seconds": 0.25}
-
-    module.run = run
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return module
+from stad_lite.reproduce.jobs import Job
+from stad_lite.reproduce.rows import Row, Sweep, read_sweep, write_sweep
+from stad_lite.reproduce.sweep import Pace, expected, missing, sweep
 
 
 def test_runs_are_kept_and_only_missing_ones_are_made(toy, tmp_path):
@@ -55,6 +34,17 @@ def test_changed_settings_are_run_anew_and_the_rest_is_kept(toy, tmp_path):
     assert {row.variant: row.settings for row in done.rows} == {"base": {}, "wide": {"width": 3}}
 
 
+def test_a_changed_configuration_is_run_anew_unless_the_row_never_said_it(toy, tmp_path):
+    sweep("toy", ["base"], [0], "smoke", folder=tmp_path, say=str)
+    path = write_sweep(read_sweep("toy", "smoke", tmp_path), tmp_path)
+    toy.rate, jobs = 0.2, [Job("toy", "base", 0, "smoke")]
+    assert missing(jobs, tmp_path) == jobs
+    document = json.loads(path.read_text("utf-8"))
+    document["runs"][0]["config"] = "not recorded"
+    path.write_text(json.dumps(document), "utf-8")
+    assert missing(jobs, tmp_path) == []
+
+
 def test_what_seeds_share_is_kept_and_a_run_that_shares_more_is_made_anew(toy, tmp_path):
     done = sweep("toy", [], [0, 1], "smoke", folder=tmp_path, say=str)
     assert {row.shared for row in read_sweep("toy", "smoke", tmp_path).rows} == {("backbone",)}
@@ -63,21 +53,16 @@ def test_what_seeds_share_is_kept_and_a_run_that_shares_more_is_made_anew(toy, t
     toy.runs.clear()
     done = sweep("toy", ["base"], [0], "smoke", folder=tmp_path, say=str)
     assert toy.runs == [("base", 0)] and done.shared("base") == "backbone"  # seed 1 is the earlier run
-    path = tmp_path / "toy-smoke.json"
-    path.write_text(path.read_text("utf-8").replace(', "shared": ["backbone"]', ""), "utf-8")
-    assert read_sweep("toy", "smoke", tmp_path).shared("wide") == "not recorded"
 
 
-@pytest.mark.parametrize("path", sorted(sweeps.SWEEPS.glob("*.json")), ids=lambda path: path.stem)
-def test_kept_runs_say_what_they_shared(path):
-    kept = read_sweep(*path.stem.rsplit("-", 1))
-    assert kept.rows and all("not recorded" not in row.shared for row in kept.rows)
-
-
-def test_a_run_that_breaks_loses_nothing(toy, tmp_path):
-    with pytest.raises(RuntimeError, match="killed"):
-        sweep("toy", ["base"], [0, 7], "smoke", folder=tmp_path, say=str)
-    assert read_sweep("toy", "smoke", tmp_path).values("base", "map") == {0: 50.0}
+def test_a_run_that_breaks_stops_no_other_and_is_told(toy, tmp_path):
+    lines: list[str] = []
+    with pytest.raises(
+        StadError, match=r"1 of 3 runs failed: toy base seed 7: RuntimeError: broken; the same"
+    ):
+        sweep("toy", ["base"], [0, 7, 1], "smoke", folder=tmp_path, say=lines.append)
+    assert read_sweep("toy", "smoke", tmp_path).values("base", "map") == {0: 50.0, 1: 51.0}
+    assert "Traceback" in lines[1] and "raise RuntimeError" in lines[1]
 
 
 def test_unknown_names_are_refused(toy, tmp_path):
@@ -85,50 +70,6 @@ def test_unknown_names_are_refused(toy, tmp_path):
         sweep("toy", ["narrow"], [0], "smoke", folder=tmp_path)
     with pytest.raises(StadError, match="no experiment is called 'nothing'"):
         sweep("nothing", folder=tmp_path)
-    known = Sweep("toy", "smoke", (Row("base", 0, {}, {"map": 1.0}),))
-    with pytest.raises(StadError, match=r"no figure 'ap'.*map"):
-        known.values("base", "ap")
-    with pytest.raises(StadError, match=r"not run.*--variants wide"):
-        known.values("wide", "map")
-
-
-def test_damaged_files_are_named(tmp_path):
-    path = write_sweep(Sweep("toy", "smoke", (Row("base", 0, {}, {"map": 1.0}),)), tmp_path)
-    assert json.loads(path.read_text("utf-8"))["runs"][0]["figures"] == {"map": 1.0}
-    path.write_text(path.read_text("utf-8")[:-20], "utf-8")
-    with pytest.raises(FormatError, match=r"toy-smoke\.json"):
-        read_sweep("toy", "smoke", tmp_path)
-    with pytest.raises(ValueError):
-        write_sweep(Sweep("toy", "lesson", (Row("base", 0, {}, {"map": math.nan}),)), tmp_path)
-    assert not (tmp_path / "toy-lesson.json").exists()
-
-
-def test_the_interval_is_the_paired_t_test():
-    random = np.random.default_rng(0)
-    first, second = random.normal(1, 1, 9), random.normal(0, 1, 9)
-    low, high = stats.ttest_rel(first, second).confidence_interval(0.95)
-    found = judge(dict(enumerate(first)), dict(enumerate(second)))
-    np.testing.assert_allclose([found.low, found.high], [low, high])
-    np.testing.assert_allclose(interval(first)[0], first.mean())
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "verdict"),
-    [
-        ({0: 5.0, 1: 6.0, 2: 7.0}, {0: 1.0, 1: 2.1, 2: 3.0}, "reproduced"),
-        ({0: 1.0, 1: 2.1, 2: 3.0}, {0: 5.0, 1: 6.0, 2: 7.0}, "not reproduced"),
-        ({0: 5.0, 1: 1.0}, {0: 1.0, 1: 4.0}, "undecided"),
-        ({0: 5.0}, {0: 1.0}, "undecided"),
-    ],
-)
-def test_verdicts(first, second, verdict):
-    assert judge(first, second).verdict == verdict
-
-
-def test_only_shared_seeds_are_paired():
-    assert judge({0: 2.0, 1: 3.0, 5: 99.0}, {0: 1.0, 1: 2.0, 9: 0.0}).seeds == 2
-    with pytest.raises(FormatError, match="no seed in common"):
-        judge({0: 1.0}, {1: 1.0})
 
 
 def test_the_command_refuses_in_one_line(capsys):
@@ -136,17 +77,53 @@ def test_the_command_refuses_in_one_line(capsys):
     assert "no experiment is called 'nothing'" in capsys.readouterr().err
 
 
-def test_variants_that_were_hardly_run_are_left_out_and_told():
-    rows = [
-        Row(name, seed, {}, {"map": 10.0 * seed}) for name, n in (("a", 3), ("b", 1)) for seed in range(n)
-    ]
-    kept = Sweep("toy", "lesson", tuple(rows))
-    assert kept.ran("a", "map") == kept.ran("a", "map", 3) == {0: 0.0, 1: 10.0, 2: 20.0}
-    assert (
-        kept.ran("a", "map", 4) == kept.ran("b", "map") == kept.ran("c", "map") == kept.ran("a", "ap") == {}
-    )
-    assert kept.left_out(["a"], 3) == ""
-    told = kept.left_out(["a", "b", "c"], 3)
-    assert told.splitlines() == [
-        "left out, with fewer than 3 seeds; to run:", sweeps.command("toy", "lesson", ["b", "c"])
-    ]  # fmt: skip
+def test_what_runs_should_cost_is_that_of_kept_ones(toy, tmp_path):
+    jobs = [Job("toy", variant, 5, "smoke") for variant in ("base", "wide")]
+    assert expected(jobs, tmp_path) == dict.fromkeys(jobs)
+    rows = [Row("base", seed, {}, {"cpu_seconds": 10.0 + seed}, profile="smoke") for seed in (0, 2)]
+    write_sweep(Sweep("toy", "smoke", tuple(rows)), tmp_path)
+    assert expected(jobs, tmp_path) == {jobs[0]: 11.0, jobs[1]: 11.0}
+    rows.append(Row("wide", 0, {}, {}, profile="smoke", cpu_seconds=40.0))
+    write_sweep(Sweep("toy", "smoke", tuple(rows)), tmp_path)
+    assert expected(jobs, tmp_path) == {jobs[0]: 11.0, jobs[1]: 40.0}
+
+
+def watched(costs, true, processes=1):
+    """The seconds told to be left after each job, and those that were left, on a clock of its own."""
+    now = [0.0]
+    jobs = {Job("toy", "base", seed, "smoke"): cost for seed, cost in enumerate(costs)}
+    pace = Pace(jobs, processes, clock=lambda: now[0])
+    ends, free = [], [0.0] * processes
+    for job, seconds in zip(jobs, true, strict=True):
+        worker = free.index(min(free))
+        free[worker] += seconds
+        ends.append((free[worker], job, seconds))
+    told = [pace.left()]
+    for now[0], job, seconds in sorted(ends, key=lambda end: end[0]):
+        pace.note(job, Row("base", job.seed, {}, {}, seconds=seconds))
+        told.append(pace.left())
+    finish = max(end for end, _, _ in ends)
+    return told, [finish, *(finish - end for end in sorted(end for end, _, _ in ends))]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("slower", [0.5, 1.0, 3.0])
+def test_time_left_does_not_jump_where_cheap_runs_and_dear_ones_alternate(processes, slower):
+    """Counted by runs it would double and halve with each."""
+    costs = [1.0, 100.0] * 10
+    told, true = watched(costs, [slower * cost for cost in costs], processes)
+    whole = true[0]
+    off = [abs(a - b) / whole for a, b in zip(told, true, strict=True)]
+    assert max(off[3:]) < 0.35 and max(off[6:]) < 0.21 and off[-1] < 0.05
+    assert slower != 1 or max(off) < 0.003
+    assert max(after - before for before, after in itertools.pairwise(told[3:])) < 0.25 * whole
+
+
+def test_time_left_is_not_told_before_anything_is_known_and_failures_say_nothing():
+    jobs = [Job("toy", "base", seed, "smoke") for seed in range(3)]
+    pace = Pace(dict.fromkeys(jobs), clock=lambda: 0.0)
+    assert pace.left() is None and str(pace) == ""
+    pace.note(jobs[0], None)
+    assert pace.left() is None
+    pace.note(jobs[1], Row("base", 1, {}, {}, seconds=100.0))
+    assert pace.left() == 200.0 and str(pace) == ", about 3 min left"

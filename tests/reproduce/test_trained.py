@@ -9,7 +9,7 @@ import torch
 
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
 from stad_lite.reproduce import trained
-from stad_lite.reproduce.sweep import experiment_module
+from stad_lite.reproduce.experiments import experiment_module
 from stad_lite.training import checkpoint
 
 SIZE = 12_000_000

@@ -22,6 +22,7 @@ PAPER = {
     "clips": (1, 3, 5),  # 6, 18, 30 frames (Sec. 4.2)
     "extension": "anticipation",  # the better of two (Fig. 5)
     "extrapolation": "closed",  # Eq. 4
+    "anticipation": "clip",  # Eq. 5
     "head": "conv3d",  # three 3-D convolutions (Sec. 4.1)
     "context": True,  # Sec. 3.5
     "regression": "class",  # K x 4 x C (Sec. 3.1)
@@ -42,7 +43,8 @@ MARKED = {
 PAPER_AVA = {
     "backbone": "i3d", "size": (400, 400), "clip": 12, "cuboids": "grid34", "clips": (1, 1, 3),
     "head": "mixed", "stream": "rgb",  # Sec. 4.1
-    "frozen": False, "extension": "anticipation", "extrapolation": "closed", "context": True,
+    "frozen": False, "extension": "anticipation", "extrapolation": "closed", "anticipation": "clip",
+    "context": True,
     "augment": "crop", "assignment": "highest", "sampling": "paper",  # Sec. 4.1, 3.4
     # the code's, where the paper says otherwise or nothing
     "regression": "agnostic", "classification": "bce", "supervision": "middle",

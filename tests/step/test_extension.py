@@ -12,6 +12,7 @@ from stad_lite.step.extension import (
     anticipate,
     concatenate,
     extrapolate,
+    outermost,
     overlap_ahead,
     replicate,
     windows,
@@ -98,6 +99,16 @@ def test_anticipation_counts_from_the_outermost_clip():
     before, after = anticipate(offsets, residuals, 6)
     np.testing.assert_allclose(box_ops.decode(before, proposals[:, :6]), past)
     np.testing.assert_allclose(box_ops.decode(after, proposals[:, -6:]), future)
+
+
+def test_anticipation_from_a_copy_holds_the_outermost_box_where_nothing_is_added():
+    generator = np.random.default_rng(6)
+    proposals = np.sort(generator.uniform(0, 50, (3, 18, 2, 2)), -2).reshape(3, 18, 4) + [0, 0, 9, 9]
+    offsets = generator.normal(size=proposals.shape) * 0.1
+    told = anticipate(offsets, (np.zeros((3, 6, 4)), np.zeros((3, 6, 4))), 6, "copy")
+    held = replicate(box_ops.decode(offsets, proposals), 6)
+    for side, some, wanted in zip(outermost(proposals, 6, "copy"), told, held, strict=True):
+        np.testing.assert_allclose(box_ops.decode(some, side), wanted)
 
 
 @pytest.mark.parametrize(("shape", "clip"), [((5, 4), 6), ((6, 3), 6), ((6, 4), 1), ((4,), 2)])

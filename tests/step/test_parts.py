@@ -73,7 +73,8 @@ ALGORITHM_1 = {
         network.test_early_steps_see_the_centre_clip_alone,
     ),
     "the proposals that a step counts from": reworded(
-        Net.answer, "decode(raw.offsets, edge)", "decode(raw.offsets, edge[:, :, :1])",
+        Net.answer, "decode(raw.offsets, proposals[..., None, :])",
+        "decode(raw.offsets, proposals[:, :, :1, None])",
         network.test_answers_count_from_the_proposals_of_their_own_frames,
     ),
     "the answer of the last step": reworded(
@@ -179,7 +180,7 @@ EXTENSION = {
         network.test_extension_concatenates_in_order, kind="anticipation",
     ),
     "the residual of Eq. 5": reworded(
-        extension.anticipate, "offsets[..., :clip, :] + before", "before",
+        extension.anticipate, "first + before", "before",
         test_head.test_anticipation_starts_from_the_outermost_clips,
     ),
     "the features of the clip before": reworded(
@@ -191,11 +192,11 @@ EXTENSION = {
         test_head.test_each_neighbour_is_told_from_the_features_of_its_own_side, kind="mixed",
     ),
     "the proposals of the clip before": reworded(
-        Net.answer, "edge[:, :, :boxes]", "edge[:, :, -boxes:]",
+        Net.answer, "zip((raw.before, raw.after), ends", "zip((raw.before, raw.after), (ends[1], ends[1])",
         network.test_answers_count_from_the_proposals_of_their_own_frames,
     ),
     "the proposals of the clip after": reworded(
-        Net.answer, "edge[:, :, -boxes:]", "edge[:, :, :boxes]",
+        Net.answer, "zip((raw.before, raw.after), ends", "zip((raw.before, raw.after), (ends[0], ends[0])",
         network.test_answers_count_from_the_proposals_of_their_own_frames,
     ),
 }  # fmt: skip
@@ -238,8 +239,7 @@ LOSS = {
         test_criterion.test_step_losses_are_zero_for_perfect_boxes_and_weighted_otherwise,
     ),
     "what the neighbours count from": reworded(
-        criterion.step_losses, "[anchors[:, :boxes], anchors, anchors[:, -boxes:]]",
-        "[anchors[:, -boxes:], anchors, anchors[:, :boxes]]",
+        criterion.step_losses, "[ends[0], anchors, ends[1]]", "[ends[1], anchors, ends[0]]",
         test_criterion.test_perfect_neighbours_cost_nothing_where_the_clips_differ,
     ),
     "the centre clip of the first term": reworded(

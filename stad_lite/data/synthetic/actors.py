@@ -145,18 +145,24 @@ def arm_law(phase: np.ndarray, rise: float) -> np.ndarray:
 
 
 def act(
-    rng: np.random.Generator, settings: Settings, look: int, spans: list[tuple[int, int]]
+    rng: np.random.Generator,
+    settings: Settings,
+    look: int,
+    spans: list[tuple[int, int]],
+    told: list[int | None],
 ) -> tuple[tuple[Action, ...], np.ndarray]:
     """Draw a motion for every span and return the actions and the arms' place in every frame.
 
     spans: (start, end) frames; the arms are still outside of them and never jump
+    told: the motion that a span has in place of the one that is drawn, None for that one
     returns: actions; (frames + 1,) in [0, 1]
     """
     place = float(rng.random())
     arm = np.full(settings.frames + 1, place)
     actions = []
-    for start, end in spans:
+    for (start, end), known in zip(spans, told, strict=True):
         number = whole(rng, 0, len(MOTIONS) - 1)
+        number = number if known is None else known
         motion: Motion = MOTIONS[number]
         rises = rng.random() < motion.rise
         phase = motion.rise * place if rises else 1.0 - (1.0 - motion.rise) * place

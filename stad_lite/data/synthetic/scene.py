@@ -19,7 +19,7 @@ from stad_lite.data.synthetic.actors import (
     draw_walk,
 )
 from stad_lite.data.synthetic.numerics import hsv_to_rgb, sine, uniform, wander, whole
-from stad_lite.data.synthetic.settings import FPS, Settings
+from stad_lite.data.synthetic.settings import FPS, MOTIONS, Settings
 from stad_lite.records import VideoAnnotation
 from stad_lite.tubes import Tube
 
@@ -99,13 +99,15 @@ def build_scene(settings: Settings, seed: int) -> Scene:
     branches = np.random.SeedSequence((seed, 0)).spawn(3)
     rng = generator(branches[0])
     camera = _draw_camera(rng, settings)
-    mean = 255.0 * hsv_to_rgb(rng.random(), uniform(rng, 0.05, 0.3), uniform(rng, 0.35, 0.7))
+    hue = rng.random()
+    mean = 255.0 * hsv_to_rgb(hue, uniform(rng, 0.05, 0.3), uniform(rng, 0.35, 0.7))
+    theme = int(hue * len(MOTIONS))
     post = _draw_post(rng, settings, camera, mean)
     actors: list[Actor] = []
     taken: list[np.ndarray] = []
     crowd = whole(generator(branches[1]), *settings.actors)
     for branch in branches[2].spawn(crowd):
-        actor, hips = _draw_actor(branch, settings, camera, mean, taken)
+        actor, hips = _draw_actor(branch, settings, camera, mean, theme, taken)
         actors.append(actor)
         taken.append(hips)
     return Scene(settings, seed, camera, mean, tuple(actors), post)
@@ -177,12 +179,20 @@ def _draw_actor(
     settings: Settings,
     camera: Camera,
     mean: np.ndarray,
+    theme: int,
     taken: list[np.ndarray],
 ) -> tuple[Actor, np.ndarray]:
-    """Draw an actor and return it with its hips. taken: (frames + 1, 2) hips of the others"""
-    for_look, for_time, for_walk, for_place = (generator(b) for b in branch.spawn(4))
+    """Draw an actor and return it with its hips.
+
+    theme: the motion that the ground stands for
+    taken: (frames + 1, 2) hips of the others
+    """
+    branches = branch.spawn(5)
+    for_look, for_time, for_walk, for_place, for_theme = (generator(b) for b in branches)
     look, paint = draw_look(for_look, settings, mean)
-    actions, arm = act(for_time, settings, look, draw_spans(for_time, settings))
+    spans = draw_spans(for_time, settings)
+    told = [theme if one < settings.context else None for one in for_theme.random(len(spans))]
+    actions, arm = act(for_time, settings, look, spans, told)
     walk = draw_walk(for_walk, settings)
     hips = _place(for_place, settings, camera, walk, taken)
     skew = uniform(for_place, -0.12, 0.12)

@@ -83,6 +83,8 @@ class Settings:
     pause: probability that an actor stops on its way for a while
     camouflage: probability that an actor's clothes take on the background's colour
     occluder: probability of a post between camera and actors
+    context: probability that an action's motion is the one that the ground's hue stands for, a third of the
+        circle for each; at 0 the ground tells nothing of the class (STEP)
     raises: FormatError
     """
 
@@ -109,6 +111,7 @@ class Settings:
     pause: Share = 0.25
     camouflage: Share = 0.25
     occluder: Share = 0.4
+    context: Share = 0.0
 
     @classmethod
     def smoke(cls) -> Settings:
@@ -147,5 +150,8 @@ class Settings:
     @property
     def key(self) -> str:
         """The settings as a short hash: the name of their folder in the cache."""
-        text = json.dumps({"version": RENDER_VERSION, **asdict(self)}, sort_keys=True)
+        dials = asdict(self)
+        if not self.context:  # the clips are those from before this dial was there
+            del dials["context"]
+        text = json.dumps({"version": RENDER_VERSION, **dials}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -22,6 +22,7 @@ import numpy as np
 from stad_lite.errors import FormatError, StadError, UnknownLabelError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import cell, numbers, read_text, rows, write_text
+from stad_lite.records.typed import trusted
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 
 Sizes = Mapping[str, tuple[int, int]]
@@ -89,12 +90,12 @@ def read_ground_truth(
     tally = Tally()
     table, persons = _read(path, tally)
     tally.note("rows without a person id", "", 0 if persons else len(table.time))
-    keep = _known(table, actions, tally) & _solid(table, tally)
+    known, solid = _known(table, actions, tally), _solid(table, tally)
     index = {number: i for i, number in enumerate(actions)}
     fps = _rate(table, fps)
     videos = {}
     for name, mine in _groups(table).items():
-        rows_kept = mine[keep[mine]]
+        rows_kept, lost = mine[(known & solid)[mine]], mine[(known & ~solid)[mine]]
         width, height = (sizes or {}).get(name, (1, 1))
         seconds = np.union1d(table.time[mine], table.empty.get(name, []))
         left_out = np.isin(seconds, list((excluded or {}).get(name, ())))
@@ -110,6 +111,7 @@ def read_ground_truth(
                 person=table.extra[rows_kept] if persons else None,
             ),
             evaluated_frames=_frames(seconds[~left_out], fps),
+            flat=_flat(table, lost, index, fps, np.ones(len(lost))),
         )
     return Reading(_checked(Annotations, path, dataset, tuple(actions.values()), videos), tally.sentences())
 
@@ -134,8 +136,13 @@ def write_ground_truth(
         extra = [str(one) for one in person] if known else None
         size = (video.width or 1, video.height or 1)
         lines += _lines(name, boxes, classes, actions, size, video.seconds(boxes.frame, fps), extra)
+        if video.flat is not None:
+            flat = _without_area(video.flat)
+            extra = ["-1"] * len(flat) if known else None
+            lines += _lines(name, flat, classes, actions, size, video.seconds(flat.frame, fps), extra)
         if video.evaluated_frames is not None:
-            bare = video.seconds(np.setdiff1d(video.evaluated_frames, boxes.frame), fps)
+            shown = boxes.frame if video.flat is None else np.append(boxes.frame, video.flat[:, 0])
+            bare = video.seconds(np.setdiff1d(video.evaluated_frames, shown).astype(np.int64), fps)
             lines += [f"{_field(name)},{_stamp(second)}\n" for second in bare.tolist()]
     return write_text(path, "".join(lines))
 
@@ -179,7 +186,7 @@ def read_results(
     table, scored = _read(path, tally)
     if len(table.time) and not scored:
         raise FormatError("the rows have no score", file=path, remedy="the eighth field is the score")
-    known, solid = _known(table, actions, tally), _solid(table, tally, "kept apart")
+    known, solid = _known(table, actions, tally), _solid(table, tally)
     index, fps = {number: i for i, number in enumerate(actions)}, _rate(table, fps)
     videos = {}
     for name, mine in _groups(table).items():
@@ -191,9 +198,8 @@ def read_results(
         boxes = FrameBoxes(
             _frames(table.time[mine], fps), labels, table.box[mine] * scale, score=table.extra[mine]
         )
-        numbers = [index[int(number)] for number in table.action[lost]]
-        flat = np.column_stack([_frames(table.time[lost], fps), numbers, table.extra[lost]])
-        videos[name] = VideoPredictions(frames=boxes, fps=fps, flat=flat if len(lost) else None)
+        flat = _flat(table, lost, index, fps, table.extra[lost])
+        videos[name] = VideoPredictions(frames=boxes, fps=fps, flat=flat)
     return Reading(_checked(Predictions, path, tuple(actions.values()), videos), tally.sentences())
 
 
@@ -217,6 +223,10 @@ def write_results(
             scores = [repr(float(score)) for score in video.frames.score]
             seconds = video.frames.frame / (video.fps or 1.0)
             lines += _lines(name, video.frames, predictions.classes, actions, size, seconds, scores)
+        if video.flat is not None:
+            flat, scores = _without_area(video.flat), [repr(score) for score in video.flat[:, 2].tolist()]
+            seconds = flat.frame / (video.fps or 1.0)
+            lines += _lines(name, flat, predictions.classes, actions, (1, 1), seconds, scores)
     return write_text(path, "".join(lines))
 
 
@@ -251,6 +261,14 @@ def _read(path: str | PathLike[str], tally: Tally) -> tuple[_Table, bool]:
     return table, bool(len(extra)) and not np.isnan(extra).any()
 
 
+def _without_area(rows: np.ndarray) -> FrameBoxes:
+    """Boxes of a record's ``flat`` rows, all sides 0; made unchecked, since they are none."""
+    frame, label = rows[:, :2].astype(np.int64).T
+    return trusted(
+        FrameBoxes, frame=frame, label=label, box=np.zeros((len(rows), 4)), score=None, person=None
+    )
+
+
 def _known(table: _Table, actions: Mapping[int, str], tally: Tally) -> np.ndarray:
     known = np.isin(table.action, list(actions))
     for number in np.unique(table.action[~known]):
@@ -259,11 +277,19 @@ def _known(table: _Table, actions: Mapping[int, str], tally: Tally) -> np.ndarra
     return known
 
 
-def _solid(table: _Table, tally: Tally, fate: str = "dropped") -> np.ndarray:
+def _solid(table: _Table, tally: Tally) -> np.ndarray:
     solid: np.ndarray = np.all(table.box[:, 2:] > table.box[:, :2], axis=1)
     for name in table.video[~solid]:
-        tally.note(f"boxes without area, {fate}", str(name))
+        tally.note("boxes without area, kept apart", str(name))
     return solid
+
+
+def _flat(
+    table: _Table, rows: np.ndarray, index: Mapping[int, int], fps: float, score: np.ndarray
+) -> np.ndarray | None:
+    """Rows of boxes without area as a record keeps them; None where there are none."""
+    labels = [index[int(number)] for number in table.action[rows]]
+    return np.column_stack([_frames(table.time[rows], fps), labels, score]) if len(rows) else None
 
 
 def _groups(table: _Table) -> dict[str, np.ndarray]:

@@ -24,8 +24,8 @@ from stad_lite.data.synthetic.dataset import split_seeds, video_id
 from stad_lite.data.synthetic.scene import build_scene
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.loop import fit
 
@@ -43,6 +43,19 @@ CLIPS = {"smoke": (8, 4), "lesson": (400, 100), "paper": (4000, 500)}
 """Profile -> clips of ``train`` and of the split that judges."""
 
 
+CHOSEN = (Chosen("DenseConfig.lesson and its schedule", "val", "not recorded"),)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    config = pick(profile, smoke=DenseConfig.smoke, lesson=DenseConfig.lesson, paper=DenseConfig.lesson)
+    plan = schedule("smoke" if profile == "smoke" else "lesson")
+    if VARIANTS[variant].get("clip"):
+        plan = replace(plan, batch=plan.batch // VARIANTS[variant]["clip"])
+    clips = _settings(profile)
+    return replace(config(**VARIANTS[variant]), size=(clips.height, clips.width)), plan, clips, CLIPS[profile]
+
+
 def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
     """Train one variant and return its figures.
 
@@ -51,12 +64,10 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     """
     train, test = sources(profile, split, seed)
     began = time.process_time()
-    config = pick(profile, smoke=DenseConfig.smoke, lesson=DenseConfig.lesson, paper=DenseConfig.lesson)
-    plan = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
-    if VARIANTS[variant].get("clip"):
-        plan = replace(plan, batch=plan.batch // VARIANTS[variant]["clip"])
+    config, plan, *_ = configured(variant, profile)
+    plan = replace(plan, seed=seed)
     seed_all(seed)
-    system = pipeline.build(replace(config(**VARIANTS[variant]), size=train.size), train.classes)
+    system = pipeline.build(replace(config, size=train.size), train.classes)
     data = pipeline.training_set(system, train)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:

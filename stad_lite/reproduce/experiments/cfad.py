@@ -45,8 +45,8 @@ from stad_lite.matching import POSITIVE
 from stad_lite.metrics import evaluate
 from stad_lite.metrics.matching import thresholds
 from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoPredictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.systems.detect import dialled, evaluated
 from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training.loop import fit
@@ -94,6 +94,20 @@ CLIPS = {"smoke": (4, 3), "lesson": (400, 100), "paper": (2000, 500)}
 """Profile -> clips of ``train`` and of the split that judges."""
 
 
+CHOSEN = (
+    Chosen("CfadConfig.lesson and its schedule", "val", "other than those that judge"),
+    Chosen("TRIM, how the rival's tubes are trimmed", "val", "other than those that judge"),
+)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    config = pick(profile, smoke=CfadConfig.smoke, lesson=CfadConfig.lesson, paper=CfadConfig.lesson)()
+    plan = schedule("smoke" if profile == "smoke" else "lesson")
+    judged = (DIALS, TRIM) if variant == "base" else ()
+    return replace(config, **VARIANTS[variant]), plan, settings(profile), CLIPS[profile], *judged
+
+
 def shared(variant: str) -> tuple[str, ...]:
     """Return what the seeds of a variant have in common of all that is random."""
     return ("pretraining clips",)
@@ -137,15 +151,14 @@ def maps_of(system: CfadSystem, source: VideoSource, name: str, mirror: bool = F
 
 def trained(variant: str, seed: int, profile: str) -> tuple[CfadSystem, dict[str, float]]:
     """Return a trained system, and the CPU seconds of its features and of its training."""
-    config = pick(profile, smoke=CfadConfig.smoke(), lesson=CfadConfig.lesson(), paper=CfadConfig.lesson())
+    config, plan, *_ = configured(variant, profile)
     source, began = clips(profile, "train", seed), time.process_time()
     torch.manual_seed(seed)
-    system = pipeline.build(replace(config, **VARIANTS[variant]), source.classes, seed)
+    system = pipeline.build(config, source.classes, seed)
     maps = maps_of(system, source, f"{profile} train {seed}", mirror=True)
     started = time.process_time()
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
-    plan = schedule("smoke" if profile == "smoke" else "lesson")
     plan = replace(plan, seed=seed, checkpoint_every=10**6)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, plan, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)

@@ -27,8 +27,8 @@ from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.pwcnet import small_pwcnet
 from stad_lite.nets.flow.spynet import SPyNet
 from stad_lite.nets.weights import load, read_spynet
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.flow import SCHEDULES, Pairs, pairs_of, train
 
@@ -48,6 +48,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
 CLIPS = {"smoke": (2, 2), "lesson": (120, 40), "paper": (1000, 40)}
 """Profile -> clips that are trained on and clips that judge, of which every fourth pair counts."""
 EVERY = 4
+
+
+CHOSEN = (Chosen("the small networks and their schedule", "not recorded", "not recorded"),)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    settings = pick(profile, smoke=Settings.smoke, lesson=Settings.lesson, paper=Settings.large)()
+    plan = SCHEDULES["smoke" if profile == "smoke" else "lesson"] if "network" in VARIANTS[variant] else None
+    return VARIANTS[variant], plan, settings, CLIPS[profile], EVERY
 
 
 def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
@@ -76,7 +86,7 @@ def shared(variant: str) -> tuple[str, ...]:
 
 def pairs(profile: str, split: str, clips: range, step: int = 1) -> Pairs:
     """Return pairs of clips of a profile's size; those that are not in the cache are rendered now."""
-    settings = pick(profile, smoke=Settings.smoke, lesson=Settings.lesson, paper=Settings.large)()
+    settings = configured("base", profile)[2]
     return pairs_of(dataset(settings, clips, split), step)
 
 
@@ -90,7 +100,7 @@ def trained(variant: str, seed: int, profile: str) -> tuple[nn.Module, tuple[int
     network, enlarged = options.pop("network"), options.pop("enlarged")
     learning = pairs(profile, "train", clips_of_seed(seed, CLIPS[profile][0]))
     height, width = (side * enlarged for side in learning.first.shape[1:3])
-    plan = SCHEDULES["smoke" if profile == "smoke" else "lesson"]
+    plan = configured(variant, profile)[1]
     seed_all(seed)
     net = build[network](**options)
     train(net, learning, replace(plan, seed=seed), (height, width))

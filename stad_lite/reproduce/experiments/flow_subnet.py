@@ -31,9 +31,9 @@ from stad_lite.flow_subnet.config import WHOLE_RUN, FlowSubnetConfig, schedule
 from stad_lite.flow_subnet.sequences import read_flow, sequence
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.experiments.flow import spynet
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.systems.items import read_stream
 from stad_lite.systems.truth import boxes_on
 from stad_lite.training.loop import fit
@@ -107,6 +107,17 @@ def config_of(variant: str, profile: str) -> FlowSubnetConfig:
     return replace(base, **change)
 
 
+CHOSEN = (Chosen("FlowSubnetConfig.lesson and its schedule", "val", "not recorded"),)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: StadError for an unknown one"""
+    clips = pick(profile, smoke=Settings.smoke, lesson=Settings.lesson, paper=Settings.lesson)()
+    steps = schedule(pick(profile, smoke="smoke", lesson="lesson", paper="lesson"))
+    flow = VARIANTS[variant].get("flow", "exact")
+    return config_of(variant, profile), steps, clips, plan(profile), flow
+
+
 def with_flow(source: VideoSource, name: str) -> VideoSource:
     """Return a source whose flow an estimator gives, every video's once; ``exact`` leaves it as it is."""
     if name == "exact":
@@ -128,11 +139,10 @@ def clips(variant: str, profile: str, split: str, seed: int = 0, count: int = 0)
 
     count: how many of them, 0 for what the profile takes
     """
-    amounts, lesson = plan(profile), Settings.lesson()
-    settings = pick(profile, smoke=Settings.smoke(), lesson=lesson, paper=lesson)
+    _, _, settings, amounts, flow = configured(variant, profile)
     count = count or (amounts.train if split == "train" else amounts.test)
     source = synthetic_source(settings, clips_of_seed(seed if split == "train" else 0, count), split)
-    return with_flow(source, VARIANTS[variant].get("flow", "exact"))
+    return with_flow(source, flow)
 
 
 def trained(variant: str, seed: int, profile: str) -> tuple[pipeline.FlowSubnetSystem, dict[str, float]]:
@@ -142,8 +152,7 @@ def trained(variant: str, seed: int, profile: str) -> tuple[pipeline.FlowSubnetS
     system = pipeline.build(config_of(variant, profile), source.classes, seed)
     data = pipeline.training_set(system, source)
     data.seed = seed
-    plan = schedule(pick(profile, smoke="smoke", lesson="lesson", paper="lesson"))
-    plan = replace(plan, seed=seed, checkpoint_every=10**6)
+    plan = replace(configured(variant, profile)[1], seed=seed, checkpoint_every=10**6)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, plan, folder, collate=pipeline.collate, device="cpu", say=lambda text: None)
     return system, {"cpu_seconds": time.process_time() - began}

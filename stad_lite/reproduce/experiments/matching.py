@@ -25,8 +25,8 @@ from stad_lite.errors import FormatError
 from stad_lite.matching import POSITIVE, Matching, by_threshold
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, Predictions, Segment, VideoPredictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig
 from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad import windows
@@ -123,25 +123,47 @@ def shared(variant: str) -> tuple[str, ...]:
     return ()
 
 
+CHOSEN = (Chosen("the windows, the network's size and the updates", "not recorded", "not recorded"),)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    config, settings = window_settings(profile)
+    videos = VIDEOS["smoke" if profile == "smoke" else "lesson"]
+    return config, planned(variant, profile), settings, videos, VARIANTS[variant], SEEN
+
+
+def planned(variant: str, profile: str) -> TrainConfig:
+    """Return the schedule of a variant."""
+    steps = pick(profile, smoke=4, lesson=600, paper=600) * VARIANTS[variant].get("length", 1)
+    return replace(schedule("lesson"), steps=steps, batch=8, checkpoint_every=steps)
+
+
 def one_window(profile: str, split: str, seed: int = 0) -> tuple[SpTadConfig, SequenceSource]:
-    """Return settings of two heads without NMS and clip head, and videos that are exactly one window long.
+    """Return the settings, and videos that are exactly one window long.
 
     seed: whose videos
     raises: FormatError for an unknown profile
     """
+    config, settings = window_settings(profile)
+    count = VIDEOS["smoke" if profile == "smoke" else "lesson"][split]
+    return config, sequence_source(settings, clips_of_seed(seed, count), split)
+
+
+def window_settings(profile: str) -> tuple[SpTadConfig, SequenceSettings]:
+    """Return settings of two heads without NMS and clip head, and of videos of one window."""
     lesson = SequenceSettings(
         frames=(128, 128), classes=4, span=(8, 40), gap=(4, 24), channels=(8, 8, 8), likeness=0.0
     )
     smoke = replace(SequenceSettings.smoke(), frames=(64, 64))
     settings = pick(profile, smoke=smoke, lesson=lesson, paper=lesson)
-    count = pick(profile, smoke=VIDEOS["smoke"], lesson=VIDEOS["lesson"], paper=VIDEOS["lesson"])[split]
     larger: dict[str, Any] = {"proposals": 12, "channels": 32, "bins": 8, "feed_forward": 64}
     window = settings.frames[0]
     config = replace(
         SpTadConfig.smoke(), window=window, test_stride=window, initial="grid", clip_head=False, sigma=0.0,
         **({} if profile == "smoke" else larger),
     )  # fmt: skip
-    return config, sequence_source(settings, clips_of_seed(seed, count), split)
+    return config, settings
 
 
 def build(config: SpTadConfig, classes: Sequence[str], settings: Mapping[str, Any]) -> Labelled:
@@ -223,10 +245,7 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
     config, source = one_window(profile, "train", seed)
     torch.manual_seed(seed)
     system = build(config, source.annotations.classes, VARIANTS[variant])
-    steps = pick(profile, smoke=4, lesson=600, paper=600) * VARIANTS[variant].get("length", 1)
-    settings: TrainConfig = replace(
-        schedule("lesson"), seed=seed, steps=steps, batch=8, checkpoint_every=steps
-    )
+    settings = replace(planned(variant, profile), seed=seed)
     data = pipeline.training_set(system.system, source, seed)
     with tempfile.TemporaryDirectory() as folder:
         fit(system, data, settings, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)

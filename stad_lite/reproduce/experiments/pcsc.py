@@ -34,8 +34,9 @@ from stad_lite.pcsc.recall import PROPOSERS, proposal_recall
 from stad_lite.pcsc.stages import Seen
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
+from stad_lite.schedule import TrainConfig
 from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -62,6 +63,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "baseline": {"messages": "none", "stages": 0},
     "estimated_flow": {"flow": "dis"},
     **{
+        f"{where}longer{name}": {**change, "length": 3, **DIALLED[name]}
+        for where, change in (("", {}), ("rgb_80_", {"corrupt_rgb": 80.0}))
+        for name in ("", "_no_messages")
+    },
+    **{
         f"{stream}_{strength:.0f}{name}": {f"corrupt_{stream}": strength, **change}
         for stream, strengths in DIAL.items()
         for strength in strengths
@@ -70,7 +76,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 """``no_messages`` is Table 5's column without feature cooperation; ``baseline`` is Faster R-CNN + FPN in two
 streams; ``alone`` has the stages but no cooperation at all. ``rgb_40`` and so on corrupt a stream on half of
-the frames of every clip."""
+the frames of every clip. ``longer`` takes three times the updates."""
 
 SMOOTHING = LabelSmoothing(alpha=2.5, labels="two", empty="keep", rescore=False)
 """Label smoothness, its price and that a tube keeps its score tuned on the split val."""
@@ -101,6 +107,20 @@ def settings(profile: str, change: dict[str, Any]) -> Settings:
 def shared(variant: str) -> tuple[str, ...]:
     """Return what the seeds of a variant have in common of all that is random."""
     return ("pretraining clips",)
+
+
+CHOSEN = (
+    Chosen("PCSCConfig.lesson and its schedule", "not recorded", "not recorded"),
+    Chosen("the trims: of PCSCConfig.lesson by actionness, and SMOOTHING", "val", "not recorded"),
+)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    change = VARIANTS[variant]
+    wanted = planned(profile, change.get("length", 1))
+    flow = change.get("flow", "exact")
+    return config_of(profile, change), wanted, settings(profile, change), plan(profile), flow, SMOOTHING
 
 
 def open_clips(chosen: Settings, clips: int | Sequence[int], split: str, flow: str = "exact") -> VideoSource:
@@ -148,7 +168,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
         for source, name in zip((train, test), names, strict=True)
     ]
     started = time.process_time()
-    train_system(system, train, maps[0], profile, seed)
+    train_system(system, train, maps[0], profile, seed, change.get("length", 1))
     tubes = not any(name.startswith("corrupt_") for name in change)
     if tubes:
         learned = train.subset(train.videos[: chosen.actionness])
@@ -161,10 +181,17 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     }
 
 
-def train_system(system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int) -> None:
-    """Train a system on a source with the profile's schedule."""
-    wanted = replace(schedule("smoke" if profile == "smoke" else "lesson"), seed=seed)
-    wanted = replace(wanted, checkpoint_every=10**6)
+def planned(profile: str, length: int = 1) -> TrainConfig:
+    """Return the profile's schedule with ``length`` times its steps."""
+    found = schedule("smoke" if profile == "smoke" else "lesson")
+    return replace(found, steps=length * found.steps)
+
+
+def train_system(
+    system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int, length: int = 1
+) -> None:
+    """Train a system on a source with the profile's schedule, or with ``length`` times its steps."""
+    wanted = replace(planned(profile, length), seed=seed, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:

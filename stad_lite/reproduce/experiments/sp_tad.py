@@ -26,8 +26,8 @@ from stad_lite.errors import FormatError
 from stad_lite.metrics import evaluate
 from stad_lite.nets.losses import binary_cross_entropy
 from stad_lite.records import Annotations, Predictions
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.reproduce.sweep import clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.sp_tad import system as pipeline
 from stad_lite.sp_tad.backbone import ClipHead, Source, make_backbone
@@ -36,6 +36,18 @@ from stad_lite.sp_tad.criterion import clip_targets
 from stad_lite.systems.truth import segment_truth
 from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
+
+PYRAMIDS: dict[str, dict[str, Any]] = {
+    "": {}, "_single_level": {"pyramid": "single"}, "_high_level": {"pyramid": "high"}
+}  # fmt: skip
+BLURS = (1, 8)
+"""Receptive fields of the last stage in frames, those before it no wider; in all other variants it is 20,
+where half of the instances are shorter."""
+LONG: dict[str, Any] = {"frames": (320, 480), "span": (48, 160)}
+"""Sequences in which windows of 64, 96, 128 and 160 frames hold .28, .63, .85 and all of the instances whole;
+in all other variants they hold .90, .999 and, from 128 on, all."""
+MIXED: dict[str, Any] = {"classes_per_video": (6, 6)}
+"""Sequences in which every class may occur in every video, so that a clip's classes tell little."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -47,6 +59,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no_clip_head": {"clip_head": False},
     "global_attention": {"interaction": "global"},
     **{f"window{n}": {"window": n, "test_stride": n // 2} for n in (64, 96, 160, 192)},
+    **{
+        f"blur_{width}{name}": {"sequences": {"blur": (min(2, width), min(8, width), width)}, **change}
+        for width in BLURS
+        for name, change in PYRAMIDS.items()
+    },
+    **{
+        f"long_window{n}": {"sequences": LONG, "window": n, "test_stride": n // 2} for n in (64, 96, 128, 160)
+    },
+    "mixed": {"sequences": MIXED},
+    "mixed_no_clip_head": {"sequences": MIXED, "clip_head": False},
     **{f"backbone_{rate}": {"backbone_lr": float(rate)} for rate in ("0", "1e-6", "1e-5", "1e-4")},
 }
 """``base`` has four heads, the pyramid of all stages and windows of 128 frames. ``backbone_RATE`` are the
@@ -75,6 +97,23 @@ SEQUENCES = {"smoke": Amounts(6, 4), "lesson": Amounts(300, 200), "paper": Amoun
 VIDEOS = {"smoke": Amounts(4, 4, 4), "lesson": Amounts(160, 80, 400), "paper": Amounts(1000, 200, 1000)}
 
 
+CHOSEN = (
+    Chosen("SpTadConfig.lesson and its schedule", "not recorded", "not recorded"),
+    Chosen("the dials of SequenceSettings.lesson", "not recorded", "not recorded"),
+)
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: FormatError for an unknown profile"""
+    change = dict(VARIANTS[variant])
+    if "backbone_lr" in change:
+        plan, clips = _schedule(profile, 0, video=True), video_settings(profile)
+        return video_config(profile), plan, clips, pick(profile, **VIDEOS), LOOKS, change
+    settings = sequences(profile, change.pop("sequences", {}))
+    base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
+    return replace(base, **change), _schedule(profile, 0), settings, pick(profile, **SEQUENCES)
+
+
 def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
     """Train one variant and return its figures.
 
@@ -85,15 +124,20 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     if "backbone_lr" in change:
         return run_video(change.pop("backbone_lr"), seed, profile, split)
     began = time.process_time()
-    amounts = pick(profile, **SEQUENCES)
-    settings = SequenceSettings.smoke() if profile == "smoke" else SequenceSettings.lesson()
-    base = SpTadConfig.smoke() if profile == "smoke" else SpTadConfig.lesson()
+    config, plan, settings, amounts = configured(variant, profile)
     train = sequence_source(settings, clips_of_seed(seed, amounts.train), "train")
     test = sequence_source(settings, amounts.test, split)
-    system = _build(replace(base, **change), settings.class_names, seed)
-    _train(system, train, _schedule(profile, seed))
+    system = _build(config, settings.class_names, seed)
+    _train(system, train, replace(plan, seed=seed))
     found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
     return {**found, "cpu_seconds": time.process_time() - began}
+
+
+def sequences(profile: str, change: Mapping[str, Any]) -> SequenceSettings:
+    """Return the settings of a profile's feature sequences, with the fields that a variant changes."""
+    base = SequenceSettings.smoke() if profile == "smoke" else SequenceSettings.lesson()
+    known = {"classes_per_video": (base.classes, base.classes)} if "classes_per_video" in change else {}
+    return replace(base, **{**change, **known})
 
 
 def shared(variant: str) -> tuple[str, ...]:

@@ -1,12 +1,13 @@
 """STEP's ablations on synthetic clips: heads trained on kept features of a frozen backbone.
 
-Tuned on the split ``val`` and judged here on ``test``. All seeds and variants of a stream share one backbone,
-so the spread over seeds is that of the heads' first weights, of the order of the data and of the sampling.
+Tuned on the split ``val`` and judged here on ``test``. A seed has training clips, a backbone and heads of its
+own; its variants share the first two.
 Figures, in percent: ``step1``, ..., frame-mAP at .5 were that step the last one (of the last: ``frame_map``);
 ``input_1``, ..., the mean overlap of a step's input proposals with the truth that they overlap most;
 ``best_1``, ..., of each truth with its best proposal (of what the last step gives: ``input_out``,
-``best_out``). ``detect_ms``: CPU milliseconds a frame in inference on kept features; ``cpu_seconds``: of the
-training and of the detection together.
+``best_out``); ``beside_RULE_2``, ..., the mean overlap with the truth, by each rule, of the boxes that each
+truth's best proposal is extended by. ``detect_ms``: CPU milliseconds a frame in inference on kept features;
+``cpu_seconds``: of the training and of the detection together.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from typing import Any
 import torch
 
 from stad_lite.data.source import VideoSource, synthetic_source
-from stad_lite.data.synthetic import cache_folder
+from stad_lite.data.synthetic import Settings, cache_folder
 from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Predictions, VideoPredictions
-from stad_lite.reproduce.sweep import clips_of_seed
+from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.step import system as pipeline
-from stad_lite.step.analysis import overlaps_by_step
+from stad_lite.step.analysis import overlaps_beside, overlaps_by_step
 from stad_lite.step.config import StepConfig, clip_settings, schedule
 from stad_lite.step.fusion import look_together
 from stad_lite.step.model import decode
@@ -38,6 +39,10 @@ from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 
 EXTENDED = {"clips": (1, 3, 5)}
+GAMMAS = (0.25, 4.0, 16.0)
+"""Weights of the boxes in the neighbouring clips; that of ``anticipation`` is 1."""
+CONTEXT = (50, 100)
+"""How often the ground tells the motion, in percent (``Settings.context``); 0 in all other variants."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "steps1": {"thresholds": (0.2,), "clips": (1,)},
@@ -65,6 +70,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "assignment_own": {"assignment": "own"},
     "sampling_code": {"sampling": "code"},
     "roi_max": {"roi": "max"},
+    "conv3d": {"head": "conv3d", "width": 24, "hidden": 48},
+    "anticipation_copy": {**EXTENDED, "anticipation": "copy"},
+    **{f"anticipation_gamma_{gamma:g}": {**EXTENDED, "neighbour_weight": gamma} for gamma in GAMMAS},
+    **{
+        f"context_{share}{name}": {"ground": share / 100, **change}
+        for share in CONTEXT
+        for name, change in (("", {}), ("_no_context", {"context": False}))
+    },
 }
 """Settings that differ from the base: three steps without extension, 11 cuboids, both streams stacked."""
 
@@ -91,48 +104,78 @@ def base(profile: str) -> StepConfig:
     return replace(StepConfig.smoke(), clips=(1, 1, 1), thresholds=(0.2, 0.35, 0.5), stream="early")
 
 
+CHOSEN = (Chosen("StepConfig.lesson, its schedule and the dials of its clips", "val", "not recorded"),)
+
+
+HOW = ("rule", "training", "ground")
+"""Settings of a variant that are no fields of the detector's configuration."""
+
+
+def configs_of(variant: str, profile: str) -> list[StepConfig]:
+    """Return the settings of the detectors of a variant: one, or one a stream where they are fused late."""
+    change = {key: value for key, value in VARIANTS[variant].items() if key not in HOW}
+    streams = change.pop("fusion", ())
+    config = replace(base(profile), **change)
+    return [replace(config, stream=stream) for stream in streams] or [config]
+
+
+def configured(variant: str, profile: str) -> tuple[Any, ...]:
+    """Return all settings that a run of a variant goes by. raises: StadError for an unknown profile"""
+    how = [VARIANTS[variant].get("rule", "union"), VARIANTS[variant].get("training", "joint"), VERSION]
+    clips = rendered(profile, VARIANTS[variant].get("ground", 0.0))
+    return *configs_of(variant, profile), schedule(profile), clips, CLIPS[profile], how
+
+
 def shared(variant: str) -> tuple[str, ...]:
     """Return what the seeds of a variant have in common of all that is random."""
     return ("pretraining clips",)
 
 
+def rendered(profile: str, ground: float = 0.0) -> Settings:
+    """Return the dials of the clips. ground: ``Settings.context``"""
+    return replace(clip_settings(profile), context=ground)
+
+
 @lru_cache(maxsize=4)
-def source(profile: str, split: str, seed: int = 0) -> VideoSource:
-    """Return the clips of a split, of ``train`` those of a seed."""
+def source(profile: str, split: str, seed: int = 0, ground: float = 0.0) -> VideoSource:
+    """Return the clips of a split, of ``train`` those of a seed. ground: as in ``rendered``"""
     count = CLIPS[profile][split != "train"]
     numbers = clips_of_seed(seed if split == "train" else 0, count)
-    return synthetic_source(clip_settings(profile), numbers, split)
+    return synthetic_source(rendered(profile, ground), numbers, split)
 
 
 @lru_cache(maxsize=8)
-def maps(config: StepConfig, profile: str, split: str, seed: int = 0) -> FrameMaps:
+def maps(config: StepConfig, profile: str, split: str, seed: int = 0, ground: float = 0.0) -> FrameMaps:
     """Return a seed's kept features of a split; only the settings of the backbone and its input count."""
-    clips = source(profile, split, seed)
+    clips = source(profile, split, seed, ground)
     system = pipeline.build(config, clips.classes, seed)
-    name = clip_settings(profile).key
+    name = rendered(profile, ground).key
     return kept_maps(system, clips, cache_folder() / "step", name, mirror=split == "train")
 
 
-def features(config: StepConfig, profile: str, split: str, seed: int = 0) -> FrameMaps:
+def features(config: StepConfig, profile: str, split: str, seed: int = 0, ground: float = 0.0) -> FrameMaps:
     """Return the features that the heads of a configuration and a seed see."""
-    return maps(replace(base(profile), stream=config.stream), profile, split, seed)
+    return maps(replace(base(profile), stream=config.stream), profile, split, seed, ground)
 
 
-def train(config: StepConfig, seed: int, profile: str, stepwise: bool = False) -> Trained:
+def train(
+    config: StepConfig, seed: int, profile: str, stepwise: bool = False, ground: float = 0.0
+) -> Trained:
     """Return a detector with trained heads, from the cache folder where it was trained before.
 
     stepwise: each step is trained alone, after the ones before it, with as many updates as all together
         have in joint training
+    ground: as in ``rendered``
     """
     plan = replace(schedule(profile), seed=seed)
     torch.manual_seed(seed)
-    clips = source(profile, "train", seed)
+    clips = source(profile, "train", seed, ground)
     system = pipeline.build(config, clips.classes, seed)
-    key = config_hash(VERSION, config, plan, CLIPS[profile], stepwise)
+    key = config_hash(VERSION, config, plan, CLIPS[profile], stepwise, *([ground] if ground else []))
     path = cache_folder() / "step" / "heads" / f"{profile}-{key}.pt"
 
     def train_now() -> dict[str, Any]:
-        data = pipeline.training_set(system, clips, features(config, profile, "train", seed))
+        data = pipeline.training_set(system, clips, features(config, profile, "train", seed, ground))
         data.seed = seed
         seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
         return {"heads": system.network.heads.state_dict(), "seconds": seconds}
@@ -154,11 +197,11 @@ def fit_steps(system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps
 
 
 def detect(
-    systems: list[pipeline.StepSystem], profile: str, rule: str, seed: int = 0
+    systems: list[pipeline.StepSystem], profile: str, rule: str, seed: int = 0, ground: float = 0.0
 ) -> tuple[list[Predictions], float]:
     """Return what each step finds in the test clips, and the CPU seconds it took."""
-    clips = source(profile, "test")
-    known = [features(system.config, profile, "test", seed) for system in systems]
+    clips = source(profile, "test", ground=ground)
+    known = [features(system.config, profile, "test", seed, ground) for system in systems]
     config = systems[0].config
     began = time.process_time()
     videos: list[dict[str, VideoPredictions]] = [{} for _ in range(config.steps)]
@@ -176,20 +219,18 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
     """
     if variant not in VARIANTS:
         raise StadError(f"no variant {variant!r}", remedy=f"choose from {', '.join(VARIANTS)}")
-    settings = dict(VARIANTS[variant])
-    streams, rule = settings.pop("fusion", ()), settings.pop("rule", "union")
-    stepwise = settings.pop("training", "joint") == "stepwise"
-    config = replace(base(profile), **settings)
-    configs = [replace(config, stream=stream) for stream in streams] or [config]
-    parts = [train(one, seed, profile, stepwise) for one in configs]
-    clips = source(profile, "test")
-    found, seconds = detect([part.system for part in parts], profile, rule, seed)
+    how = dict(VARIANTS[variant])
+    rule, ground = how.get("rule", "union"), how.get("ground", 0.0)
+    stepwise = how.get("training", "joint") == "stepwise"
+    parts = [train(one, seed, profile, stepwise, ground) for one in configs_of(variant, profile)]
+    clips = source(profile, "test", ground=ground)
+    found, seconds = detect([part.system for part in parts], profile, rule, seed, ground)
     figures = {}
     for step, predictions in enumerate(found, start=1):
         result = evaluate(clips.annotations, predictions, "frame-map", iou=0.5)
         figures[f"step{step}"] = figures["frame_map"] = float(result.iou[0.5])
     if len(parts) == 1:
-        figures |= input_figures(parts[0].system, clips, profile, seed)
+        figures |= input_figures(parts[0].system, clips, profile, seed, ground)
     frames = sum(clips.num_frames(video) for video in clips.videos)
     figures["detect_ms"] = 1000 * seconds / frames
     figures["cpu_seconds"] = seconds + sum(part.seconds for part in parts)
@@ -197,13 +238,14 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
 
 
 def input_figures(
-    system: pipeline.StepSystem, clips: VideoSource, profile: str, seed: int = 0
+    system: pipeline.StepSystem, clips: VideoSource, profile: str, seed: int = 0, ground: float = 0.0
 ) -> dict[str, float]:
     """Return the mean input overlaps of every step in percent."""
-    found = overlaps_by_step(system, clips, features(system.config, profile, "test", seed))
+    found = overlaps_by_step(system, clips, features(system.config, profile, "test", seed, ground))
     figures = {}
     for step, overlaps in enumerate(found, start=1):
         name = str(step) if step <= system.config.steps else "out"
         figures[f"input_{name}"] = 100 * float(overlaps.proposals.mean())
         figures[f"best_{name}"] = 100 * float(overlaps.truths.mean())
-    return figures
+    beside = overlaps_beside(system, clips, features(system.config, profile, "test", seed, ground))
+    return figures | {f"beside_{name}": 100 * value for name, value in beside.items()}

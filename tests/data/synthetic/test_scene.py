@@ -1,5 +1,6 @@
 """Scenes: spans, labels, boxes, the motions' laws, and what the dials do to all of them."""
 
+import colorsys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -51,6 +52,26 @@ def test_arms_are_still_when_idle_and_move_in_every_frame_of_an_action() -> None
             acting[action.start : action.end] = True
             assert (change[~acting] == 0).all()
             assert (np.abs(change[acting]) > 0).mean() > 0.9  # a turning point may fall between two frames
+
+
+@pytest.mark.parametrize(("context", "least", "most"), [(0.0, 0.2, 0.45), (0.5, 0.55, 0.8), (1.0, 1.0, 1.0)])
+def test_the_ground_tells_the_motion_as_often_as_the_dial_says(context, least, most) -> None:
+    """Of the third of actions that follow no theme a third agrees with it by chance."""
+    told = []
+    for scene in scenes(120, context=context):
+        hue = colorsys.rgb_to_hsv(*scene.mean)[0]
+        theme = MOTIONS[int(hue * 3)].name
+        told += [tube.label.endswith(theme) for tube in scene.tubes()]
+    assert least <= np.mean(told) <= most
+
+
+def test_context_changes_what_actors_do_and_neither_ground_nor_ways() -> None:
+    for plain, telling in zip(scenes(20), scenes(20, context=1.0), strict=True):
+        np.testing.assert_array_equal(plain.mean, telling.mean)
+        for one, other in zip(plain.actors, telling.actors, strict=True):
+            spans = [[(a.start, a.end, a.label.split("-")[0]) for a in who.actions] for who in (one, other)]
+            assert spans[0] == spans[1]
+            np.testing.assert_array_equal(one.parts[2].joint, other.parts[2].joint)
 
 
 @pytest.mark.parametrize("motion", MOTIONS, ids=lambda motion: motion.name)

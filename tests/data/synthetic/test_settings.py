@@ -55,6 +55,10 @@ def test_equal_settings_have_equal_keys_whatever_the_number_type() -> None:
     assert plain.key == other.key
 
 
+def test_clips_without_context_keep_the_key_they_had_before_there_was_that_dial() -> None:
+    assert Settings.lesson().key == "106163e4458e6c20"
+
+
 def test_every_dial_changes_the_key() -> None:
     base = Settings.lesson()
     changed = {
@@ -81,6 +85,7 @@ def test_every_dial_changes_the_key() -> None:
         "pause": 0.1,
         "camouflage": 0.1,
         "occluder": 0.1,
+        "context": 0.1,
     }
     assert set(changed) == set(base.__dataclass_fields__)
     keys = {replace(base, **{name: value}).key for name, value in changed.items()}

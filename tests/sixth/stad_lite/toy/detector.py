@@ -31,9 +31,10 @@ class ToyNetwork(nn.Module):
 def losses(logits: Tensor, boxes: Tensor, truth: TrueBoxes, config: ToyConfig) -> dict[str, Tensor]:
     """Return the weighted terms, means over the true boxes of the whole batch: ``class``, ``box``."""
     there = truth.labels >= 0
-    number, item = normaliser(there.sum()), there.nonzero()[:, 0]
-    classes = F.cross_entropy(logits[item], truth.labels[there], reduction="sum") / number
-    apart = 1 - box_ops.giou(boxes[item], truth.boxes[there])
+    number = normaliser(there.sum())
+    said = logits[:, :, None].expand(-1, -1, there.shape[1])
+    classes = F.cross_entropy(said, truth.labels, ignore_index=-1, reduction="sum") / number
+    apart = (1 - box_ops.giou(boxes[:, None].expand_as(truth.boxes), truth.boxes)) * there
     return {"class": classes, "box": config.box_weight * apart.sum() / number}
 
 
