@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "targets",
         nargs="*",
         metavar="TARGET",
-        help="paper, chapter (step/extrapolation), or experiment with variants (step:base,late); all without",
+        help="claim, paper, chapter (step/extrapolation), or variants (step:base,late); all without",
     )
     parser.add_argument("--profile", choices=PROFILES, default="lesson", help="default: lesson")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1 (default: 5)")

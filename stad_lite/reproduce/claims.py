@@ -18,12 +18,12 @@ from collections import Counter
 from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from stad_lite.errors import FormatError, MissingExtraError, StadError
+from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.reproduce.experiments import experiment_module
+from stad_lite.reproduce.typed_yaml import Strict
 
 FOLDER = Path(__file__).parent / "claims"
 PAPERS = ("cfad", "step", "sp_tad", "pcsc", "flow_subnet")
@@ -32,7 +32,7 @@ NEEDS = {"ordering": "comparisons", "property": "tests", "exact": "exact", "spee
 """Kind -> the field without which such a claim cannot be tested here."""
 
 
-class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Comparison(Strict, frozen=True):
     """One inequality of a claim.
 
     larger, smaller: sides (the module says how they are written); of timings, paths into a results file
@@ -48,7 +48,7 @@ class Comparison(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     paper: str = ""
 
 
-class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Bound(Strict, frozen=True):
     """What an exact claim says of one figure of its function, by name."""
 
     figure: str
@@ -56,7 +56,7 @@ class Bound(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_most: float | None = None
 
 
-class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Claim(Strict, frozen=True):
     """One claim.
 
     statement: in our own words; ``figure``: the paper's; ``source``: its table, figure or section
@@ -95,7 +95,7 @@ class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(dict.fromkeys(name for side in sides for name, _ in terms(side)))
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _File(Strict, frozen=True):
     paper: str
     claims: tuple[Claim, ...]
 
@@ -171,23 +171,15 @@ def check_variants(claims: Iterable[Claim]) -> None:
 
 
 def _read(path: Path, paper: str) -> list[Claim]:
-    document = read_yaml(path, _File)
+    if not path.is_file():
+        raise MissingFileError("there is no such file", file=path)
+    try:
+        document = msgspec.yaml.decode(path.read_bytes(), type=_File)
+    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
+        raise FormatError(f"cannot be read: {error}", file=path) from None
     if document.paper != paper:
         raise FormatError(f"paper {document.paper!r} is not {paper!r}", file=path)
     return [_checked(msgspec.structs.replace(claim, paper=paper), path) for claim in document.claims]
-
-
-def read_yaml(path: str | PathLike[str], kind: type[Any]) -> Any:
-    """Return what a YAML file holds, as a ``msgspec`` type.
-
-    raises: MissingExtraError without PyYAML, FormatError for a file that is none or does not fit
-    """
-    try:
-        return msgspec.yaml.decode(Path(path).read_bytes(), type=kind)
-    except ImportError:
-        raise MissingExtraError("pyyaml is not installed", remedy="pip install 'stad_lite[book]'") from None
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise FormatError(f"cannot be read: {error}", file=path) from None
 
 
 def _checked(claim: Claim, path: Path) -> Claim:

@@ -65,13 +65,25 @@ MECHANICS = "smoke: shows that it runs, nothing else"
 
 
 @dataclass(frozen=True)
+class Where:
+    """What a claim's figures are from.
+
+    profile, device, commit: of what was measured; "" where nothing was
+    marks: what is to be known of it: settings or code that changed since, a profile that shows nothing
+    """
+
+    profile: str = ""
+    device: str = ""
+    commit: str = ""
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Score:
     """One claim on the scorecard; ``Claim`` and ``Part`` say what the first fields mean.
 
     told: the verdict with what it lacks; ``holm``: what the paper's family leaves of it
     why: what in the data makes it testable, or why it is not
-    profile, device, commit: of what was measured; "" where nothing was
-    marks: what is to be known of the rows: settings or code that changed since, a profile that shows nothing
     """
 
     id: str
@@ -87,10 +99,7 @@ class Score:
     told: str
     holm: str
     parts: tuple[Part, ...]
-    profile: str = ""
-    device: str = ""
-    commit: str = ""
-    marks: tuple[str, ...] = ()
+    where: Where = Where()
 
 
 @dataclass(frozen=True)
@@ -117,10 +126,7 @@ class Evidence:
 
     claim: Claim
     parts: tuple[Part, ...]
-    profile: str = ""
-    device: str = ""
-    commit: str = ""
-    marks: tuple[str, ...] = ()
+    where: Where = Where()
 
 
 def score(
@@ -161,21 +167,22 @@ def _found(
     exact: Results,
 ) -> Evidence:
     if claim.kind == "exact":
-        return Evidence(claim, counted_parts(claim, exact), "annotations", "any")
+        return Evidence(claim, counted_parts(claim, exact), Where("annotations"))
     if claim.kind == "property":
-        return Evidence(claim, property_parts(claim, outcomes), "tests", "any", commit())
+        return Evidence(claim, property_parts(claim, outcomes), Where("tests", "", commit()))
     if claim.kind == "published":
-        return Evidence(claim, _beside(claim), *(("lesson", "CPU") if claim.kept else ()))
+        return Evidence(claim, _beside(claim), Where("lesson" if claim.kept else ""))
     timed = timed_parts(claim, read_benchmark(claim, benchmarks)) if claim.timings else ()
     if not claim.experiment:
-        return Evidence(claim, timed, "benchmark", *_origin(claim, benchmarks))
+        return Evidence(claim, timed, _timed_where(claim, benchmarks))
     runs_of = runs[claim.experiment]
     rows = [row for row in runs_of.rows if row.variant in claim.variants]
     devices, commits = (
         ", ".join(sorted({getattr(row, name) for row in rows})) for name in ("device", "commit")
     )
     marks = marks_of(rows, claim) + ((MECHANICS,) if profile == "smoke" else ())
-    return Evidence(claim, compared(claim, runs_of) + timed, profile if rows else "", devices, commits, marks)
+    where = Where(profile if rows else "", devices, commits, marks)
+    return Evidence(claim, compared(claim, runs_of) + timed, where)
 
 
 def _score(found: Evidence, parts: tuple[Part, ...]) -> Score:
@@ -197,10 +204,7 @@ def _score(found: Evidence, parts: tuple[Part, ...]) -> Score:
         told,
         holm,
         parts,
-        found.profile,
-        found.device,
-        found.commit,
-        found.marks,
+        found.where,
     )
 
 
@@ -234,13 +238,13 @@ def read_benchmark(claim: Claim, folder: Path = BENCHMARKS) -> dict[str, Any]:
     return document
 
 
-def _origin(claim: Claim, folder: Path) -> tuple[str, str, tuple[str, ...]]:
+def _timed_where(claim: Claim, folder: Path) -> Where:
     """Hardware and commit of a claim's timings, and what changed since."""
     document = read_benchmark(claim, folder)
     section = next((name for name in document if claim.timings[0].larger.startswith(f"{name}/")), "")
     about = document if "commit" in document else document.get(section, {})
     at = str(about.get("commit", NOT_RECORDED))
-    return str(about.get("hardware", NOT_RECORDED)), at, _code_marks([at], claim)
+    return Where("benchmark", str(about.get("hardware", NOT_RECORDED)), at, _code_marks([at], claim))
 
 
 def marks_of(rows: Iterable[Row], claim: Claim) -> tuple[str, ...]:

@@ -98,15 +98,15 @@ def _inside(one: Score) -> str:
     lines += [_part(part) for part in one.parts]
     told = [
         ("why", one.why),
-        ("profile", one.profile),
-        ("device", one.device),
-        ("commit", one.commit),
-        ("mark", "; ".join(one.marks)),
+        ("profile", one.where.profile),
+        ("device", one.where.device),
+        ("commit", one.where.commit),
+        ("mark", "; ".join(one.where.marks)),
         ("command", one.command),
     ]
     rest = "".join(f"<div>{name}: {html.escape(text)}</div>" for name, text in told if text)
     table = _table(lines) if one.parts else ""
-    mark = " (marked)" if one.marks else ""
+    mark = " (marked)" if one.where.marks else ""
     return f"<details><summary>{len(one.parts)} parts{mark}</summary>{table}{rest}</details>"
 
 

@@ -98,28 +98,37 @@ def _compared(claim: Claim, one: Comparison, sweep: Sweep) -> Part:
 
 
 def _side(claim: Claim, side: str, figure: str, sweep: Sweep) -> tuple[dict[int, float], list[str]]:
-    """A side's values by seed (none of a number), and what was not run.
-
-    The profile smoke has fewer stages and steps than a claim may ask for; any other has to have them.
-    """
+    """A side's values by seed (none of a number), and the variants that were not run."""
     values: list[dict[int, float]] = []
     missing = []
     for variant, name in terms(side, figure):
         rows = [row for row in sweep.rows if row.variant == variant]
         if not rows:
             missing.append(variant)
-        elif sweep.profile == "smoke" and any(name not in row.figures for row in rows):
-            missing.append(f"{variant}:{name}")
-        else:
-            try:
-                values.append(sweep.values(variant, name))
-            except StadError as error:
-                raise StadError(f"claim {claim.id}: {error.problem}", remedy=error.remedy) from None
+            continue
+        try:
+            values.append(sweep.values(variant, _there(name, sweep.profile, rows[0].figures)))
+        except StadError as error:
+            raise StadError(f"claim {claim.id}: {error.problem}", remedy=error.remedy) from None
     if missing or not values:
         return {}, missing
     seeds = set.intersection(*(set(one) for one in values))
     first, *rest = values
     return {seed: first[seed] - sum(one[seed] for one in rest) for seed in seeds}, []
+
+
+def _there(figure: str, profile: str, figures: Mapping[str, float]) -> str:
+    """The figure, or at smoke, which has fewer stages, that of its last one.
+
+    >>> _there("stage4", "smoke", {"stage0": 1.0, "stage2": 2.0, "other9": 3.0})
+    'stage2'
+    """
+    if profile != "smoke" or figure in figures:
+        return figure
+    stem = figure.rstrip("0123456789")
+    last = max((int(name.removeprefix(stem)) for name in figures
+                if name.startswith(stem) and name.removeprefix(stem).isdigit()), default=None)  # fmt: skip
+    return figure if last is None else f"{stem}{last}"
 
 
 def alike(first: Mapping[int, float], second: Mapping[int, float], within: float) -> Judgement:

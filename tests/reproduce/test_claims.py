@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stad_lite.errors import FormatError, MissingExtraError, StadError
+from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.reproduce import claims
+from stad_lite.reproduce.targets import resolve
 from tests.test_commands import make, python, stad_lite
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -67,10 +68,12 @@ def test_its_chapter_and_its_tests_exist(name):
         assert test in [one.name for one in tree.body if isinstance(one, ast.FunctionDef)], node
 
 
-@pytest.mark.parametrize("name", [name for name in IDS if not ALL[name].command.startswith("stad-lite repr")])
+@pytest.mark.parametrize("name", IDS)
 def test_its_command_is_taken(name):
     program, *words = shlex.split(ALL[name].command)
     {"python": python, "make": make, "stad-lite": stad_lite}[program](words)
+    if words[0] == "reproduce":
+        assert resolve(words[1:2]) == [(ALL[name].experiment, variant) for variant in ALL[name].variants]
 
 
 def test_claims_are_chosen_by_id_paper_and_chapter():
@@ -139,10 +142,7 @@ def test_sides_are_variants_differences_and_numbers():
     assert claims.terms("1.5") == () and claims.constant("1.5") == 1.5 and claims.constant("a") is None
 
 
-def test_yaml_that_cannot_be_read_names_its_extra(tmp_path, monkeypatch):
-    def missing(*_, **__):
-        raise ImportError
-
-    monkeypatch.setattr(claims.msgspec.yaml, "decode", missing)
-    with pytest.raises(MissingExtraError, match="pyyaml"):
-        claims.read_claims(written(tmp_path, SOUND))
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    (written(tmp_path, SOUND) / "pcsc.yaml").unlink()
+    with pytest.raises(MissingFileError, match=r"pcsc\.yaml"):
+        claims.read_claims(tmp_path)

@@ -43,7 +43,7 @@ def only(folder: Path, claim: Claim = STEP, **options) -> scorecard.Score:
 
 def test_a_claim_is_judged_by_the_runs_that_are_kept(tmp_path):
     found = only(runs(tmp_path))
-    assert (found.verdict, found.holm, found.profile, found.device) == (
+    assert (found.verdict, found.holm, found.where.profile, found.where.device) == (
         "reproduced", "reproduced", "lesson", "a CPU"
     )  # fmt: skip
     (part,) = found.parts
@@ -54,19 +54,21 @@ def test_a_claim_is_judged_by_the_runs_that_are_kept(tmp_path):
 def test_fewer_seeds_and_no_runs_are_told(tmp_path):
     assert only(runs(tmp_path, 3)).told == "undecided (3 of 5 seeds)"
     assert only(tmp_path / "empty").told == "no run kept"
-    assert only(tmp_path / "empty").marks == ()
+    assert only(tmp_path / "empty").where.marks == ()
 
 
 def test_rows_of_other_settings_are_marked(tmp_path):
-    assert "its configuration has changed (5 of 10 runs)" in only(runs(tmp_path, config="0" * 12)).marks
-    assert "its settings have changed (5 of 10 runs)" in only(runs(tmp_path, settings={"steps": 9})).marks
-    assert "what its seeds share has changed (5 of 10 runs)" in only(runs(tmp_path, shared=())).marks
+    assert "its configuration has changed (5 of 10 runs)" in only(runs(tmp_path, config="0" * 12)).where.marks
+    assert (
+        "its settings have changed (5 of 10 runs)" in only(runs(tmp_path, settings={"steps": 9})).where.marks
+    )
+    assert "what its seeds share has changed (5 of 10 runs)" in only(runs(tmp_path, shared=())).where.marks
 
 
 def test_rows_of_another_commit_are_marked(tmp_path):
-    assert "commit 0123456789ab is not known here" in only(runs(tmp_path, commit="0123456789ab")).marks
-    assert "its commit is not recorded" in only(runs(tmp_path, commit="not recorded")).marks
-    told = only(runs(tmp_path, commit="0123456789ab+")).marks
+    assert "commit 0123456789ab is not known here" in only(runs(tmp_path, commit="0123456789ab")).where.marks
+    assert "its commit is not recorded" in only(runs(tmp_path, commit="not recorded")).where.marks
+    told = only(runs(tmp_path, commit="0123456789ab+")).where.marks
     assert "run with files that differ from commit 0123456789ab" in told
 
 
@@ -130,7 +132,7 @@ def test_smoke_is_marked_as_mechanics(tmp_path):
     one = row("base", 0, 50.0, profile="smoke", config="")
     keep_row("step", "smoke", replace(one, config=config_of("step", "base", "smoke")), tmp_path)
     (found,) = score("smoke", {}, tmp_path, [STEP]).claims
-    assert found.marks[-1] == scorecard.MECHANICS and found.verdict == "no run kept"
+    assert found.where.marks[-1] == scorecard.MECHANICS and found.verdict == "no run kept"
 
 
 def test_runs_at_smoke_name_what_they_lack(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from stad_lite.errors import StadError
-from stad_lite.reproduce.scorecard import Score, Scorecard
+from stad_lite.reproduce.scorecard import Score, Scorecard, Where
 from stad_lite.reproduce.scorecard_tables import COLOURS, ScoreTable, SummaryTable
 from stad_lite.reproduce.verdicts import ALL_VERDICTS, Part
 
@@ -14,8 +14,8 @@ PART = Part(
     "a > b, map", "reproduced", "reproduced", "+2.5", 2.04, "points", 1.5, 2.6, 5, "undecided", 0.7, 0.01
 )
 ONE = Score("step-x", "step", "ordering", "A <b> helps.", "-2.5 & more", "Table 1", "step/extrapolation",
-            "run it", "why", "reproduced", "reproduced", "undecided", (PART,), "lesson", "a CPU", "abc",
-            ("its commit is not recorded",))  # fmt: skip
+            "run it", "why", "reproduced", "reproduced", "undecided", (PART,),
+            Where("lesson", "a CPU", "abc", ("its commit is not recorded",)))  # fmt: skip
 TWO = replace(
     ONE, id="step-y", verdict="undecided", told="undecided (3 of 5 seeds)", holm="", parts=(), marks=()
 )

@@ -1,7 +1,5 @@
 """Verdicts on claims: by hand, for every kind, and for what is missing."""
 
-from dataclasses import replace
-
 import pytest
 
 from stad_lite.errors import StadError
@@ -66,10 +64,13 @@ def test_a_figure_that_a_run_lacks_is_named_with_the_claim():
         verdicts.compared(claim(Comparison("a:map", "b:mapp")), sweep(a=HIGH, b=LOW))
 
 
-def test_smoke_may_lack_a_figure():
-    small = replace(sweep(a=HIGH, b=LOW), profile="smoke")
-    (part,) = verdicts.compared(claim(Comparison("a:map", "b:mapp")), small)
-    assert (part.verdict, part.told) == (NO_RUN, "no run kept of b:mapp")
+def test_smoke_has_fewer_stages():
+    rows = tuple(Row("a", seed, {}, {"stage0": 1.0, "stage2": 3.0}) for seed in range(2))
+    four = claim(Comparison("a:stage4", "a:stage0"))
+    (part,) = verdicts.compared(four, Sweep("step", "smoke", rows))
+    assert (part.ours, part.told) == (2.0, "undecided (2 of 5 seeds)")
+    with pytest.raises(StadError, match="claim a: 'a' has no figure 'stage4'"):
+        verdicts.compared(four, Sweep("step", "lesson", rows))
 
 
 @pytest.mark.parametrize(
