@@ -17,7 +17,7 @@ ONE = Score("step-x", "step", "ordering", "A <b> helps.", "-2.5 & more", "Table 
             "run it", "why", "reproduced", "reproduced", "undecided", (PART,),
             Where("lesson", "a CPU", "abc", ("its commit is not recorded",)))  # fmt: skip
 TWO = replace(
-    ONE, id="step-y", verdict="undecided", told="undecided (3 of 5 seeds)", holm="", parts=(), marks=()
+    ONE, id="step-y", verdict="undecided", told="undecided (3 of 5 seeds)", holm="", parts=(), where=Where()
 )
 CARD = Scorecard("lesson", "abc", (ONE, TWO, replace(ONE, id="tad-z", paper="sp_tad")))
 
