@@ -160,9 +160,8 @@ class Seen(Exception):
 @pytest.mark.parametrize(
     ("name", "variant"),
     [
-        *(("baselines", "tubelets"), ("step", "flat_iou"), ("sp_tad", "heads1"), ("pcsc", "longer")),
-        *(("cfad", "order2"), ("flow_subnet", "own_sum"), ("matching", "one_to_one_long")),
-        ("protocol", "cfad"),
+        *(("baselines", "tubelets"), ("sp_tad", "heads1"), ("pcsc", "longer"), ("cfad", "order2")),
+        ("matching", "one_to_one_long"),
     ],
 )
 def test_what_a_run_goes_by_is_what_is_trained(name, variant, monkeypatch, tmp_path):
@@ -179,5 +178,6 @@ def test_what_a_run_goes_by_is_what_is_trained(name, variant, monkeypatch, tmp_p
     config, schedule = found.value.args
     said = [plain(one) for one in module.configured(variant, "smoke") if one is not None]
     assert plain(config) in said
-    kept = {key: value for key, value in plain(schedule).items() if key not in ("seed", "checkpoint_every")}
+    aside = ("seed", "checkpoint_every", "log_every")
+    kept = {key: value for key, value in plain(schedule).items() if key not in aside}
     assert any(isinstance(one, dict) and kept.items() <= one.items() for one in said), (kept, said)
