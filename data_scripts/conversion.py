@@ -163,7 +163,7 @@ def verify_converted(folder: Path) -> str:
         if index["format"] != FORMAT:
             raise FormatError(f"the index is {index['format']}, not {FORMAT}", file=folder / "clips.json")
         entries = index["videos"].items()
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         if isinstance(error, StadError):
             raise
         raise FormatError(f"the index is damaged ({error!r})", file=folder / "clips.json") from None
@@ -184,7 +184,7 @@ def _files_of(out: Path) -> set[str]:
         entries = json.loads((out / "clips.json").read_text("utf-8"))["videos"].values()
         files = {entry["file"] for entry in entries if entry["file"].startswith("videos/")}
         return {file for file in files if below(out, file)}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return set()
 
 

@@ -12,7 +12,7 @@ import pickle
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
@@ -39,7 +39,7 @@ def load(path: str | PathLike[str], encoding: str = "ASCII") -> Any:
     data = packed.read(path)
     stream = io.BytesIO(data)
     try:
-        told = _Reader(stream, encoding, SPARE + 2 * path.stat().st_size).load()
+        told = Reader(stream, encoding, SPARE + 2 * path.stat().st_size).load()
         return _Settling(SPARE + len(data)).settle(told, 0)[0]
     except UnsafePickleError as error:
         remedy = "get the file from its publisher again and compare its checksum"
@@ -182,10 +182,10 @@ def _key(value: Any) -> Any:
     return value
 
 
-class _Reader(pickle._Unpickler):
+class Reader(pickle._Unpickler):
     """Python's machine for pickles, with the opcodes that build plain data and no others."""
 
-    def __init__(self, stream: io.BytesIO, encoding: str, room: int) -> None:
+    def __init__(self, stream: BinaryIO, encoding: str, room: int) -> None:
         super().__init__(stream, encoding=encoding)
         self._room = room
 
@@ -286,9 +286,9 @@ _COUNTED = (
 )
 _NUMBERS = "INT LONG LONG1 LONG4"
 _OURS = {
-    "REDUCE": _Reader._call, "BUILD": _Reader._state, "APPEND": _Reader._append, "APPENDS": _Reader._extend,
-    "SETITEM": _Reader._set_item, "SETITEMS": _Reader._set_items, "DICT": _Reader._dict,
-    "ADDITEMS": _Reader._add, "FROZENSET": _Reader._frozenset, "BYTEARRAY8": _Reader._bytes,
+    "REDUCE": Reader._call, "BUILD": Reader._state, "APPEND": Reader._append, "APPENDS": Reader._extend,
+    "SETITEM": Reader._set_item, "SETITEMS": Reader._set_items, "DICT": Reader._dict,
+    "ADDITEMS": Reader._add, "FROZENSET": Reader._frozenset, "BYTEARRAY8": Reader._bytes,
 }  # fmt: skip
 
 
@@ -298,7 +298,7 @@ def _dispatch() -> None:
     work |= {name: _checked(work[name], _count) for name in _COUNTED.split()}
     work |= {name: _checked(work[name], _narrow) for name in _NUMBERS.split()}
     work |= _OURS
-    _Reader.dispatch.update({getattr(pickle, name)[0]: way for name, way in work.items()})
+    Reader.dispatch.update({getattr(pickle, name)[0]: way for name, way in work.items()})
 
 
 _dispatch()

@@ -24,7 +24,7 @@ PAPERS = ["cfad", "step", "sp_tad", "pcsc", "flow_subnet"]
 # Module or package -> floor. An import may only point to a lower floor (or to the same module).
 FLOORS = {
     "errors": 1, "arrays": 1, "progress": 1, "packed": 1, "locks": 1, "matlab": 1, "unpickle": 1,
-    "boxes": 1, "segments": 1, "tables": 1, "align": 1, "anchors": 1,
+    "tensors": 1, "boxes": 1, "segments": 1, "tables": 1, "align": 1, "anchors": 1,
     "tubes": 2,
     "matching": 3, "records": 3, "linking": 3, "settings": 3,
     "data": 4, "metrics": 4, "nets": 4,
@@ -46,6 +46,7 @@ ORDERED = {
         "packed",
         "matlab",
         "unpickle",
+        "tensors",
         "boxes",
         "segments",
         "tables",

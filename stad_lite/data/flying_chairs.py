@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from stad_lite import packed
 from stad_lite.data.flow import read_flo
 from stad_lite.data.location import find_data
 from stad_lite.errors import FormatError, MissingFileError
@@ -41,7 +41,7 @@ def read_ppm(path: str | PathLike[str]) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError("there is no such picture", file=path, remedy="check the path")
-    data = gzip.decompress(path.read_bytes())
+    data = packed.gunzip(path.read_bytes(), path)
     head = re.match(rb"P6\s+(\d+)\s+(\d+)\s+255\s", data)
     if head is None:
         raise FormatError("not a binary PPM of 8 bits", file=path)

@@ -100,7 +100,7 @@ def open_cache(folder: str | PathLike[str]) -> FrameCache:
         raise MissingFileError("no frame cache is here", file=path, remedy="build it first")
     try:
         manifest = json.loads(path.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FormatError("the manifest is not JSON", file=path, remedy="build the cache again") from None
     if (
         not isinstance(manifest, dict)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stad_lite import packed
+from stad_lite import packed, tensors
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError, UnsafePickleError
 from stad_lite.nets.flow.flownet import FlowNetS
 from stad_lite.nets.flow.flownet2 import FlowNet2
@@ -102,7 +102,7 @@ def read_state(path: str | PathLike[str]) -> State:
         if path.suffix == ".npz":
             content = {name: torch.from_numpy(array) for name, array in packed.arrays(path).items()}
         else:
-            content = _loaded(path)
+            content = tensors.load(path)
     except StadError:
         raise
     except pickle.UnpicklingError as error:
@@ -120,19 +120,12 @@ def read_state(path: str | PathLike[str]) -> State:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     named = content.items() if isinstance(content, Mapping) else ()
-    tensors = {name: value for name, value in named if isinstance(value, Tensor)}
-    if not tensors:
+    found = {name: value for name, value in named if isinstance(value, Tensor)}
+    if not found:
         raise FormatError("no tensors in the file", file=path, remedy="give a checkpoint of a network")
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
-    return tensors
-
-
-def _loaded(path: Path) -> Any:
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            packed.check_archive(archive, path)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    if all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): value for name, value in found.items()}
+    return found
 
 
 def load(

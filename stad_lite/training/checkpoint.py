@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from stad_lite import packed
+from stad_lite import packed, tensors
 from stad_lite.errors import FormatError, StadError, TruncatedFileError
 from stad_lite.records import atomic_write
 
@@ -110,7 +110,7 @@ def read(path: Path) -> dict[str, Any]:
             damaged = archive.testzip()  # torch itself does not look at the checksums
         if damaged:
             raise zipfile.BadZipFile(damaged)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = tensors.load(path)
     except (StadError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # torch.load names no common kind
@@ -125,7 +125,7 @@ def read(path: Path) -> dict[str, Any]:
 def kept(path: Path, make: Callable[[], Any]) -> Any:
     """Return the tensors and plain numbers of a file in a cache, made now where it is missing or damaged."""
     try:
-        return torch.load(path, weights_only=True)
+        return tensors.load(path)
     except Exception:  # torch.load names no common kind
         pass
     found = make()

@@ -246,10 +246,10 @@ def _attention_backward(gradient: Shape, query: Shape, key: Shape, value: Shape,
 def timed(work: Work, device: torch.device, rounds: int = 5, seconds: float = 30.0) -> Timing:
     """Time a call some times, until that took ``seconds``; what is slow at first is run before.
 
-    raises: FormatError for no rounds
+    raises: FormatError for no rounds or no time
     """
-    if rounds < 1:
-        raise FormatError(f"{rounds} rounds", remedy="time 1 or more")
+    if rounds < 1 or not seconds > 0:
+        raise FormatError(f"{rounds} rounds in {seconds} s", remedy="time 1 or more, for more than 0 s")
     taken: list[float] = []
     while len(taken) < rounds and sum(taken) < seconds:
         taken.append(_gpu_seconds(work) if device.type == "cuda" else _cpu_seconds(work))

@@ -35,6 +35,7 @@ FINDINGS = [
     ("several", "saha2016: video-mAP at 0.75 on ucf101-24", ODD, "7.9 and 0.79", ""),
     ("several", "single-frame-flow: frame-mAP at 0.5 on ava", ODD, "13.7 and 14.2", ""),
     ("several", "peng2016: video-mAP at 0.2 on ucf101-24", ODD, "72.8 and 72.9 and 73.5", ""),
+    ("several", "peng2016: video-mAP at 0.5 on ucf101-24", ODD, "30.9 and 32.1", ""),
     ("several", "t-cnn: frame-mAP at 0.5 on ucf101-24", ODD, "41.4 and 67.3", ""),
     ("several", "gu2018: video-mAP at 0.5 on jhmdb21", ODD, "76.3 and 78.6", ""),
     ("flow_subnet", "times faster than ROAD", FINE, "1.9", "1.92"),
@@ -139,6 +140,37 @@ def test_another_cell_makes_another_status(tmp_path, checks, file, old, new, nam
     (before,) = [c for c in checks if c.name == name and c.paper in (file, "several")]
     assert found.status == status
     assert before.status != status or name in UNMOVED
+
+
+def test_rivals_below_are_counted(printed):
+    paper = printed.papers["cfad"]
+    place = "table 3 / Kalogeiton [15], RGB+OF / 0.5"
+    above = replace(paper.figures[place], printed="72.6")
+    checks = audit(Printed({"cfad": replace(paper, figures={**paper.figures, place: above})}))
+    assert one(checks, "cfad", BEATEN).recomputed == "2"
+
+
+BOUNDED = """
+paper: small
+tables:
+  - {table: "1", about: mAP, section: "4", data: synthetic, metric: video-mAP, columns: COLUMNS, rows: [ROW]}
+text: []
+relations: [{name: average, kind: average, table: "1", columns: ["0.6", "0.8"], printed: mean}]
+"""
+COLUMNS = (
+    '[{name: "0.6", threshold: "0.6"}, {name: "0.8", threshold: "0.8"}, {name: mean, threshold: "0.5:0.95"}]'
+)
+
+
+@pytest.mark.parametrize("mean, status", [("34", OPEN), ("33", ODD), ("50", OPEN), ("60", OPEN), ("61", ODD)])
+def test_bounds_of_an_average(tmp_path, mean, status):
+    """By hand: .5 and .55 score 100 at most, .85 to .95 nothing at least: 33.65 to 60.4 over all ten."""
+    row = f"{{name: ours, values: 60 40 {mean}}}"
+    (tmp_path / "small.yaml").write_text(
+        BOUNDED.replace("COLUMNS", COLUMNS).replace("ROW", row), encoding="utf-8"
+    )
+    (check,) = audit(read_printed(tmp_path))
+    assert check.status == status
 
 
 def test_reprints_need_more_than_an_edge():

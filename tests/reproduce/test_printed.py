@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ import pytest
 
 from stad_lite.errors import FormatError, MissingFileError
 from stad_lite.reproduce.printed import DASH, TABLES, UNREAD, read_paper, read_printed
+from tests.names import REPOSITORY, code_of
 from tests.reproduce.papers import lines_of
 
 PAPERS = ["cfad", "flow_subnet", "pcsc", "sp_tad", "step"]
@@ -132,6 +134,38 @@ def test_rows_stand_so_in_the_paper(name):
             wide = len(cells)
             lines = (["-" if cell in DASHES else cell for cell in line] for line in found)
             assert any(line[i : i + wide] == cells for line in lines for i in range(len(line))), row
+
+
+def quoted(paper):
+    """Yield the tuples of numbers in the cells of a reproduction that hold what the paper prints."""
+    for source in code_of(REPOSITORY / "book" / "reproduce" / f"{paper}.ipynb"):
+        if re.search(r"^PRINTED \|?=", source, re.MULTILINE):
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.Tuple):
+                    values = [one.value for one in node.elts if isinstance(one, ast.Constant)]
+                    if numbers := [value for value in values if isinstance(value, float)]:
+                        yield numbers
+
+
+def in_order(values, line):
+    rest = iter(line)
+    return all(value in rest for value in values)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_reproductions_quote_what_is_printed(name):
+    """Each tuple stands, in its order, in a row or a column of one of the paper's tables."""
+    paper = read_paper(TABLES / f"{name}.yaml")
+    lines = []
+    for table in paper.tables:
+        cells = [
+            [paper.cell(table.table, row.name, column.name) for column in table.columns] for row in table.rows
+        ]
+        readable = [[float(cell.value) if cell.readable else None for cell in row] for row in cells]
+        lines += [*readable, *map(list, zip(*readable, strict=True))]
+    found = list(quoted(name))
+    assert len(found) > 5
+    assert [values for values in found if not any(in_order(values, line) for line in lines)] == []
 
 
 def test_the_small_file_is_sound(tmp_path):

@@ -21,6 +21,7 @@ from stad_lite.reproduce.rows import (
     stale,
     write_sweep,
 )
+from stad_lite.schedule import plain
 
 FULL = Row(
     *("base", 3, {"width": 2}, {"map": 51.0}, ("backbone",), "smoke"),
@@ -150,3 +151,33 @@ def test_variants_that_were_hardly_run_are_left_out_and_told():
     assert told.splitlines() == [
         "left out, with fewer than 3 seeds; to run:", rows.command("toy", "lesson", ["b", "c"])
     ]  # fmt: skip
+
+
+class Seen(Exception):
+    """What a training was about to go by."""
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        *(("baselines", "tubelets"), ("sp_tad", "heads1"), ("pcsc", "longer"), ("cfad", "order2")),
+        ("matching", "one_to_one_long"),
+    ],
+)
+def test_what_a_run_goes_by_is_what_is_trained(name, variant, monkeypatch, tmp_path):
+    """The settings and the schedule that the training is handed are among those that the hash covers."""
+
+    def fit(system, data, config, *rest, **options):
+        raise Seen(system.config, config)
+
+    monkeypatch.setenv("STAD_CACHE", str(tmp_path))
+    module = rows.experiment_module(name)
+    monkeypatch.setattr(module, "fit", fit)
+    with pytest.raises(Seen) as found:
+        module.run(variant, 3, "smoke")
+    config, schedule = found.value.args
+    said = [plain(one) for one in module.configured(variant, "smoke") if one is not None]
+    assert plain(config) in said
+    aside = ("seed", "checkpoint_every", "log_every")
+    kept = {key: value for key, value in plain(schedule).items() if key not in aside}
+    assert any(isinstance(one, dict) and kept.items() <= one.items() for one in said), (kept, said)

@@ -1,7 +1,7 @@
 """Five systems and the baseline under one protocol: the same clips to learn from, the same clips that judge.
 
 Each system keeps its own network and its own recipe (``lesson``), with half of the steps, and is trained and
-asked as ``stad-lite train`` and ``predict`` do it. The clips are untrimmed: of 48 frames an action takes 8 to
+asked as the verbs ``train`` and ``predict`` do it. The clips are untrimmed: of 48 frames an action takes 8 to
 32. Nothing was tuned on them.
 
 Figures, in percent: ``frame_map`` at .5; ``video_map_20``, ``video_map_50``, ``video_map_all`` (.5:.05:.95)
