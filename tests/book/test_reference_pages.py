@@ -1,0 +1,117 @@
+"""The book's reference pages say what the code and the chapters hold; nothing is executed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from pathlib import Path
+
+import pytest
+import yaml
+
+from notebooks import BOOK
+from stad_lite.linking import PRESETS, TRIMS
+from stad_lite.metrics.conventions import CONVENTIONS, KINDS, differences
+from stad_lite.records import exchange
+
+PAGES = ("conventions",)
+REPOSITORY = BOOK.parent
+EXPLAINED_ONCE = {"digits", "ties", "unknown_videos", "unknown_classes"}
+"""Fields in which nearly all conventions depart, told above the page's table."""
+
+every = pytest.mark.parametrize("page", PAGES)
+
+
+def text(page: str) -> str:
+    return (BOOK / f"{page}.md").read_text(encoding="utf-8")
+
+
+def table(page: str, *head: str) -> list[list[str]]:
+    """Return the rows of the page's only table that has this head."""
+    _, *rest = text(page).split("| " + " | ".join(head) + " |\n")
+    assert len(rest) == 1, f"{page}: {len(rest)} tables have the head {head}"
+    rows = []
+    for line in rest[0].splitlines()[1:]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    assert {len(row) for row in rows} == {len(head)}
+    return rows
+
+
+def typed(cell: str) -> list[str]:
+    """Return what stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def listed() -> list[str]:
+    parts = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    return [one["file"] for part in parts for one in part["chapters"]]
+
+
+@every
+def test_a_page_is_in_the_contents_and_on_the_first_page(page: str) -> None:
+    assert page in listed()
+    assert f"{{doc}}`{page}`" in text("intro")
+
+
+@every
+def test_every_link_leads_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\(([^)\s]+)\)", text(page))
+    documents = re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text(page))
+    known = {Path(name).as_posix() for name in listed()}
+    assert targets or documents
+    assert [one for one in documents if one not in known] == []
+    pages = [one.removesuffix(".ipynb").removesuffix(".md") for one in targets]
+    assert [one for one in pages if one not in known] == []
+    assert [one for one in targets if not (BOOK / one).is_file()] == []
+
+
+@every
+def test_every_file_named_is_there(page: str) -> None:
+    paths = re.findall(r"`((?:stad_lite|book|tests|data_scripts)/[\w./]*)`", text(page))
+    assert [one for one in paths if not (REPOSITORY / one).exists()] == []
+
+
+def test_every_convention_is_told_and_none_is_invented() -> None:
+    rows = table("conventions", "convention", "in words", "use it", "other fields")
+    assert [typed(row[0]) for row in rows] == [[name] for name in CONVENTIONS]
+
+
+def test_what_a_convention_does_otherwise_is_what_the_code_does() -> None:
+    for name, _, _, fields in table("conventions", "convention", "in words", "use it", "other fields"):
+        convention = CONVENTIONS[typed(name)[0]]
+        held = [getattr(convention, kind) for kind in KINDS.values()]
+        found = {field for rules in held if rules is not None for field in differences(rules)}
+        assert set(typed(fields)) == found - EXPLAINED_ONCE, name
+
+
+def test_a_convention_named_for_a_data_set_has_its_metrics() -> None:
+    rows = table("conventions", "data set", "what you compare with", "metric", "convention")
+    for *_, metrics, name in rows:
+        convention = CONVENTIONS[typed(name)[0]]
+        for metric in typed(metrics):
+            convention.rules(KINDS[metric])
+    assert {typed(row[3])[0] for row in rows} == set(CONVENTIONS)
+
+
+def test_every_preset_and_trim_is_told() -> None:
+    rows = table("conventions", "method", "preset", "what it does otherwise", "use it")
+    told = [(typed(method)[0], typed(preset)[0]) for method, preset, _, _ in rows]
+    assert told == [(method, preset) for method, presets in PRESETS.items() for preset in presets]
+    trims = table("conventions", "trim", "what it does", "use it")
+    assert [typed(row[0])[0] for row in trims] == list(TRIMS)
+
+
+def test_every_format_is_told_with_what_it_reads_and_writes() -> None:
+    def kinds(name: str, formats: Container[tuple[str, str]]) -> str:
+        held = [kind for kind in ("annotations", "predictions") if (name, kind) in formats]
+        return "both" if len(held) == 2 else "".join(held) or "-"
+
+    rows = table("conventions", "format", "read", "written", "what it is")
+    told = {typed(name)[0]: (read, written) for name, read, written, _ in rows}
+    # both are read by the verb itself
+    assert told.pop("records") == ("both", "both")
+    assert told.pop("ucf101-24") == ("annotations", "-")
+    names = dict.fromkeys(name for name, _ in (*exchange.READERS, *exchange.WRITERS))
+    assert told == {name: (kinds(name, exchange.READERS), kinds(name, exchange.WRITERS)) for name in names}
