@@ -17,7 +17,7 @@ from stad_lite.linking import PRESETS, TRIMS
 from stad_lite.metrics.conventions import CONVENTIONS, KINDS, differences
 from stad_lite.records import exchange
 
-PAGES = ("course", "conventions")
+PAGES = ("course", "conventions", "glossary")
 REPOSITORY = BOOK.parent
 EXPLAINED_ONCE = {"digits", "ties", "unknown_videos", "unknown_classes"}
 """Fields in which nearly all conventions depart, told above the page's table."""
@@ -183,3 +183,23 @@ def test_the_minutes_of_the_course_are_those_of_the_kept_runs() -> None:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
         minutes = median(run["figures"]["cpu_seconds"] for run in runs) / 60
         assert minutes / 1.5 < rows[name] < minutes * 1.5, (name, minutes)
+
+
+WORDS = ("word", "meaning", "module", "chapter")
+
+
+def test_the_words_of_the_glossary_are_sorted_and_told_briefly() -> None:
+    words = [row[0] for row in table("glossary", *WORDS)]
+    assert words == sorted(set(words), key=str.casefold)
+    meanings = [row[1] for row in table("glossary", *WORDS)]
+    assert [one for one in meanings if not one.endswith(".") or len(one.split()) > 45] == []
+
+
+def test_a_word_is_met_in_the_chapter_that_it_links_to() -> None:
+    found = {chapter.name: chapter for chapter in chapters()}
+    for word, _, module, chapter in table("glossary", *WORDS):
+        assert module == "-" or (REPOSITORY / typed(module)[0]).is_file(), word
+        for name in linked(chapter):
+            cells = [cell.source for cell in found[name].read().cells if cell.cell_type == "markdown"]
+            prose = " ".join("\n".join(cells).replace("*", "").split())
+            assert word.casefold() in prose.casefold(), (word, name)
