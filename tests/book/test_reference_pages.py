@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Container
+from importlib import import_module
 from pathlib import Path
+from statistics import median
 
 import pytest
 import yaml
 
-from notebooks import BOOK
+from notebooks import BOOK, chapters, tags
 from stad_lite.linking import PRESETS, TRIMS
 from stad_lite.metrics.conventions import CONVENTIONS, KINDS, differences
 from stad_lite.records import exchange
 
-PAGES = ("conventions",)
+PAGES = ("course", "conventions", "glossary")
 REPOSITORY = BOOK.parent
 EXPLAINED_ONCE = {"digits", "ties", "unknown_videos", "unknown_classes"}
 """Fields in which nearly all conventions depart, told above the page's table."""
@@ -115,3 +118,88 @@ def test_every_format_is_told_with_what_it_reads_and_writes() -> None:
     assert told.pop("ucf101-24") == ("annotations", "-")
     names = dict.fromkeys(name for name, _ in (*exchange.READERS, *exchange.WRITERS))
     assert told == {name: (kinds(name, exchange.READERS), kinds(name, exchange.WRITERS)) for name in names}
+
+
+MAP = ("chapter", "after", "exercises", "published data", "GPU")
+WEEKS = ("week", "question of the week", "chapters", "hand in")
+
+
+def linked(cell: str) -> list[str]:
+    """Return the chapters that a cell links to."""
+    return re.findall(r"\]\(([^)\s]+)\.ipynb\)", cell)
+
+
+def test_the_map_of_the_course_holds_every_chapter_in_order_and_by_its_title() -> None:
+    rows = [row[0] for row in table("course", *MAP)]
+    found = [chapter for chapter in chapters() if chapter.path.is_file()]
+    titles = [chapter.read().cells[0].source.splitlines()[0].removeprefix("# ") for chapter in found]
+    assert rows == [f"[{title}]({one.name}.ipynb)" for title, one in zip(titles, found, strict=True)]
+
+
+def test_a_chapter_comes_after_what_it_needs() -> None:
+    seen: set[str] = set()
+    for chapter, after, *_ in table("course", *MAP):
+        needed = [] if after == "-" else re.split(r",\s(?=[A-Z])", after)
+        assert [one for one in needed if one not in seen] == [], chapter
+        seen.add(chapter[1 : chapter.index("]")])
+
+
+def test_exercises_data_and_gpu_of_the_course_are_those_of_the_chapters() -> None:
+    rows = {linked(row[0])[0]: row[2:] for row in table("course", *MAP)}
+    for chapter in chapters():
+        cells = chapter.read().cells
+        code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        checks = list(dict.fromkeys(re.findall(r"exercises\.(check_\w+)", code)))
+        published = any("real-data" in tags(cell) for cell in cells)
+        exercises, data, gpu = rows[chapter.name]
+        assert typed(exercises) == checks, chapter.name
+        assert (data == "yes", gpu == "yes") == (published, "train_and_show(" in code), chapter.name
+        if checks:
+            module = import_module(f"stad_lite.exercises.{chapter.path.stem}")
+            assert [name for name in checks if not hasattr(module, name)] == []
+
+
+def test_the_weeks_give_every_lesson_once_and_its_own_exercises() -> None:
+    exercises = {linked(row[0])[0]: typed(row[2]) for row in table("course", *MAP)}
+    weeks = table("course", *WEEKS)
+    given = [name for *_, names, _ in weeks for name in linked(names)]
+    assert [
+        name for name in exercises if name not in linked(text("course").split("## What needs what")[0])
+    ] == []
+    assert sorted(name for name in given if exercises[name]) == sorted(n for n, e in exercises.items() if e)
+    for *_, names, checks in weeks:
+        offered = {check for name in linked(names) for check in exercises[name]}
+        assert set(typed(checks)) <= offered, names
+
+
+def test_the_minutes_of_the_course_are_those_of_the_kept_runs() -> None:
+    """To a factor of 1.5: runs are made again, on other machines."""
+    rows = {
+        typed(row[0])[0]: float(row[1]) for row in table("course", "experiment", "minutes a run", "chapters")
+    }
+    kept = {path.stem.removesuffix("-lesson"): path for path in (BOOK / "sweeps").glob("*-lesson.json")}
+    assert set(rows) == set(kept)
+    for name, path in kept.items():
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        minutes = median(run["figures"]["cpu_seconds"] for run in runs) / 60
+        assert minutes / 1.5 < rows[name] < minutes * 1.5, (name, minutes)
+
+
+WORDS = ("word", "meaning", "module", "chapter")
+
+
+def test_the_words_of_the_glossary_are_sorted_and_told_briefly() -> None:
+    words = [row[0] for row in table("glossary", *WORDS)]
+    assert words == sorted(set(words), key=str.casefold)
+    meanings = [row[1] for row in table("glossary", *WORDS)]
+    assert [one for one in meanings if not one.endswith(".") or len(one.split()) > 45] == []
+
+
+def test_a_word_is_met_in_the_chapter_that_it_links_to() -> None:
+    found = {chapter.name: chapter for chapter in chapters()}
+    for word, _, module, chapter in table("glossary", *WORDS):
+        assert module == "-" or (REPOSITORY / typed(module)[0]).is_file(), word
+        for name in linked(chapter):
+            cells = [cell.source for cell in found[name].read().cells if cell.cell_type == "markdown"]
+            prose = " ".join("\n".join(cells).replace("*", "").split())
+            assert word.casefold() in prose.casefold(), (word, name)
