@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from torch import nn
 
 from stad_lite.baselines import pretraining
 from stad_lite.reproduce.experiments import experiment_module, experiment_names, flow, pcsc, protocol
-from stad_lite.training import checkpoint
 
 GPU = "cuda:1"
 VARIANTS = [
@@ -27,7 +27,7 @@ class Arrived(Exception):
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, set[str]]:
     """Devices that networks are moved to, stay as they are, and tell that they were: what -> devices."""
     monkeypatch.setenv("STAD_CACHE", str(tmp_path))
-    found: dict[str, set[str]] = {"to": set(), "pretrained": set(), "place": set()}
+    found: dict[str, set[str]] = {"to": set(), "pretrained": set()}
 
     def to(self: nn.Module, place: Any, *_: Any, **__: Any) -> nn.Module:
         found["to"].add(str(place))
@@ -37,13 +37,8 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, set[
         found["pretrained"].add(str(device))
         return known(*given, **named)
 
-    def place_of(path: Any, device: Any) -> Any:
-        found["place"].add(str(device))
-        return path
-
     known = pretraining.pretrained
     monkeypatch.setattr(nn.Module, "to", to)
-    monkeypatch.setattr(checkpoint, "place_of", place_of)
     for module in (
         "baselines.pretraining",
         "flow_subnet.pretraining",
@@ -72,3 +67,17 @@ def test_a_run_trains_on_its_device(name, variant, elsewhere, monkeypatch):
     with pytest.raises(Arrived) as told:
         module.run(variant, 0, "smoke", device=GPU)
     assert told.value.args == (GPU,)
+    assert elsewhere["to"] | elsewhere["pretrained"] <= {GPU}
+    if name in ("cfad", "pcsc", "trims", "step"):
+        assert elsewhere["to"] == {GPU}, "where its maps are made"
+
+
+@pytest.mark.parametrize("variant", protocol.VARIANTS)
+def test_large_is_the_catalogues_own(variant):
+    entry, (config, plan, clips, amounts) = protocol.find(variant), protocol.configured(variant, "large")
+    assert plan == entry.schedule("large") and config == replace(
+        entry.config("large"), **protocol.LARGE.get(variant, {})
+    )
+    assert (clips.height, clips.width) == tuple(config.size) == (112, 112)
+    assert all(getattr(config, name, clips.frames) == clips.frames for name in ("length", "window"))
+    assert amounts[0] == (400, 50)
