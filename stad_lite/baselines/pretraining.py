@@ -90,18 +90,13 @@ def pretrained(
     def train_now() -> dict[str, Tensor]:
         return train(config, schedule, read_clips(settings, numbers, SEEN[modality], cache_dir), device)
 
-    state = checkpoint.kept(place_of(folder / "backbones" / f"{modality}-{key}.pt", device), train_now)
+    state = checkpoint.kept(
+        checkpoint.place_of(folder / "backbones" / f"{modality}-{key}.pt", device), train_now
+    )
     with torch.random.fork_rng(devices=[]):
         backbone = _backbone(modality, config)
     backbone.load_state_dict(state)
     return backbone.eval()
-
-
-def place_of(path: Path, device: torch.device | None) -> Path:
-    """Return where weights are kept: what the CPU has made serves all, others are kept apart from it."""
-    if device is None or device.type == "cpu" or path.is_file():
-        return path
-    return path.with_name(f"{path.stem}-{device.type}{path.suffix}")
 
 
 def _backbone(modality: str, config: Architecture) -> VGG:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from stad_lite.errors import FormatError
 from stad_lite.reproduce.jobs import Job, Workers
 from stad_lite.reproduce.rows import SWEEPS
-from stad_lite.reproduce.sweep import duration, expected, missing, run_all
+from stad_lite.reproduce.sweep import ON_A_GPU, duration, expected, missing, refused, run_all
 from stad_lite.reproduce.targets import jobs_of
 
 PROFILES = ("smoke", "lesson", "large", "paper")
-"""Of any experiment; one that does not know a profile says so."""
+"""Of any experiment; one that does not know a profile is left out, which is told."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise FormatError(f"--{name} is {getattr(arguments, name)}", remedy="give a number from 1")
     workers = Workers(arguments.jobs, arguments.cluster, _numbers(arguments.devices))
     jobs = jobs_of(arguments.targets, range(arguments.seeds), arguments.profile)
+    jobs = _known(jobs, arguments.profile)
     todo = missing(jobs, arguments.out)
     print(_told(todo, len(jobs), arguments.out))
     if arguments.tell:
@@ -46,6 +47,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         run_all(todo, workers, arguments.out)
     return 0
+
+
+def _known(jobs: Sequence[Job], profile: str) -> list[Job]:
+    """Return the jobs of experiments that know a profile, and say which others are left out.
+
+    raises: StadError where none knows it
+    """
+    without = refused(jobs)
+    known = [job for job in jobs if job.experiment not in without]
+    if without and not known:
+        raise next(iter(without.values()))
+    if without:
+        other = f" (on a GPU: {ON_A_GPU})" if profile == "large" else ""
+        print(f"left out, for they have no profile {profile}: {', '.join(sorted(without))}{other}")
+    return known
 
 
 def _told(todo: Sequence[Job], asked: int, folder: str) -> str:

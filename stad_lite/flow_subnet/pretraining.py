@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stad_lite.baselines.pretraining import place_of, pretrained
+from stad_lite.baselines.pretraining import pretrained
 from stad_lite.data.synthetic import Settings, cache_folder, dataset
 from stad_lite.flow_subnet.config import FlowSubnetConfig
 from stad_lite.flow_subnet.detector import SmallBackbone
@@ -56,7 +56,7 @@ def pretrained_flow(
             train(motion.net, pairs, plan, motion.input_size(settings.height, settings.width), device)
         return {name: value.detach().cpu().contiguous() for name, value in motion.net.state_dict().items()}
 
-    path = place_of(folder / "flow" / f"{config.estimator}-{key}.pt", device)
+    path = checkpoint.place_of(folder / "flow" / f"{config.estimator}-{key}.pt", device)
     state = checkpoint.kept(path, train_now)
     with torch.random.fork_rng(devices=[]):
         net: nn.Module = flow_network(config)

@@ -48,17 +48,19 @@ def read_parameters(config: type[Config], namespace: Mapping[str, Any]) -> Confi
     return config(**values)
 
 
-def pick(profile: str, *, smoke: Value, lesson: Value, paper: Value) -> Value:
+def pick(profile: str, *, smoke: Value, lesson: Value, paper: Value, **more: Value) -> Value:
     """Return the value that belongs to a profile.
 
+    more: of profiles that few know, as ``large``
     raises: FormatError for an unknown profile
 
     >>> pick("lesson", smoke=8, lesson=64, paper=512)
     64
     """
-    if profile not in PROFILES:
-        raise FormatError(f"no profile {profile!r}", remedy=f"use one of {', '.join(PROFILES)}")
-    return {"smoke": smoke, "lesson": lesson, "paper": paper}[profile]
+    known = {"smoke": smoke, "lesson": lesson, "paper": paper, **more}
+    if profile not in known:
+        raise FormatError(f"no profile {profile!r}", remedy=f"use one of {', '.join(known)}")
+    return known[profile]
 
 
 def _checked(name: str, value: Any, wanted: Any) -> Any:

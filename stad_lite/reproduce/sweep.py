@@ -20,6 +20,9 @@ from stad_lite.reproduce.jobs import Done, Job, Workers, done, hands
 from stad_lite.reproduce.parameters import PROFILES
 from stad_lite.reproduce.rows import SWEEPS, Row, Sweep, config_of, keep_row, read_sweep, stale
 
+ON_A_GPU = "stad-lite reproduce protocol --profile large, or python -m stad_lite.reproduce.on_a_gpu SYSTEM"
+"""What is large: all systems under one protocol, or one of them with its own clips."""
+
 
 def sweep(
     name: str,
@@ -74,8 +77,8 @@ def missing(jobs: Iterable[Job], folder: str | PathLike[str] = SWEEPS) -> list[J
     raises: StadError for a profile that an experiment does not know, and for a damaged file
     """
     jobs = list(dict.fromkeys(jobs))
-    for name, variant, profile in dict.fromkeys((job.experiment, job.variant, job.profile) for job in jobs):
-        config_of(name, variant, profile)
+    for error in refused(jobs).values():
+        raise error
     have = {
         Job(name, row.variant, row.seed, profile)
         for name, profile in {(job.experiment, job.profile) for job in jobs}
@@ -83,6 +86,18 @@ def missing(jobs: Iterable[Job], folder: str | PathLike[str] = SWEEPS) -> list[J
         if not stale(row, name)
     }
     return [job for job in jobs if job not in have]
+
+
+def refused(jobs: Iterable[Job]) -> dict[str, StadError]:
+    """Return the experiments that do not know a job's profile or variant, each with what it says of that."""
+    found: dict[str, StadError] = {}
+    for name, variant, profile in dict.fromkeys((job.experiment, job.variant, job.profile) for job in jobs):
+        try:
+            config_of(name, variant, profile)
+        except StadError as error:
+            remedy = f"{error.remedy}; on a GPU: {ON_A_GPU}" if profile == "large" else error.remedy
+            found.setdefault(name, type(error)(error.problem, remedy=remedy))
+    return found
 
 
 def expected(jobs: Sequence[Job], folder: str | PathLike[str] = SWEEPS) -> dict[Job, float | None]:
@@ -162,7 +177,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="baselines, step, sp_tad, ...")
     parser.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="all without it")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1")
-    parser.add_argument("--profile", choices=PROFILES, default="lesson")
+    parser.add_argument("--profile", choices=(*PROFILES, "large"), default="lesson")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes of one thread each")
     parser.add_argument("--out", default=str(SWEEPS), metavar="DIR", help="folder of the kept runs")
     chosen = parser.parse_args(arguments)

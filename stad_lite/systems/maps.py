@@ -20,7 +20,7 @@ from stad_lite.errors import FormatError
 from stad_lite.progress import progress
 from stad_lite.records import atomic_write
 from stad_lite.systems.detect import evaluated, even_parts
-from stad_lite.training import distributed
+from stad_lite.training import checkpoint, distributed
 
 AT_ONCE = 64
 """Frames that pass a network together."""
@@ -150,7 +150,9 @@ def _kept(
 ) -> dict[str, np.ndarray]:
     """The maps of one stream by video; a file that is missing or damaged is made anew."""
     counts = [source.num_frames(video) for video in source.videos]
+    device = next(system.backbone(stream).parameters()).device
     path = folder / f"{stream}-{_key(system, source, stream, name, mirror)}.npy"
+    path = checkpoint.place_of(path, device)
     table = _read(path, sum(counts))
     if table is None:
         shown = progress(source.videos, desc=f"{stream} features")

@@ -133,6 +133,14 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return found
 
 
+def place_of(path: Path, device: torch.device | str | None) -> Path:
+    """Return where what a device makes is kept: what the CPU has made serves all, others are kept apart."""
+    kind = torch.device(device or "cpu").type
+    if kind == "cpu" or path.is_file():
+        return path
+    return path.with_name(f"{path.stem}-{kind}{path.suffix}")
+
+
 def read_newest(folder: Path, say: Callable[[str], object] = print) -> dict[str, Any] | None:
     """Return the newest whole checkpoint of a run, None where it has none yet.
 

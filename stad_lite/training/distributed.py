@@ -52,7 +52,7 @@ def processes(device: str | None = None) -> Iterator[torch.device]:
 
     Leaving and joining again would not do: who is late then finds the addresses of the first time.
 
-    device: "cpu" or "cuda"; without it the GPU where there is one
+    device: "cpu", "cuda" or "cuda:1"; without it the GPU where there is one
     yields: the device of this process (nccl between GPUs, gloo between CPUs)
     raises: StadError for a GPU that is not there
     """
@@ -60,9 +60,10 @@ def processes(device: str | None = None) -> Iterator[torch.device]:
     place = torch.device(kind)
     if place.type == "cuda" and not torch.cuda.is_available():
         raise StadError("there is no GPU here", remedy="use the device cpu")
-    if place.type == "cuda" and place.index is None:
-        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-        torch.cuda.set_device(place)
+    if place.type == "cuda":
+        index = int(os.environ.get("LOCAL_RANK", 0)) if place.index is None else place.index
+        place = torch.device("cuda", index)
+        torch.cuda.set_device(place)  # random states are those of the device that is set
     if int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
         atexit.register(_leave)

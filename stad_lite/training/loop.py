@@ -114,7 +114,7 @@ def fit(
     """Train a system; the same call again goes on where it was stopped.
 
     run_dir: the folder of the run, made where it is missing
-    device: "cpu" or "cuda"; without it the GPU where there is one
+    device: "cpu", "cuda" or "cuda:1"; without it the GPU where there is one
     workers: processes that prepare batches ahead; they change nothing in what is learnt. They are new
         interpreters: a script that asks for them guards its own run with ``if __name__ == "__main__"``
     collate: makes a batch of a list of items; with workers a module's own function, and no lambda

@@ -257,6 +257,14 @@ def timed(work: Work, device: torch.device, rounds: int = 5, seconds: float = 30
     return Timing(statistics.median(taken), min(taken), max(taken), len(taken), clock)
 
 
+def clock(device: torch.device | str = "cpu") -> float:
+    """Return CPU seconds of this process; for a GPU those of the clock, once it has done all it was asked."""
+    if torch.device(device).type != "cuda":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 def _cpu_seconds(work: Work) -> float:
     began = time.process_time()
     work()

@@ -32,11 +32,26 @@ def test_it_makes_the_runs_once(tmp_path, capsys):
     assert capsys.readouterr().out == "2 of 2 runs are kept, 0 are to be made\n"
 
 
+def test_experiments_without_a_profile_are_told_before_it_begins(tmp_path, capsys):
+    words = ["reproduce", "step:base", "protocol:cfad", "trims:", "--profile", "large", "--seeds", "2"]
+    assert cli.main([*words, "--tell", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "left out, for they have no profile large: step, trims (on a GPU: stad-lite reproduce protocol "
+        "--profile large, or python -m stad_lite.reproduce.on_a_gpu SYSTEM)",
+        "0 of 2 runs are kept, 2 are to be made, and 2 of which nothing is known yet",
+        "  protocol cfad seed 0",
+        "  protocol cfad seed 1",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (["nobody"], "nothing to reproduce is called 'nobody'"),
-        (["step", "--profile", "large"], "no experiment at 'large'; choose lesson or smoke"),
+        (
+            ["step", "--profile", "large"],
+            "no experiment at 'large'; choose lesson or smoke; on a GPU: ",
+        ),
         (["cfad", "--profile", "large"], "no profile 'large'"),
         (["step", "--seeds", "0"], "--seeds is 0; give a number from 1"),
         (["step", "--devices", "a"], "--devices is 'a'; give numbers between commas"),

@@ -212,11 +212,9 @@ def test_runs_take_one_gpu_each_and_wait_for_one(tmp_path):
         assert number == 3
 
 
-def test_an_experiment_is_handed_its_gpu_or_refuses_one(toy, tmp_path, monkeypatch):
+def test_an_experiment_is_handed_its_gpu(toy, tmp_path, monkeypatch):
     monkeypatch.setattr("stad_lite.training.profile.hardware", lambda device: f"GPU {device.index}")
     monkeypatch.setenv("STAD_TOY", str(tmp_path))
     found = make(Job("toy", "base", 0, "smoke"), devices=(7,))
     assert found.row is not None and found.row.device == "GPU 7"
     assert [path.read_text("utf-8") for path in tmp_path.iterdir()] == ["cuda:7"]
-    refused = make(Job("matching", "one_to_one", 0, "smoke"), devices=(7,))
-    assert refused.row is None and refused.problem == "matching runs on the CPU only; leave the devices out"

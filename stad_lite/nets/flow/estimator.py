@@ -57,7 +57,8 @@ def estimator(
 
     @torch.no_grad()
     def between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        images = torch.from_numpy(np.stack([first, second])).permute(0, 3, 1, 2) / 255
+        place = next(net.parameters()).device
+        images = torch.from_numpy(np.stack([first, second])).to(place).permute(0, 3, 1, 2) / 255
         return as_numpy(flow_between(net, images[:1], images[1:], size)[0].permute(1, 2, 0))
 
     return between

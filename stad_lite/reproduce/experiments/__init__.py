@@ -3,8 +3,10 @@
 A module has
 
 - ``VARIANTS``: name -> the settings that differ from the base;
-- ``run(variant, seed, profile) -> figures`` in percent, ``cpu_seconds`` among them. A seed sets all that is
-  random: first weights, order, mirroring, training clips, pretrained backbone;
+- ``run(variant, seed, profile, device="cpu") -> figures`` in percent, ``cpu_seconds`` among them. A seed sets
+  all that is random: first weights, order, mirroring, training clips, pretrained backbone. Networks are
+  trained and asked on the device, and what is kept of a GPU is kept apart from the CPU's. Times are CPU
+  seconds, on a GPU those of the clock (``training.profile.clock``);
 - ``shared(variant)``: what of that a variant's seeds have in common all the same;
 - ``configured(variant, profile)``: all settings that a run goes by, whose hash its row keeps;
 - ``CHOSEN``: what was chosen by looking at figures, and on which clips.

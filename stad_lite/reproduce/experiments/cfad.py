@@ -16,7 +16,6 @@ the small network's maps are computed once and kept (``feature_seconds``).
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +48,9 @@ from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
 from stad_lite.systems.detect import dialled, evaluated
 from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
+from stad_lite.training import distributed
 from stad_lite.training.loop import fit
+from stad_lite.training.profile import clock
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
@@ -113,17 +114,18 @@ def shared(variant: str) -> tuple[str, ...]:
     return ("pretraining clips",)
 
 
-def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
+def run(variant: str, seed: int, profile: str, split: str = "test", device: str = "cpu") -> dict[str, float]:
     """Train a variant and return its figures.
 
     split: that is judged; settings are tuned on ``val``
+    device: that it is trained and judged on
     """
-    system, spent = trained(variant, seed, profile)
+    system, spent = trained(variant, seed, profile, device)
     test = clips(profile, split)
     maps = maps_of(system, test, f"{profile} {split}")
-    began = time.process_time()
+    began = clock(device)
     figures = judge(system, test, maps, "")
-    spent["cpu_seconds"] += time.process_time() - began
+    spent["cpu_seconds"] += clock(device) - began
     for name in DIALS if variant == "base" else FEW[1:]:
         figures |= judge(dialled(system, **DIALS[name]), test, maps, name)
     if variant == "base":
@@ -149,20 +151,23 @@ def maps_of(system: CfadSystem, source: VideoSource, name: str, mirror: bool = F
     return kept_maps(system, source, cache_folder() / "cfad", name, mirror)
 
 
-def trained(variant: str, seed: int, profile: str) -> tuple[CfadSystem, dict[str, float]]:
+def trained(
+    variant: str, seed: int, profile: str, device: str = "cpu"
+) -> tuple[CfadSystem, dict[str, float]]:
     """Return a trained system, and the CPU seconds of its features and of its training."""
     config, plan, *_ = configured(variant, profile)
-    source, began = clips(profile, "train", seed), time.process_time()
+    source, began = clips(profile, "train", seed), clock(device)
     torch.manual_seed(seed)
-    system = pipeline.build(config, source.classes, seed)
+    system = pipeline.build(config, source.classes, seed, torch.device(device))
+    system.network.to(device)
     maps = maps_of(system, source, f"{profile} train {seed}", mirror=True)
-    started = time.process_time()
+    started = clock(device)
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     plan = replace(plan, seed=seed, checkpoint_every=10**6)
     with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
-    ended = time.process_time()
+        fit(system, data, plan, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    ended = clock(device)
     return system, {"feature_seconds": started - began, "cpu_seconds": ended - started}
 
 
@@ -229,13 +234,13 @@ def _true_tubes(
 ) -> Iterator[dict[str, Any]]:
     """Yield for each true tube the IoU of its span with the proposals, best first, and what is said of it."""
     config, run = system.config, video_run(source, video, system.config)
-    truth = true_tubes(source, config, run)
-    with evaluated(system.network) as (network, _):
-        features = network.features(item_of(source, config, run, maps)["maps"][None].float())
+    with evaluated(system.network) as (network, device):
+        truth = distributed.to(true_tubes(source, config, run), device)
+        features = network.features(item_of(source, config, run, maps)["maps"][None].to(device).float())
         logits, offsets = network.proposals(features)
         proposed, _ = propose(logits[0], offsets[0], config, config.spans)
         times = sample_times(truth.spans, config.samples)
-        sampled = network.sampled(features, torch.zeros(len(times), dtype=torch.long), times)
+        sampled = network.sampled(features, torch.zeros(len(times), dtype=torch.long, device=device), times)
         coarse, anchors = network.coarse(sampled), network.anchors(*features.shape[3:])
         chances = as_numpy(network.refine.importance(sampled).sigmoid())
         for number, span in enumerate(truth.spans):
@@ -284,10 +289,10 @@ def detect_and_link(system: CfadSystem, source: VideoSource, maps: FrameMaps) ->
     temporal proposals, coarse tubes and a search at keys.
     """
     config, videos = system.config, {}
-    with evaluated(system.network) as (network, _):
+    with evaluated(system.network) as (network, device):
         for video in source.videos:
             run = video_run(source, video, config)
-            features = network.features(item_of(source, config, run, maps)["maps"][None].float())
+            features = network.features(item_of(source, config, run, maps)["maps"][None].to(device).float())
             logits, offsets = network.refine.proposals(rearrange(features, "1 c t h w -> t c h w"))
             boxes = box_ops.decode(offsets, network.anchors(*features.shape[3:]))
             scores = logits.sigmoid()

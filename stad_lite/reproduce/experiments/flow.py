@@ -9,13 +9,13 @@ in pixels, ``zero``, that of no flow at all, and ``ratio``, how many times small
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from stad_lite.data.flow import ESTIMATORS, Estimator
@@ -31,6 +31,7 @@ from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
 from stad_lite.training.checkpoint import seed_all
 from stad_lite.training.flow import SCHEDULES, Pairs, pairs_of, train
+from stad_lite.training.profile import clock
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {"network": "pwc-net", "enlarged": 2},
@@ -60,16 +61,21 @@ def configured(variant: str, profile: str) -> tuple[Any, ...]:
     return VARIANTS[variant], plan, settings, CLIPS[profile], EVERY
 
 
-def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
+def run(variant: str, seed: int, profile: str, split: str = "test", device: str = "cpu") -> dict[str, float]:
     """Train one network, or take an estimator, and return its figures.
 
+    device: of networks; classical estimators run on the CPU
     raises: FormatError for an unknown profile, MissingFileError for weights that are not here
     """
-    began = time.process_time()
+    began = clock(device)
     settings = VARIANTS[variant]
-    judged = estimator(*trained(variant, seed, profile)) if "network" in settings else untrained(**settings)
+    judged: Estimator
+    if "network" in settings:
+        judged = estimator(*trained(variant, seed, profile, device))
+    else:
+        judged = untrained(**settings, device=device)
     figures = figures_of(judged, profile, split)
-    return {**figures, "cpu_seconds": time.process_time() - began}
+    return {**figures, "cpu_seconds": clock(device) - began}
 
 
 def figures_of(judged: Estimator, profile: str, split: str = "test") -> dict[str, float]:
@@ -90,7 +96,7 @@ def pairs(profile: str, split: str, clips: range, step: int = 1) -> Pairs:
     return pairs_of(dataset(settings, clips, split), step)
 
 
-def trained(variant: str, seed: int, profile: str) -> tuple[nn.Module, tuple[int, int]]:
+def trained(variant: str, seed: int, profile: str, device: str = "cpu") -> tuple[nn.Module, tuple[int, int]]:
     """Return the network of a variant, trained, and the size at which it sees frames."""
     build: dict[str, Callable[..., nn.Module]] = {
         "pwc-net": small_pwcnet,
@@ -103,20 +109,20 @@ def trained(variant: str, seed: int, profile: str) -> tuple[nn.Module, tuple[int
     plan = configured(variant, profile)[1]
     seed_all(seed)
     net = build[network](**options)
-    train(net, learning, replace(plan, seed=seed), (height, width))
+    train(net, learning, replace(plan, seed=seed), (height, width), torch.device(device))
     return net, (height, width)
 
 
-def untrained(estimator: str, **options: Any) -> Estimator:
+def untrained(estimator: str, device: str = "cpu", **options: Any) -> Estimator:
     """Return an estimator that learns nothing here. raises: MissingFileError for weights not here"""
-    return spynet() if estimator == "spynet" else ESTIMATORS[estimator](**options)
+    return spynet(device) if estimator == "spynet" else ESTIMATORS[estimator](**options)
 
 
-def spynet() -> Estimator:
+def spynet(device: str = "cpu") -> Estimator:
     """Return SPyNet with its published weights. raises: MissingFileError"""
     folder = find_data("weights", "spynet")
     if folder is None:
         raise MissingFileError("the weights of SPyNet are not here", remedy="set STAD_DATA to their folder")
     net = SPyNet().eval()
     load(net, read_spynet(folder))
-    return estimator(net)
+    return estimator(net.to(device))

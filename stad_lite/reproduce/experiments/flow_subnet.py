@@ -13,7 +13,6 @@ and flow network; classical estimators and exact flow take the network's place. 
 from __future__ import annotations
 
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
+from stad_lite.arrays import as_numpy
 from stad_lite.data import flow as flow_tools
 from stad_lite.data.flow import Estimator
 from stad_lite.data.source import VideoSource, synthetic_source
@@ -37,6 +37,7 @@ from stad_lite.reproduce.parameters import pick
 from stad_lite.systems.items import read_stream
 from stad_lite.systems.truth import boxes_on
 from stad_lite.training.loop import fit
+from stad_lite.training.profile import clock
 
 EXACT = {"estimator": "given", "flow": "exact"}
 """Flow that is handed over without an error."""
@@ -118,11 +119,11 @@ def configured(variant: str, profile: str) -> tuple[Any, ...]:
     return config_of(variant, profile), steps, clips, plan(profile), flow
 
 
-def with_flow(source: VideoSource, name: str) -> VideoSource:
+def with_flow(source: VideoSource, name: str, device: str = "cpu") -> VideoSource:
     """Return a source whose flow an estimator gives, every video's once; ``exact`` leaves it as it is."""
     if name == "exact":
         return source
-    estimator: Estimator = spynet() if name == "spynet" else flow_tools.ESTIMATORS[name]()
+    estimator: Estimator = spynet(device) if name == "spynet" else flow_tools.ESTIMATORS[name]()
     known: dict[str, np.ndarray] = {}
 
     def read(video: str, numbers: np.ndarray) -> np.ndarray:
@@ -134,28 +135,33 @@ def with_flow(source: VideoSource, name: str) -> VideoSource:
     return replace(source, read_flow=read, flow_name=name)
 
 
-def clips(variant: str, profile: str, split: str, seed: int = 0, count: int = 0) -> VideoSource:
+def clips(
+    variant: str, profile: str, split: str, seed: int = 0, count: int = 0, device: str = "cpu"
+) -> VideoSource:
     """Return the clips of a split, of ``train`` those of a seed, with the flow that a variant is given.
 
     count: how many of them, 0 for what the profile takes
+    device: of a network that gives the flow
     """
     _, _, settings, amounts, flow = configured(variant, profile)
     count = count or (amounts.train if split == "train" else amounts.test)
     source = synthetic_source(settings, clips_of_seed(seed if split == "train" else 0, count), split)
-    return with_flow(source, flow)
+    return with_flow(source, flow, device)
 
 
-def trained(variant: str, seed: int, profile: str) -> tuple[pipeline.FlowSubnetSystem, dict[str, float]]:
+def trained(
+    variant: str, seed: int, profile: str, device: str = "cpu"
+) -> tuple[pipeline.FlowSubnetSystem, dict[str, float]]:
     """Return a trained system, and the CPU seconds of its training, its pretraining among them."""
-    began, source = time.process_time(), clips(variant, profile, "train", seed)
+    began, source = clock(device), clips(variant, profile, "train", seed, device=device)
     torch.manual_seed(seed)
-    system = pipeline.build(config_of(variant, profile), source.classes, seed)
+    system = pipeline.build(config_of(variant, profile), source.classes, seed, torch.device(device))
     data = pipeline.training_set(system, source)
     data.seed = seed
     plan = replace(configured(variant, profile)[1], seed=seed, checkpoint_every=10**6)
     with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, collate=pipeline.collate, device="cpu", say=lambda text: None)
-    return system, {"cpu_seconds": time.process_time() - began}
+        fit(system, data, plan, folder, collate=pipeline.collate, device=device, say=lambda text: None)
+    return system, {"cpu_seconds": clock(device) - began}
 
 
 def looked(system: pipeline.FlowSubnetSystem, count: int, profile: str = "lesson") -> dict[str, float]:
@@ -164,17 +170,20 @@ def looked(system: pipeline.FlowSubnetSystem, count: int, profile: str = "lesson
     return scores(test.annotations, pipeline.detect(system, test))
 
 
-def run(variant: str, seed: int, profile: str = "lesson", split: str = "test") -> dict[str, float]:
+def run(
+    variant: str, seed: int, profile: str = "lesson", split: str = "test", device: str = "cpu"
+) -> dict[str, float]:
     """Train and judge one variant with one seed (the module's docstring names the figures).
 
     split: that judges; ``val`` for tuning
+    device: that it is trained and judged on
     raises: StadError for an unknown variant or profile
     """
-    system, figures = trained(variant, seed, profile)
-    test = clips(variant, profile, split)
-    began = time.process_time()
+    system, figures = trained(variant, seed, profile, device)
+    test = clips(variant, profile, split, device=device)
+    began = clock(device)
     found = pipeline.detect(system, test)
-    seconds = time.process_time() - began
+    seconds = clock(device) - began
     figures |= scores(test.annotations, found)
     figures["detect_ms"] = 1000 * seconds / sum(test.num_frames(video) for video in test.videos)
     figures |= flow_errors(system, test, clips("base", profile, split))
@@ -199,6 +208,7 @@ def flow_errors(system: pipeline.FlowSubnetSystem, seen: VideoSource, exact: Vid
         for a detector that sees no flow, or none between neighbours
     """
     config, motion = system.config, system.network.motion
+    device = next(system.network.parameters()).device
     if motion is None or config.pairs == "released":
         return {}
     whole, inside = [], []
@@ -209,10 +219,10 @@ def flow_errors(system: pipeline.FlowSubnetSystem, seen: VideoSource, exact: Vid
             if motion.net is None:
                 field = read_flow(seen, run)[1]
             else:
-                frames = torch.as_tensor(read_stream(exact, "rgb", video, run.frames[1:]))
+                frames = torch.as_tensor(read_stream(exact, "rgb", video, run.frames[1:])).to(device)
                 pair = motion.features(rearrange(frames, "t h w c -> t c h w").float() / 255)
                 flow = motion.between([one[:1] for one in pair], [one[1:] for one in pair])[0]
-                field = rearrange(motion.field(flow, config.size)[0], "c h w -> h w c").numpy()
+                field = as_numpy(rearrange(motion.field(flow, config.size)[0], "c h w -> h w c"))
             wrong = np.linalg.norm(field - truth, axis=2)
             whole.append(wrong.mean())
             boxes, _ = boxes_on(exact.annotations.videos[video], frame, exact.classes)

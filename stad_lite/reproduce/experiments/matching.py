@@ -10,7 +10,6 @@ that on windows it was trained on.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +32,9 @@ from stad_lite.sp_tad import windows
 from stad_lite.sp_tad.config import SpTadConfig, schedule
 from stad_lite.sp_tad.criterion import Instances, match, set_loss
 from stad_lite.sp_tad.model import Outputs
+from stad_lite.systems.detect import batched
 from stad_lite.training.loop import fit
+from stad_lite.training.profile import clock
 
 LABELS = ("one-to-one", "one-to-many")
 VIDEOS = {"smoke": {"train": 8, "test": 4}, "lesson": {"train": 600, "test": 200}}
@@ -219,8 +220,7 @@ def answers(system: Labelled, source: SequenceSource, head: int = -1, batch: int
     data = pipeline.test_windows(system.system, source)
     network = system.system.network.eval()
     found: dict[str, list[Any]] = {name: [] for name in source.videos}
-    for first in range(0, len(data), batch):
-        some = pipeline.collate([data[i] for i in range(first, min(first + batch, len(data)))])
+    for some in batched(data, pipeline.collate, next(network.parameters()).device, batch):
         for one in windows.decode(network(some.inputs), some.windows, system.config, head):
             found[one.window.video].append(one)
     return windows.merged(found, data.lines, system.system)
@@ -236,22 +236,23 @@ def figures(truth: Annotations, predictions: Predictions) -> dict[str, float]:
     return {"raw": raw, "suppressed": kept, "gain": kept - raw, "duplicates": repeated}
 
 
-def run(variant: str, seed: int, profile: str) -> dict[str, float]:
+def run(variant: str, seed: int, profile: str, device: str = "cpu") -> dict[str, float]:
     """Train one variant and return its figures and ``cpu_seconds``.
 
+    device: that it is trained and judged on
     raises: FormatError for an unknown profile
     """
-    began = time.process_time()
+    began = clock(device)
     config, source = one_window(profile, "train", seed)
     torch.manual_seed(seed)
     system = build(config, source.annotations.classes, VARIANTS[variant])
     settings = replace(planned(variant, profile), seed=seed)
     data = pipeline.training_set(system.system, source, seed)
     with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, settings, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
+        fit(system, data, settings, folder, device=device, collate=pipeline.collate, say=lambda line: None)
     unseen = one_window(profile, "test")[1]
     seen = sequence_source(source.settings, clips_of_seed(seed, min(SEEN, len(source.videos))), "train")
     found = figures(unseen.annotations, answers(system, unseen))
     found["gain_first_head"] = figures(unseen.annotations, answers(system, unseen, 0))["gain"]
     found["gain_seen"] = figures(seen.annotations, answers(system, seen))["gain"]
-    return {**found, "cpu_seconds": time.process_time() - began}
+    return {**found, "cpu_seconds": clock(device) - began}

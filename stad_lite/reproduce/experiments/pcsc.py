@@ -14,7 +14,6 @@ is what training, actionness and the test take; the small networks' maps are com
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,6 +38,7 @@ from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig
 from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.loop import fit
+from stad_lite.training.profile import clock
 from stad_lite.tubes import Tube
 
 DIAL = {"rgb": (40.0, 80.0), "flow": (2.0, 4.0)}
@@ -148,27 +148,29 @@ def config_of(profile: str, change: dict[str, Any]) -> PCSCConfig:
     return replace(base, **own)
 
 
-def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
+def run(variant: str, seed: int, profile: str, split: str = "test", device: str = "cpu") -> dict[str, float]:
     """Train a variant and return its figures.
 
     split: that is judged; settings are tuned on ``val``
+    device: that it is trained and judged on
     """
     change, chosen = VARIANTS[variant], plan(profile)
     config, clips = config_of(profile, change), settings(profile, change)
     flow = change.get("flow", "exact")
-    began = time.process_time()
+    began = clock(device)
     train = open_clips(clips, clips_of_seed(seed, chosen.train), "train", flow)
     test = open_clips(clips, chosen.test, split, flow)
     torch.manual_seed(seed)
-    system = pipeline.build(config, train.classes, seed)
+    system = pipeline.build(config, train.classes, seed, torch.device(device))
+    system.network.to(device)
     folder = cache_folder() / "pcsc"
     names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
     maps = [
         kept_maps(system, source, folder, name, mirror=source is train)
         for source, name in zip((train, test), names, strict=True)
     ]
-    started = time.process_time()
-    train_system(system, train, maps[0], profile, seed, change.get("length", 1))
+    started = clock(device)
+    train_system(system, train, maps[0], profile, seed, change.get("length", 1), device)
     tubes = not any(name.startswith("corrupt_") for name in change)
     if tubes:
         learned = train.subset(train.videos[: chosen.actionness])
@@ -176,7 +178,7 @@ def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str,
     figures = judge_system(system, test, maps[1], chosen.count, tubes)
     return {
         **figures,
-        "cpu_seconds": time.process_time() - started,
+        "cpu_seconds": clock(device) - started,
         "feature_seconds": started - began,
     }
 
@@ -188,14 +190,20 @@ def planned(profile: str, length: int = 1) -> TrainConfig:
 
 
 def train_system(
-    system: Any, source: VideoSource, maps: FrameMaps, profile: str, seed: int, length: int = 1
+    system: Any,
+    source: VideoSource,
+    maps: FrameMaps,
+    profile: str,
+    seed: int,
+    length: int = 1,
+    device: str = "cpu",
 ) -> None:
     """Train a system on a source with the profile's schedule, or with ``length`` times its steps."""
     wanted = replace(planned(profile, length), seed=seed, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, wanted, folder, device="cpu", collate=pipeline.collate, say=lambda line: None)
+        fit(system, data, wanted, folder, device=device, collate=pipeline.collate, say=lambda line: None)
 
 
 def judge_system(

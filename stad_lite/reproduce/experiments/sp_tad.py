@@ -10,7 +10,6 @@ their backbone, a classifier of clips of other classes, is trained once a seed a
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from stad_lite.sp_tad.criterion import clip_targets
 from stad_lite.systems.truth import segment_truth
 from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
+from stad_lite.training.profile import clock
 
 PYRAMIDS: dict[str, dict[str, Any]] = {
     "": {}, "_single_level": {"pyramid": "single"}, "_high_level": {"pyramid": "high"}
@@ -114,23 +114,24 @@ def configured(variant: str, profile: str) -> tuple[Any, ...]:
     return replace(base, **change), _schedule(profile, 0), settings, pick(profile, **SEQUENCES)
 
 
-def run(variant: str, seed: int, profile: str, split: str = "test") -> dict[str, float]:
+def run(variant: str, seed: int, profile: str, split: str = "test", device: str = "cpu") -> dict[str, float]:
     """Train one variant and return its figures.
 
     split: ``val`` for tuning
+    device: that it is trained and judged on
     raises: FormatError for an unknown profile
     """
     change = dict(VARIANTS[variant])
     if "backbone_lr" in change:
-        return run_video(change.pop("backbone_lr"), seed, profile, split)
-    began = time.process_time()
+        return run_video(change.pop("backbone_lr"), seed, profile, split, device)
+    began = clock(device)
     config, plan, settings, amounts = configured(variant, profile)
     train = sequence_source(settings, clips_of_seed(seed, amounts.train), "train")
     test = sequence_source(settings, amounts.test, split)
     system = _build(config, settings.class_names, seed)
-    _train(system, train, replace(plan, seed=seed))
+    _train(system, train, replace(plan, seed=seed), device)
     found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
-    return {**found, "cpu_seconds": time.process_time() - began}
+    return {**found, "cpu_seconds": clock(device) - began}
 
 
 def sequences(profile: str, change: Mapping[str, Any]) -> SequenceSettings:
@@ -145,23 +146,25 @@ def shared(variant: str) -> tuple[str, ...]:
     return ("pretraining clips",) if variant.startswith("backbone_") else ()
 
 
-def run_video(rate: float, seed: int, profile: str, split: str = "test") -> dict[str, float]:
+def run_video(
+    rate: float, seed: int, profile: str, split: str = "test", device: str = "cpu"
+) -> dict[str, float]:
     """Train end to end from frames with one learning rate of the backbone and return the figures.
 
     rate: of the backbone, where ``PAPER_RATE`` is that of all else
     """
     amounts, settings, config = pick(profile, **VIDEOS), video_settings(profile), video_config(profile)
-    state = trained_backbone(profile, seed)
+    state = trained_backbone(profile, seed, device)
     train = clips_of(LOOKS["after"], settings, amounts.train, "train", first=20_000 * seed)
     test = clips_of(LOOKS["after"], settings, amounts.test, split)
     classes = [name for name in CLASSES if name.startswith(LOOKS["after"])]
-    began = time.process_time()
+    began = clock(device)
     system = _build(config, classes, seed)
     system.network.backbone.load_state_dict(state)
     factors = (("backbone", rate / PAPER_RATE),)
-    _train(system, train, replace(_schedule(profile, seed, video=True), lr_factors=factors))
+    _train(system, train, replace(_schedule(profile, seed, video=True), lr_factors=factors), device)
     found = figures(segment_truth(test), pipeline.detect(system, test), classes)
-    return {**found, "cpu_seconds": time.process_time() - began}
+    return {**found, "cpu_seconds": clock(device) - began}
 
 
 def figures(truth: Annotations, predictions: Predictions, classes: Sequence[str]) -> dict[str, float]:
@@ -246,7 +249,7 @@ def transfer(classifier: ClipClassifier, system: pipeline.SpTadSystem) -> None:
     system.network.backbone.load_state_dict(classifier.network["backbone"].state_dict())
 
 
-def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
+def trained_backbone(profile: str, seed: int = 0, device: str = "cpu") -> Mapping[str, torch.Tensor]:
     """Return the weights of a seed's backbone, trained now if they are not in the cache.
 
     It classifies clips in which one action of the other appearance lasts almost from end to end: it never
@@ -268,11 +271,11 @@ def trained_backbone(profile: str, seed: int = 0) -> Mapping[str, torch.Tensor]:
         system = pipeline.build(config, classes)
         data = pipeline.training_set(system, source, seed)
         with tempfile.TemporaryDirectory() as folder:
-            fit(classifier, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
+            fit(classifier, data, planned, folder, device=device, collate=pipeline.collate, say=_nothing)
         transfer(classifier, system)
         return system.network.backbone.state_dict()
 
-    return dict(checkpoint.kept(path, train_now))
+    return dict(checkpoint.kept(checkpoint.place_of(path, device), train_now))
 
 
 def _schedule(profile: str, seed: int, video: bool = False) -> TrainConfig:
@@ -287,10 +290,10 @@ def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.S
     return pipeline.build(config, classes)
 
 
-def _train(system: pipeline.SpTadSystem, source: Source, planned: TrainConfig) -> None:
+def _train(system: pipeline.SpTadSystem, source: Source, planned: TrainConfig, device: str = "cpu") -> None:
     data = pipeline.training_set(system, source, planned.seed)
     with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, planned, folder, device="cpu", collate=pipeline.collate, say=_nothing)
+        fit(system, data, planned, folder, device=device, collate=pipeline.collate, say=_nothing)
 
 
 def _nothing(line: str) -> None:

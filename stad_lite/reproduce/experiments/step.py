@@ -13,7 +13,6 @@ truth's best proposal is extended by. ``detect_ms``: CPU milliseconds a frame in
 from __future__ import annotations
 
 import tempfile
-import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -37,6 +36,7 @@ from stad_lite.systems.items import Items
 from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
+from stad_lite.training.profile import clock
 
 EXTENDED = {"clips": (1, 3, 5)}
 GAMMAS = (0.25, 4.0, 16.0)
@@ -145,76 +145,98 @@ def source(profile: str, split: str, seed: int = 0, ground: float = 0.0) -> Vide
 
 
 @lru_cache(maxsize=8)
-def maps(config: StepConfig, profile: str, split: str, seed: int = 0, ground: float = 0.0) -> FrameMaps:
+def maps(
+    config: StepConfig, profile: str, split: str, seed: int = 0, ground: float = 0.0, device: str = "cpu"
+) -> FrameMaps:
     """Return a seed's kept features of a split; only the settings of the backbone and its input count."""
     clips = source(profile, split, seed, ground)
-    system = pipeline.build(config, clips.classes, seed)
+    system = pipeline.build(config, clips.classes, seed, torch.device(device))
+    system.network.to(device)
     name = rendered(profile, ground).key
     return kept_maps(system, clips, cache_folder() / "step", name, mirror=split == "train")
 
 
-def features(config: StepConfig, profile: str, split: str, seed: int = 0, ground: float = 0.0) -> FrameMaps:
+def features(
+    config: StepConfig, profile: str, split: str, seed: int = 0, ground: float = 0.0, device: str = "cpu"
+) -> FrameMaps:
     """Return the features that the heads of a configuration and a seed see."""
-    return maps(replace(base(profile), stream=config.stream), profile, split, seed, ground)
+    return maps(replace(base(profile), stream=config.stream), profile, split, seed, ground, device)
 
 
 def train(
-    config: StepConfig, seed: int, profile: str, stepwise: bool = False, ground: float = 0.0
+    config: StepConfig,
+    seed: int,
+    profile: str,
+    stepwise: bool = False,
+    ground: float = 0.0,
+    device: str = "cpu",
 ) -> Trained:
     """Return a detector with trained heads, from the cache folder where it was trained before.
 
     stepwise: each step is trained alone, after the ones before it, with as many updates as all together
         have in joint training
     ground: as in ``rendered``
+    device: that it is trained on, and is on
     """
     plan = replace(schedule(profile), seed=seed)
     torch.manual_seed(seed)
     clips = source(profile, "train", seed, ground)
-    system = pipeline.build(config, clips.classes, seed)
+    system = pipeline.build(config, clips.classes, seed, torch.device(device))
+    system.network.to(device)
     key = config_hash(VERSION, config, plan, CLIPS[profile], stepwise, *([ground] if ground else []))
     path = cache_folder() / "step" / "heads" / f"{profile}-{key}.pt"
 
     def train_now() -> dict[str, Any]:
-        data = pipeline.training_set(system, clips, features(config, profile, "train", seed, ground))
+        known = features(config, profile, "train", seed, ground, device)
+        data = pipeline.training_set(system, clips, known)
         data.seed = seed
-        seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,))
+        seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,), device)
         return {"heads": system.network.heads.state_dict(), "seconds": seconds}
 
-    kept = checkpoint.kept(path, train_now)
+    # of another device nothing is kept: there the backbone may be another one next time
+    kept = checkpoint.kept(path, train_now) if torch.device(device).type == "cpu" else train_now()
     system.network.heads.load_state_dict(kept["heads"])
     return Trained(system, float(kept["seconds"]))
 
 
-def fit_steps(system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,)) -> float:
+def fit_steps(
+    system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,), device: str = "cpu"
+) -> float:
     """Train the steps one after another (None: all together) and return the CPU seconds."""
-    began = time.process_time()
+    began = clock(device)
     for step in steps:
         system.network.train_only(step)
         with tempfile.TemporaryDirectory() as folder:
-            fit(system, data, plan, folder, collate=pipeline.collate, device="cpu", say=lambda text: None)
+            fit(system, data, plan, folder, collate=pipeline.collate, device=device, say=lambda text: None)
     system.network.train_only(None)
-    return time.process_time() - began
+    return clock(device) - began
 
 
 def detect(
-    systems: list[pipeline.StepSystem], profile: str, rule: str, seed: int = 0, ground: float = 0.0
+    systems: list[pipeline.StepSystem],
+    profile: str,
+    rule: str,
+    seed: int = 0,
+    ground: float = 0.0,
+    device: str = "cpu",
 ) -> tuple[list[Predictions], float]:
     """Return what each step finds in the test clips, and the CPU seconds it took."""
     clips = source(profile, "test", ground=ground)
-    known = [features(system.config, profile, "test", seed, ground) for system in systems]
+    known = [features(system.config, profile, "test", seed, ground, device) for system in systems]
     config = systems[0].config
-    began = time.process_time()
+    began = clock(device)
     videos: list[dict[str, VideoPredictions]] = [{} for _ in range(config.steps)]
     for video, runs, steps in look_together(systems, clips, known, rule):
         for place, seen in zip(videos, steps, strict=True):
             boxes = on_frames(runs, decode(seen, config), clips.num_frames(video), config)
             place[video] = VideoPredictions(frames=boxes)
-    return [Predictions(clips.classes, place) for place in videos], time.process_time() - began
+    return [Predictions(clips.classes, place) for place in videos], clock(device) - began
 
 
-def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
+def run(variant: str, seed: int, profile: str = "lesson", device: str = "cpu") -> dict[str, float]:
     """Train and judge one variant with one seed (the module's docstring names the figures).
 
+    device: that it is trained and judged on
     raises: StadError for an unknown variant or profile
     """
     if variant not in VARIANTS:
@@ -222,15 +244,15 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
     how = dict(VARIANTS[variant])
     rule, ground = how.get("rule", "union"), how.get("ground", 0.0)
     stepwise = how.get("training", "joint") == "stepwise"
-    parts = [train(one, seed, profile, stepwise, ground) for one in configs_of(variant, profile)]
+    parts = [train(one, seed, profile, stepwise, ground, device) for one in configs_of(variant, profile)]
     clips = source(profile, "test", ground=ground)
-    found, seconds = detect([part.system for part in parts], profile, rule, seed, ground)
+    found, seconds = detect([part.system for part in parts], profile, rule, seed, ground, device)
     figures = {}
     for step, predictions in enumerate(found, start=1):
         result = evaluate(clips.annotations, predictions, "frame-map", iou=0.5)
         figures[f"step{step}"] = figures["frame_map"] = float(result.iou[0.5])
     if len(parts) == 1:
-        figures |= input_figures(parts[0].system, clips, profile, seed, ground)
+        figures |= input_figures(parts[0].system, clips, profile, seed, ground, device)
     frames = sum(clips.num_frames(video) for video in clips.videos)
     figures["detect_ms"] = 1000 * seconds / frames
     figures["cpu_seconds"] = seconds + sum(part.seconds for part in parts)
@@ -238,14 +260,20 @@ def run(variant: str, seed: int, profile: str = "lesson") -> dict[str, float]:
 
 
 def input_figures(
-    system: pipeline.StepSystem, clips: VideoSource, profile: str, seed: int = 0, ground: float = 0.0
+    system: pipeline.StepSystem,
+    clips: VideoSource,
+    profile: str,
+    seed: int = 0,
+    ground: float = 0.0,
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Return the mean input overlaps of every step in percent."""
-    found = overlaps_by_step(system, clips, features(system.config, profile, "test", seed, ground))
+    known = features(system.config, profile, "test", seed, ground, device)
+    found = overlaps_by_step(system, clips, known)
     figures = {}
     for step, overlaps in enumerate(found, start=1):
         name = str(step) if step <= system.config.steps else "out"
         figures[f"input_{name}"] = 100 * float(overlaps.proposals.mean())
         figures[f"best_{name}"] = 100 * float(overlaps.truths.mean())
-    beside = overlaps_beside(system, clips, features(system.config, profile, "test", seed, ground))
+    beside = overlaps_beside(system, clips, known)
     return figures | {f"beside_{name}": 100 * value for name, value in beside.items()}

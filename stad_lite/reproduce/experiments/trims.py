@@ -18,7 +18,6 @@ by ``PCSCConfig.trim``. ``cpu_seconds`` is all but the kept maps.
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
@@ -40,6 +39,7 @@ from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.reproduce.experiments import Chosen, clips_of_seed, pcsc
 from stad_lite.reproduce.rows import SWEEPS, Sweep, read_sweep
 from stad_lite.systems.maps import kept_maps
+from stad_lite.training.profile import clock
 from stad_lite.tubes import Tube
 
 VARIANTS: dict[str, dict[str, Any]] = {"base": {}, "baseline": pcsc.VARIANTS["baseline"]}
@@ -84,21 +84,26 @@ def shared(variant: str) -> tuple[str, ...]:
     return pcsc.shared(variant)
 
 
-def run(variant: str, seed: int, profile: str) -> dict[str, float]:
-    """Train a variant and return the figures of the whole grid on both splits."""
+def run(variant: str, seed: int, profile: str, device: str = "cpu") -> dict[str, float]:
+    """Train a variant and return the figures of the whole grid on both splits.
+
+    device: that it is trained and judged on
+    """
     amounts, clips = pcsc.plan(profile), pcsc.settings(profile, {})
     sources = {split: pcsc.open_clips(clips, amounts.test, split) for split in ("val", "test")}
     sources["train"] = pcsc.open_clips(clips, clips_of_seed(seed, amounts.train), "train")
     torch.manual_seed(seed)
-    system = pipeline.build(pcsc.config_of(profile, VARIANTS[variant]), sources["train"].classes, seed)
+    config = pcsc.config_of(profile, VARIANTS[variant])
+    system = pipeline.build(config, sources["train"].classes, seed, torch.device(device))
+    system.network.to(device)
     maps = {
         split: kept_maps(
             system, source, cache_folder() / "pcsc", f"{clips.key} {split} exact", mirror=split == "train"
         )
         for split, source in sources.items()
     }
-    began = time.process_time()
-    pcsc.train_system(system, sources["train"], maps["train"], profile, seed)
+    began = clock(device)
+    pcsc.train_system(system, sources["train"], maps["train"], profile, seed, device=device)
     learned = sources["train"].subset(sources["train"].videos[: amounts.actionness])
     boxes = stages.boxes_to_learn(system, learned, maps["train"])
     actionness.train_actionness(system.network.actionness, boxes, seed=seed)
@@ -109,7 +114,7 @@ def run(variant: str, seed: int, profile: str) -> dict[str, float]:
         figures |= {f"{split}_{name}": value for name, value in along_grid(tubes, sources[split]).items()}
         if split == "test":
             figures |= at_all_levels(tubes, sources[split], system.config.trim)
-    return {**figures, "cpu_seconds": time.process_time() - began}
+    return {**figures, "cpu_seconds": clock(device) - began}
 
 
 def one_for_all(
