@@ -29,7 +29,8 @@ from stad_lite.records.exchange import act, activitynet, ava, road, text, thumos
 from stad_lite.records.files import write_folder
 from stad_lite.reproduce.on_a_gpu import Reached
 from stad_lite.reproduce.results import Results
-from stad_lite.reproduce.sweep import Row, Sweep, write_sweep
+from stad_lite.reproduce.rows import Row, Sweep, write_sweep
+from stad_lite.reproduce.scorecard import Scorecard, write_scorecard
 from stad_lite.training import checkpoint, run_folder
 from stad_lite.training.loop import fit
 from stad_lite.tubes import Tube
@@ -126,6 +127,10 @@ def sweep(folder: Path, number: int) -> None:
     write_sweep(Sweep("own", "smoke", (Row("a", number, {}, {"value": float(number)}),)), folder)
 
 
+def scorecard(path: Path, number: int) -> None:
+    write_scorecard(Scorecard("smoke", str(number), ()), path)
+
+
 def spec(run: Path, number: int) -> None:
     runs._write(run, runs.make_spec("baseline", "smoke", {"train.steps": str(number)}))
 
@@ -188,7 +193,8 @@ ROWS: dict[str, Callable[[Path, int], object]] = {
     ),
     "stad_lite.reproduce.results:write": lambda f, n: results(f / "x.json", n),
     "stad_lite.reproduce.on_a_gpu:write": lambda f, n: reached(f / "x.json", n),
-    "stad_lite.reproduce.sweep:write_sweep": sweep,
+    "stad_lite.reproduce.rows:write_sweep": sweep,
+    "stad_lite.reproduce.scorecard:write_scorecard": lambda f, n: scorecard(f / "x.json", n),
     "stad_lite.runs:_write": spec,
     "stad_lite.data.synthetic.dataset:save": rendered,
     "stad_lite.data.video:write": lambda f, n: video.write(f / "x.mp4", clip(n)),

@@ -108,6 +108,12 @@ def test_stream(made, place):
     assert (place / "streamed.mp4").stat().st_size > 0
 
 
+def test_reproduce(place):
+    run("reproduce", "flow:dis", "--profile", "smoke", "--seeds", 1, "--out", place / "sweeps")
+    (row,) = json.loads((place / "sweeps" / "flow-smoke.json").read_text("utf-8"))["runs"]
+    assert row["variant"] == "dis" and row["figures"]
+
+
 def test_no_verb_is_without_a_run():
     run_here = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
     assert set(VERBS) <= run_here, "run the verb once above"

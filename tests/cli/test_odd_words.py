@@ -27,6 +27,7 @@ LINES = {
     "stream": "run a.mp4",
     "profile": "baseline --profile smoke --rounds 1 --seconds 0.01",
     "train": "baseline --profile smoke --data none --out out/run",
+    "reproduce": "matching:one_to_one --profile smoke --seeds 1 --out out --tell",
 }
 """A line of each verb; ``run`` and ``none`` are not there, so that nothing is trained."""
 

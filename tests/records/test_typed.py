@@ -52,9 +52,10 @@ def test_sound_records_are_read_alike(data: st.DataObject) -> None:
         text = text_of(record)
         found = from_json(text)
         assert from_document(parse(text)) == record
-        if found is None:  # a large number may be one that was written whole
+        if found is None:  # a string may look like a key, a large number like one that was written whole
+            colons = re.search(rb'[\[{,:]\s*"\s*:', text)
             numbers = re.findall(rb"\d+(?:\.\d+)?(?:e[+-]?\d+)?", text)
-            assert max(map(float, numbers)) >= 2**63
+            assert colons or max(map(float, numbers)) >= 2**63
         else:
             assert found == record and type(found) is type(record)
 

@@ -81,7 +81,7 @@ def test_code_that_changed_since_is_seen(tmp_path):
     def git(*words: str) -> str:
         names = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
         run = subprocess.run(
-            ["git", *names, *words], cwd=tmp_path, capture_output=True, check=True, text=True
+            ["git", *names, *words], cwd=tmp_path, capture_output=True, check=True, encoding="utf-8"
         )
         return run.stdout.strip()
 
