@@ -54,7 +54,7 @@ def test_processes_make_the_runs_of_one(toy, tmp_path):
 def sweeping(folder: Path, first: int, last: int, toys: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", SWEEPING, str(folder), str(first), str(last)]
     environment = ENVIRONMENT | {"STAD_TOY": str(toys)}
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, encoding="utf-8", cwd=REPOSITORY)
 
 
 def began(toys: Path) -> Counter[int]:
@@ -191,7 +191,7 @@ with taken((3, 5), sys.argv[1]) as number:
 def test_runs_take_one_gpu_each_and_wait_for_one(tmp_path):
     def hold() -> tuple[subprocess.Popen[str], int]:
         words = [sys.executable, "-c", HOLDING, str(tmp_path / "gpus")]
-        process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, encoding="utf-8")
         assert process.stdout is not None
         return process, int(process.stdout.readline())
 
