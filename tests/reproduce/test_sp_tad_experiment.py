@@ -86,9 +86,9 @@ def test_the_backbone_was_trained_on_other_classes_and_seeds(cache):
 def test_the_rate_reaches_the_backbone_and_one_checkpoint_serves_all(cache, monkeypatch):
     seen = {}
 
-    def watched(system, source, planned):
+    def watched(system, source, planned, device):
         before = [p.detach().clone() for p in system.network.backbone.parameters()]
-        train(system, source, planned)
+        train(system, source, planned, device)
         now = list(system.network.backbone.parameters())
         moved = max(float((a - b).abs().max()) for a, b in zip(before, now, strict=True))
         seen[planned.lr_factors[0][1]] = (before, moved)
