@@ -20,7 +20,7 @@ from stad_lite.reproduce.jobs import Done, Job, Workers, done, hands
 from stad_lite.reproduce.parameters import PROFILES
 from stad_lite.reproduce.rows import SWEEPS, Row, Sweep, config_of, keep_row, read_sweep, stale
 
-ON_A_GPU = "stad-lite reproduce protocol --profile large, or python -m stad_lite.reproduce.on_a_gpu SYSTEM"
+ON_A_GPU = "the experiment protocol, or python -m stad_lite.reproduce.on_a_gpu SYSTEM"
 """What is large: all systems under one protocol, or one of them with its own clips."""
 
 

@@ -36,8 +36,8 @@ def test_experiments_without_a_profile_are_told_before_it_begins(tmp_path, capsy
     words = ["reproduce", "step:base", "protocol:cfad", "trims:", "--profile", "large", "--seeds", "2"]
     assert cli.main([*words, "--tell", "--out", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "left out, for they have no profile large: step, trims (on a GPU: stad-lite reproduce protocol "
-        "--profile large, or python -m stad_lite.reproduce.on_a_gpu SYSTEM)",
+        "left out, for they have no profile large: step, trims (on a GPU: the experiment "
+        "protocol, or python -m stad_lite.reproduce.on_a_gpu SYSTEM)",
         "0 of 2 runs are kept, 2 are to be made, and 2 of which nothing is known yet",
         "  protocol cfad seed 0",
         "  protocol cfad seed 1",
