@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from stad_lite.catalogue import PROFILES
 from stad_lite.errors import FormatError
 from stad_lite.reproduce.jobs import Job, Workers
 from stad_lite.reproduce.rows import SWEEPS
-from stad_lite.reproduce.sweep import ON_A_GPU, duration, expected, missing, refused, run_all
+from stad_lite.reproduce.sweep import ON_A_GPU, duration, expected, make_all, missing, refused
 from stad_lite.reproduce.targets import jobs_of
-
-PROFILES = ("smoke", "lesson", "large", "paper")
-"""Of any experiment; one that does not know a profile is left out, which is told."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.tell:
         print("\n".join(f"  {job}" for job in todo))
     else:
-        run_all(todo, workers, arguments.out)
+        make_all(todo, workers, arguments.out)
     return 0
 
 

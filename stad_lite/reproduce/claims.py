@@ -15,7 +15,7 @@ A side of a comparison names a variant and its figure, the difference of two, or
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -134,6 +134,11 @@ def read_claims(folder: str | PathLike[str] = FOLDER) -> dict[str, Claim]:
     return {claim.id: claim for claim in found}
 
 
+def named(claims: Mapping[str, Claim], name: str) -> list[Claim]:
+    """Return the claims that a name means: an id, a paper or a chapter; none for another one."""
+    return [one for one in claims.values() if name in (one.id, one.paper, one.notebook)]
+
+
 def chosen(claims: dict[str, Claim], names: Iterable[str]) -> tuple[Claim, ...]:
     """Return the claims that are named: by id, by paper, or by chapter; all where none is.
 
@@ -141,7 +146,7 @@ def chosen(claims: dict[str, Claim], names: Iterable[str]) -> tuple[Claim, ...]:
     """
     wanted: dict[str, Claim] = {}
     for name in names:
-        some = [one for one in claims.values() if name in (one.id, one.paper, one.notebook)]
+        some = named(claims, name)
         if not some:
             raise StadError(
                 f"there is no claim, paper or chapter {name!r}",

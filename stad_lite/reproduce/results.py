@@ -14,7 +14,6 @@ paths, so equal figures give equal bytes.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
@@ -29,6 +28,7 @@ from stad_lite import __version__
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.records import atomic_write
 from stad_lite.records.exchange.text import read_json
+from stad_lite.reproduce.grid import Grid, grid
 
 FORMAT = "stad-lite/results/1"
 COMMITTED = Path(__file__).resolve().parents[2] / "book" / "results"
@@ -67,16 +67,14 @@ class Table:
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
     def __repr__(self) -> str:
-        rows = self._rows()
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
-        return "\n".join(line.rstrip() for line in lines)
+        return repr(self._grid())
 
     def _repr_html_(self) -> str:
-        head, *body = [[html.escape(cell) for cell in row] for row in self._rows()]
-        lines = ["<tr>" + "".join(f"<th>{cell}</th>" for cell in head) + "</tr>"]
-        lines += ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body]
-        return "<table>\n" + "\n".join(lines) + "\n</table>"
+        return self._grid()._repr_html_()
+
+    def _grid(self) -> Grid:
+        head, *body = self._rows()
+        return grid(head, body)
 
 
 class Results:

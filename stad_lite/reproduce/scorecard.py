@@ -149,13 +149,14 @@ def score(
     names = dict.fromkeys(claim.experiment for claim in register if claim.experiment)
     runs = {name: read_sweep(name, profile, sweeps) for name in names}
     exact = read_results(kept)
-    found = [_found(claim, profile, outcomes, runs, benchmarks, exact) for claim in register]
+    at = commit()
+    found = [_found(claim, profile, outcomes, runs, benchmarks, exact, at) for claim in register]
     papers = dict.fromkeys(claim.paper for claim in register)
     judged = with_holm({paper: [one.parts for one in found if one.claim.paper == paper] for paper in papers})
     parts = {paper: iter(groups) for paper, groups in judged.items()}
     scores = tuple(_score(one, next(parts[one.claim.paper])) for one in found)
     chosen = {name: tuple(map(str, getattr(experiment_module(name), "CHOSEN", ()))) for name in names}
-    return Scorecard(profile, commit(), scores, chosen, installed_versions())
+    return Scorecard(profile, at, scores, chosen, installed_versions())
 
 
 def _found(
@@ -165,11 +166,12 @@ def _found(
     runs: Mapping[str, Sweep],
     benchmarks: Path,
     exact: Results,
+    at: str,
 ) -> Evidence:
     if claim.kind == "exact":
         return Evidence(claim, counted_parts(claim, exact), Where("annotations"))
     if claim.kind == "property":
-        return Evidence(claim, property_parts(claim, outcomes), Where("tests", "", commit()))
+        return Evidence(claim, property_parts(claim, outcomes), Where("tests", "", at))
     if claim.kind == "published":
         return Evidence(claim, _beside(claim), Where("lesson" if claim.kept else ""))
     timed = timed_parts(claim, read_benchmark(claim, benchmarks)) if claim.timings else ()
@@ -290,17 +292,8 @@ def run_tests(claims: Iterable[Claim], root: Path = ROOT) -> dict[str, str]:
     tests = list(dict.fromkeys(test for claim in claims for test in claim.tests))
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        words = [
-            sys.executable,
-            "-m",
-            "pytest",
-            *tests,
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            f"--junitxml={report}",
-        ]
-        subprocess.run(words, cwd=root, capture_output=True, check=False)
+        words = [sys.executable, "-m", "pytest", *tests, "-q", "-p", "no:cacheprovider"]
+        subprocess.run([*words, f"--junitxml={report}"], cwd=root, capture_output=True, check=False)
         if not report.is_file():
             return {}
         cases = list(ElementTree.parse(report).iter("testcase"))

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from stad_lite.errors import StadError
+from stad_lite.reproduce.grid import grid
 from stad_lite.reproduce.scorecard import Score, Scorecard
 from stad_lite.reproduce.statistics import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, UNDECIDED
 from stad_lite.reproduce.verdicts import ALL_VERDICTS, NO_RUN, REPORTED, Part
@@ -134,6 +135,4 @@ def _table(lines: list[list[str]]) -> str:
 
 
 def _plain(rows: list[list[str]]) -> str:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return repr(grid(rows[0], rows[1:]))

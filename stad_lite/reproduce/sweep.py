@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 
+from stad_lite.catalogue import PROFILES
 from stad_lite.errors import StadError
 from stad_lite.reproduce.experiments import variants_of
 from stad_lite.reproduce.jobs import Done, Job, Workers, done, hands
-from stad_lite.reproduce.parameters import PROFILES
 from stad_lite.reproduce.rows import SWEEPS, Row, Sweep, config_of, keep_row, read_sweep, stale
 
 ON_A_GPU = "the experiment protocol, or python -m stad_lite.reproduce.on_a_gpu SYSTEM"
@@ -49,11 +49,20 @@ def run_all(
     folder: str | PathLike[str] = SWEEPS,
     say: Callable[[str], object] = print,
 ) -> None:
-    """Make the runs that are missing, keeping each as soon as it is there.
+    """Make the runs that are missing (``make_all`` says how)."""
+    make_all(missing(jobs, folder), workers or Workers(), folder, say)
+
+
+def make_all(
+    todo: Sequence[Job],
+    workers: Workers,
+    folder: str | PathLike[str] = SWEEPS,
+    say: Callable[[str], object] = print,
+) -> None:
+    """Make runs, keeping each as soon as it is there.
 
     raises: StadError at the end for runs that failed, and what ``jobs.done`` raises
     """
-    workers, todo = workers or Workers(), missing(jobs, folder)
     pace = Pace(expected(todo, folder), hands(workers) if todo else 1)
     failed: list[Done] = []
     for number, one in enumerate(done(todo, workers), 1):
@@ -177,7 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="baselines, step, sp_tad, ...")
     parser.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="all without it")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N - 1")
-    parser.add_argument("--profile", choices=(*PROFILES, "large"), default="lesson")
+    parser.add_argument("--profile", choices=PROFILES, default="lesson")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes of one thread each")
     parser.add_argument("--out", default=str(SWEEPS), metavar="DIR", help="folder of the kept runs")
     chosen = parser.parse_args(arguments)

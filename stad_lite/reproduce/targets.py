@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from stad_lite.errors import StadError
-from stad_lite.reproduce.claims import Claim, read_claims
+from stad_lite.reproduce.claims import Claim, named, read_claims
 from stad_lite.reproduce.experiments import experiment_names, variants_of
 from stad_lite.reproduce.jobs import Job
 
@@ -50,7 +50,7 @@ def _meant(word: str, claims: Mapping[str, Claim]) -> Pairs:
     if colon:
         return _variants(name, [part for part in variants.split(",") if part])
     name = word.removeprefix("book/").removesuffix(".ipynb")
-    some = [claim for claim in claims.values() if name in (claim.id, claim.paper, claim.notebook)]
+    some = named(claims, name)
     if pairs := _judged(some):
         return pairs
     if name in experiment_names():
