@@ -12,6 +12,17 @@ from stad_lite.exercises.checks import check_function, check_that, check_value
 from stad_lite.linking import OnlineConfig, from_rows, link_online
 from stad_lite.tubes import interpolate
 
+__all__ = [
+    "check_best_sum",
+    "check_mend",
+    "check_bridging_price",
+    "check_worse_with_patience",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 def best_sum(weights: np.ndarray) -> float:
     """Return the largest sum of edges over all paths through a lattice, by trying each path.
@@ -56,8 +67,12 @@ def check_best_sum(answer: Callable[..., Any]) -> None:
     """Exercise 1."""
     rng = np.random.default_rng(3)
     shapes = [(1, 2, 2), (3, 2, 2), (4, 3, 3)]
-    cases = [(rng.integers(0, 9, size=shape).astype(float),) for shape in shapes]
-    cases.append((-cases[1][0],))
+    lattices = [(rng.integers(0, 9, size=shape).astype(float),) for shape in shapes]
+    cases = {
+        "the path has one edge": lattices[:1],
+        "the best first edge does not lead to the best path": lattices[1:],
+        "all edges are below 0": [(-lattices[1][0] - 1,)],
+    }
     check_function("best sum", answer, best_sum, cases, hint="keep the best sum that ends at each box")
 
 
@@ -65,7 +80,8 @@ def check_mend(answer: Callable[..., Any]) -> None:
     """Exercise 2."""
     rng = np.random.default_rng(4)
     frames = [np.array(case) for case in ([0, 1, 2], [3, 5], [2, 3, 7, 8, 10])]
-    cases = [(frame, rng.uniform(0, 50, size=(len(frame), 4))) for frame in frames]
+    paths = [(frame, rng.uniform(0, 50, size=(len(frame), 4))) for frame in frames]
+    cases = {"no frame is missing": paths[:1], "frames are missing": paths[1:]}
     check_function("mend", answer, mend, cases, hint="one coordinate at a time")
 
 

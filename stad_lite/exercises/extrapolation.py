@@ -9,6 +9,17 @@ import numpy as np
 
 from stad_lite.exercises.checks import check_function
 
+__all__ = [
+    "check_weights",
+    "check_final_step",
+    "check_pays",
+    "check_best_share",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 def weights(horizon: int, clip: int) -> np.ndarray:
     """Return how much each seen box counts in the box that Eq. 4 puts so many frames ahead.
@@ -88,29 +99,38 @@ def _walks(count: int, frames: int, seed: int) -> np.ndarray:
 
 def check_weights(answer: Callable[[int, int], Any]) -> None:
     """Exercise 1."""
-    cases = [(horizon, clip) for horizon in (1, 6, 12) for clip in (2, 6)]
+    cases = {
+        "two boxes are seen": [(horizon, 2) for horizon in (1, 6, 12)],
+        "boxes lie between the two that count": [(horizon, 6) for horizon in (1, 6, 12)],
+    }
     check_function("weights", answer, weights, cases, hint="only two boxes count, and the weights sum to 1")
 
 
 def check_final_step(answer: Callable[[np.ndarray], Any]) -> None:
     """Exercise 2."""
-    cases = [(np.array([0.0, 0, 0, 0, 1]),), (np.array([1.0, 0, 0, 0, 0]),), (np.array([2.0, -1.5, 4]),)]
+    cases = {
+        "only the last step moves": [(np.array([0.0, 0, 0, 0, 1]),)],
+        "only the first step moves": [(np.array([1.0, 0, 0, 0, 0]),)],
+        "all steps differ": [(np.array([2.0, -1.5, 4]),)],
+    }
     check_function("final_step", answer, final_step, cases, hint="how long does each step stay in the mean?")
 
 
 def check_pays(answer: Callable[[float, float, int, int], Any]) -> None:
     """Exercise 3."""
-    cases = [
-        (speed, acceleration, horizon, 6)
-        for speed in (0.0, 0.7, 2.0)
-        for acceleration in (-0.4, -0.05, 0.0, 0.3)
-        for horizon in (1, 6, 12)
-    ]
+    kinds = {"it brakes": (-0.4, -0.05), "its speed is constant": (0.0,), "it gets faster": (0.3,)}
+    cases = {
+        words: [(v, a, horizon, 6) for v in (0.0, 0.7, 2.0) for a in some for horizon in (1, 6, 12)]
+        for words, some in kinds.items()
+    }
     check_function("pays", answer, pays, cases, hint="compare |a| h (h + K - 1) / 2 with |v h + a h^2 / 2|")
 
 
 def check_best_share(answer: Callable[[np.ndarray, np.ndarray], Any]) -> None:
     """Exercise 4."""
     walks = [_walks(40, 18, seed) for seed in range(3)]
-    cases = [(walk[:, :6], walk[:, 6 : 6 + ahead]) for walk in walks for ahead in (1, 6, 12)]
+    cases = {
+        f"{ahead} frames follow": [(walk[:, :6], walk[:, 6 : 6 + ahead]) for walk in walks]
+        for ahead in (1, 6, 12)
+    }
     check_function("best_share", answer, best_share, cases, hint="set the derivative of the sum to zero")

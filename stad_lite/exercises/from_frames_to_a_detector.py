@@ -11,6 +11,16 @@ import numpy as np
 from stad_lite import boxes as box_ops
 from stad_lite.exercises.checks import check_function, check_value
 
+__all__ = [
+    "check_receptive_field",
+    "check_bias",
+    "check_keep",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 def receptive_field(layers: Sequence[tuple[int, int, int]]) -> int:
     """Return how many pixels on a side one cell depends on.
@@ -33,7 +43,11 @@ BACKBONE = [(3, 1, 1), (2, 2, 1), (3, 1, 1), (3, 1, 1), (2, 2, 1), (3, 1, 1), (3
 
 def check_receptive_field(answer: Callable[..., Any]) -> None:
     """Exercise 1."""
-    cases = [([(3, 1, 1)],), ([(3, 1, 2)],), ([(2, 2, 1), (3, 1, 1)],), (BACKBONE,)]
+    cases = {
+        "there is one layer": [([(3, 1, 1)],), ([(3, 1, 2)],)],
+        "a pooling comes first": [([(2, 2, 1), (3, 1, 1)],)],
+        "the layers are the backbone's": [(BACKBONE,)],
+    }
     check_function("receptive_field", answer, receptive_field, cases, hint="reach times the stride so far")
 
 
@@ -49,12 +63,11 @@ def check_keep(answer: Callable[..., Any]) -> None:
     boxes = np.concatenate([corner, corner + random.uniform(8, 30, (12, 2))], 1)
     scores = random.permutation(12) / 12
     touching = np.array([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])
-    cases = [
-        (boxes, scores, 0.3),
-        (boxes, scores, 0.6),
-        (touching, np.array([0.9, 0.8, 0.1]), 0.5),
-        (boxes[:0], scores[:0], 0.5),
-    ]
+    cases = {
+        "boxes overlap by more than the threshold": [(boxes, scores, 0.3), (boxes, scores, 0.6)],
+        "a box overlaps by just the threshold": [(touching, np.array([0.9, 0.8, 0.1]), 0.5)],
+        "there is no box": [(boxes[:0], scores[:0], 0.5)],
+    }
 
     def reference(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
         return np.asarray(box_ops.nms(boxes, scores, threshold))

@@ -8,6 +8,16 @@ from typing import Any
 from stad_lite import tubes
 from stad_lite.exercises.checks import check_function, check_that, check_value
 
+__all__ = [
+    "check_half_box",
+    "check_temporal",
+    "check_judges",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 def temporal(a_start: int, a_end: int, b_start: int, b_end: int) -> float:
     """Return the frames in common over the frames in the union of two spans [start, end).
@@ -27,7 +37,13 @@ def check_half_box(iou: Any, giou: Any) -> None:
 
 def check_temporal(answer: Callable[..., Any]) -> None:
     """Exercise 2."""
-    cases = [(0, 24, 8, 32), (8, 32, 0, 24), (0, 5, 5, 9), (0, 5, 7, 9), (3, 9, 3, 9), (0, 10, 4, 6)]
+    cases = {
+        "the spans overlap": [(0, 24, 8, 32), (8, 32, 0, 24)],
+        "the spans only touch": [(0, 5, 5, 9)],
+        "the spans do not meet": [(0, 5, 7, 9)],
+        "the spans are one": [(3, 9, 3, 9)],
+        "one span holds the other": [(0, 10, 4, 6)],
+    }
     check_function("temporal", answer, temporal, cases, hint="spans that do not meet share 0 frames")
 
 
