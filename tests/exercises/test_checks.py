@@ -46,26 +46,23 @@ def test_a_coarse_tolerance_is_told_beforehand(capsys):
 CASES = {"a is not 0": [(1, 2)], "a is 0": [(0, 5)]}
 
 
+AT_0 = "where a is 0: for a = 0, b = 5"
+
+
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (lambda a, b: b + a, "f: right"),
-        (lambda a, b: None, "f: not answered yet"),
-        (lambda a, b: 3, "f: not right where a is 0: for a = 0, b = 5 it gives 3, expected 5; hint: add"),
-        (
-            lambda a, b: a + b if a else None,
-            "f: not right where a is 0: for a = 0, b = 5 it gives nothing; hint: add",
-        ),
-        (lambda a: a, "f: raises TypeError where a is not 0: for a = 1, b = 2: "),
-        (
-            lambda a, b: 1 / a,
-            "f: raises ZeroDivisionError where a is 0: for a = 0, b = 5: division by zero; hint: add",
-        ),
+        (lambda a, b: b + a, "right"),
+        (lambda a, b: None, "not answered yet"),
+        (lambda a, b: 3, f"not right {AT_0} it gives 3, expected 5; hint: add"),
+        (lambda a, b: a + b if a else None, f"not right {AT_0} it gives nothing; hint: add"),
+        (lambda a: a, "raises TypeError where a is not 0: for a = 1, b = 2: "),
+        (lambda a, b: a + b if 1 / a else 0, f"raises ZeroDivisionError {AT_0}: division by zero; hint: add"),
     ],
 )
 def test_functions(capsys, answer, told):
     check_function("f", answer, lambda a, b: a + b, CASES, hint="add")
-    assert said(capsys) == told if told.count(":") != 3 or "hint" in told else said(capsys).startswith(told)
+    assert said(capsys).startswith(f"f: {told}")
 
 
 @dataclass
@@ -134,7 +131,7 @@ def test_an_answer_made_in_place_is_right_where_the_exercise_allows_it(capsys):
     for answer in (in_place, returned, zeroed, of_the_other):
         check_function("double", answer, double, cases, in_place="x")
     told = said(capsys).splitlines()
-    assert told[0].startswith("double: not right where x is 0") and told[1] == "double: right"
+    assert told[:2] == ["double: right"] * 2
     assert told[2].startswith("double: not right") and "changes its argument y" in told[3]
     check_function("double", in_place, double, cases["x is not 0"], in_place="x")
     check_function("double", in_place, double, cases["x is not 0"])
