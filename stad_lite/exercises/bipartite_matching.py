@@ -16,6 +16,7 @@ __all__ = [
     "check_unchanged",
     "check_shared_score",
     "check_several_each",
+    "check_learned_score",
 ]
 
 
@@ -120,3 +121,13 @@ def check_several_each(answer: Callable[..., Any]) -> None:
         return given if given is None or given is ... else sorted((int(p), int(t)) for p, t in given)
 
     check_function("several_each", ordered, several_each, cases, hint="let each truth stand several times")
+
+
+def check_learned_score(answer: Callable[[int, float], Any]) -> None:
+    """Exercise 5: what gradient descent ends at is what the derivative says."""
+    cases = {
+        "both words weigh the same": [(2, 0.5), (4, 0.5)],
+        "one word weighs more": [(2, 0.75), (4, 0.25), (9, 0.8)],
+    }
+    hint = "one number with gradients, its sigmoid, the loss of exercise 3; make steps until nothing changes"
+    check_function("learned_score", answer, shared_score, cases, tolerance=0.01, hint=hint)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stad_lite.boxes import pairwise_iou
 from stad_lite.exercises.checks import check_function, check_that, check_value
 from stad_lite.linking import OnlineConfig, from_rows, link_online
 from stad_lite.tubes import interpolate
@@ -17,6 +18,7 @@ __all__ = [
     "check_mend",
     "check_bridging_price",
     "check_worse_with_patience",
+    "check_numbered",
 ]
 
 
@@ -114,3 +116,46 @@ def check_worse_with_patience(answer: Any) -> None:
 
     hint = "let the first actor leave, and the second come where it was last seen"
     check_that("worse with patience", answer, worse, hint=hint)
+
+
+def numbered(frames: list[np.ndarray], threshold: float) -> list[list[int]]:
+    """Return the tube's number of each box, linking greedily from frame to frame, the largest overlap first.
+
+    frames: boxes (n, 4) of each frame, xyxy pixels
+    threshold: smallest IoU of a link; a box without one begins the next tube
+    """
+    found: list[list[int]] = []
+    begun = 0
+    for number, boxes in enumerate(frames):
+        own = [-1] * len(boxes)
+        overlaps = pairwise_iou(frames[number - 1], boxes) if number else np.zeros((0, len(boxes)))
+        while overlaps.size and overlaps.max() >= threshold:
+            i, j = np.unravel_index(overlaps.argmax(), overlaps.shape)
+            own[j] = found[-1][i]
+            overlaps[i], overlaps[:, j] = -1, -1
+        for j in [j for j, one in enumerate(own) if one < 0]:
+            own[j], begun = begun, begun + 1
+        found.append(own)
+    return found
+
+
+def check_numbered(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    one, other = np.array([0.0, 0, 10, 10]), np.array([30.0, 0, 40, 10])
+    near, nearer = one + [3, 0, 3, 0], one + [1, 0, 1, 0]
+
+    def flat(given: Any) -> Any:
+        return None if given is None or given is ... else [number for frame in given for number in frame]
+
+    cases = {
+        "actors change places in the list": [([np.stack([one, other]), np.stack([other, one])], 0.5)],
+        "two boxes want one tube": [([one[None], np.stack([near, nearer])], 0.5)],
+        "an actor leaves and another comes": [([one[None], other[None], other[None]], 0.5)],
+        "an actor moves too fast": [([one[None], near[None]], 0.7)],
+    }
+    hint = "take the largest overlap that is left, then cross out its row and its column"
+
+    def reference(frames: list[np.ndarray], threshold: float) -> Any:
+        return flat(numbered(frames, threshold))
+
+    check_function("numbered", lambda *given: flat(answer(*given)), reference, cases, hint=hint)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from stad_lite import boxes as box_ops
-from stad_lite.exercises.checks import check_function, check_that
+from stad_lite.exercises.checks import check_function, check_made, check_that
 from stad_lite.exercises.polynomial_tubes import THETA
 from stad_lite.matching import segment_overlaps
 
@@ -18,6 +18,7 @@ __all__ = [
     "check_lost",
     "check_moved",
     "check_mean_difference",
+    "check_train_branch",
     "ANCHOR",
 ]
 
@@ -134,3 +135,25 @@ def check_mean_difference(answer: Callable[..., Any]) -> None:
     }
     hint = "write the sum of three differences out"
     check_function("mean_difference", answer, mean_difference, cases, hint=hint)
+
+
+def rows(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return differences (count, 1, 15) of rows that end where they began, and which go up between."""
+    generator = torch.Generator().manual_seed(seed)
+    wave = torch.linspace(0, torch.pi, 16).sin() * (1 + torch.rand(count, 1, generator=generator))
+    moves = (torch.rand(count, generator=generator) < 0.5).float()
+    noise = 0.02 * torch.randn(count, 16, generator=generator)
+    return (wave * moves[:, None] + noise).diff(dim=1)[:, None], moves
+
+
+def check_train_branch(answer: Callable[..., Any]) -> None:
+    """Exercise 5: the answer is trained on some rows and tried on others."""
+    difference, moves = rows(400, seed=1)
+    holds = {
+        "it gives a number for each row": lambda net: net(difference).shape == (len(moves), 1),
+        "it is right on 95 % of unseen rows, or more": lambda net: (
+            ((net(difference)[:, 0] > 0) == (moves > 0)).float().mean().item() >= 0.95
+        ),
+    }
+    hint = "the mean over time comes last: Conv1d, ReLU, AdaptiveAvgPool1d, Flatten, Linear"
+    check_made("train_branch", answer, rows(400, seed=0), holds, hint)

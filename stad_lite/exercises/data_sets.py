@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
 
 __all__ = [
     "check_right_edges",
     "check_counts",
     "check_most_at_once",
     "check_smallest_window",
+    "check_divide",
 ]
 
 
@@ -120,3 +121,27 @@ def check_smallest_window(answer: Callable[..., Any]) -> None:
         "all must be shorter": [(lengths, 1.0)],
     }
     check_function("smallest window", answer, smallest_window, cases, hint="sort; shorter than, not equal")
+
+
+def group(name: str) -> str:
+    """Return the group of a video of UCF101: what was cut from one recording.
+
+    >>> group("v_Diving_g01_c03")
+    'v_Diving_g01'
+    """
+    return name.rsplit("_", 1)[0]
+
+
+def check_divide(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    labels = ("Diving", "Surfing")
+    names = [f"v_{label}_g{g:02d}_c{c:02d}" for label in labels for g in range(10) for c in range(4)]
+    holds: dict[str, Callable[[Any], bool]] = {
+        "there are two lists": lambda parts: len(parts) == 2,
+        "every video is in one list, once": lambda parts: sorted([*parts[0], *parts[1]]) == sorted(names),
+        "no group is in both lists": lambda parts: not set(map(group, parts[0])) & set(map(group, parts[1])),
+        "a fifth to two fifths of each class are in the second": lambda parts: all(
+            8 <= sum(label in name for name in parts[1]) <= 16 for label in labels
+        ),
+    }
+    check_made("divide", answer, (names,), holds, hint="choose groups, not videos")

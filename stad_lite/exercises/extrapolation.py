@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
 
 __all__ = [
     "check_weights",
     "check_final_step",
     "check_pays",
     "check_best_share",
+    "check_train_extension",
 ]
 
 
@@ -134,3 +136,23 @@ def check_best_share(answer: Callable[[np.ndarray, np.ndarray], Any]) -> None:
         for ahead in (1, 6, 12)
     }
     check_function("best_share", answer, best_share, cases, hint="set the derivative of the sum to zero")
+
+
+def check_train_extension(answer: Callable[..., Any]) -> None:
+    """Exercise 5: the answer is trained on some walks and tried on others."""
+
+    def given(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        walk = torch.as_tensor(_walks(400, 9, seed), dtype=torch.float32)
+        return (walk[:, :6] - walk[:, 5:6]).flatten(1), walk[:, 8] - walk[:, 5]
+
+    seen, moved = given(seed=1)
+    by_equation = -seen[:, :4] * 3 / 5
+    holds = {
+        "it gives four numbers for each window": lambda net: net(seen).shape == moved.shape,
+        "on unseen walks it misses by less than Eq. 4 (squared pixels)": lambda net: (
+            ((net(seen) - moved) ** 2).mean() < ((by_equation - moved) ** 2).mean()
+        ),
+        "and by less than standing still": lambda net: ((net(seen) - moved) ** 2).mean() < (moved**2).mean(),
+    }
+    hint = "a linear layer against the mean squared error; a small step at the end"
+    check_made("train_extension", answer, given(seed=0), holds, hint)

@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from stad_lite import boxes as box_ops
-from stad_lite.exercises.checks import check_function, check_value
+from stad_lite.exercises.checks import check_function, check_made, check_value
 
 __all__ = [
     "check_receptive_field",
     "check_bias",
     "check_keep",
+    "check_train_head",
 ]
 
 
@@ -73,3 +76,25 @@ def check_keep(answer: Callable[..., Any]) -> None:
         return np.asarray(box_ops.nms(boxes, scores, threshold))
 
     check_function("keep", answer, reference, cases, hint="compare with those that stay, best first")
+
+
+def cells(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return features (count, 8) of cells, and which lie on an actor (count,): about one in twenty."""
+    features = torch.randn(count, 8, generator=torch.Generator().manual_seed(seed))
+    return features, (features[:, :2].sum(1) > 2.3).float()
+
+
+def check_train_head(answer: Callable[..., Any]) -> None:
+    """Exercise 4: the answer is trained on some cells and tried on others."""
+    features, actor = cells(4000, seed=1)
+
+    def fires(head: Any, on: int) -> float:
+        return float((head(features)[actor == on, 0] > 0).float().mean())
+
+    holds = {
+        "it gives a number for each cell": lambda head: head(features).shape == (len(features), 1),
+        "of unseen actors it finds 80 % or more": lambda head: fires(head, 1) >= 0.8,
+        "it fires on 2 % of unseen background, or less": lambda head: fires(head, 0) <= 0.02,
+    }
+    hint = "binary cross-entropy of the logits; go on until the loss stops falling"
+    check_made("train_head", answer, cells(2000, seed=0), holds, hint)

@@ -7,15 +7,18 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from stad_lite.cfad import keyframes
-from stad_lite.exercises.checks import check_function, check_that, check_value
+from stad_lite.exercises.checks import check_function, check_made, check_that, check_value
 
 __all__ = [
     "check_is_half",
     "check_walk_keys",
     "check_turning_tube",
     "check_prune",
+    "check_train_selector",
 ]
 
 
@@ -97,3 +100,27 @@ def check_prune(answer: Callable[..., Any]) -> None:
         "every stamp is a key": [(walk, keyframes.stamps(len(walk), 16).tolist(), 0.8) for walk in walks],
     }
     check_function("prune", answer, prune, cases, hint=hint, in_place="keys")
+
+
+def walks(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return steps (count, 1, 30) of actors that keep a speed for five frames, and where it changes."""
+    chosen = torch.randint(-5, 6, (count, 6), generator=torch.Generator().manual_seed(seed)).float()
+    turns = torch.zeros(count, 30)
+    turns[:, 5::5] = (chosen.diff(dim=1) != 0).float()
+    return chosen.repeat_interleave(5, 1)[:, None], turns[:, None]
+
+
+def check_train_selector(answer: Callable[..., Any]) -> None:
+    """Exercise 4: the answer is trained on some walks and tried on others."""
+    steps, turns = walks(200, seed=1)
+
+    def fires(net: Any, on: int) -> float:
+        return float((net(steps)[turns == on] > 0).float().mean())
+
+    holds = {
+        "it gives a number for each frame": lambda net: net(steps).shape == turns.shape,
+        "of unseen turns it finds 80 % or more": lambda net: fires(net, 1) >= 0.8,
+        "it fires on 5 % of unseen other frames, or less": lambda net: fires(net, 0) <= 0.05,
+    }
+    hint = "the difference of two steps is 0 on a straight walk: a convolution of 3, a ReLU, and one of 1"
+    check_made("train_selector", answer, walks(200, seed=0), holds, hint)

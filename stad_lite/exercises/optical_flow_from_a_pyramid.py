@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
 from stad_lite.nets.flow.warping import resize_flow, warp
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "check_doubled",
     "check_compose",
     "check_there_and_back",
+    "check_train_flow",
 ]
 
 
@@ -111,3 +112,19 @@ def check_there_and_back(answer: Callable[..., Any]) -> None:
     }
     hint = "compose the two: a point that comes back has a sum near zero"
     check_function("there and back", answer, there_and_back, cases, hint=hint)
+
+
+def check_train_flow(answer: Callable[..., Any]) -> None:
+    """Exercise 5: the flow is learnt from two frames alone."""
+    coarse = torch.randn(1, 1, 7, 8, generator=torch.Generator().manual_seed(0))
+    image = torch.nn.functional.interpolate(coarse, (42, 48), mode="bicubic", align_corners=True)
+    right = torch.tensor([1.5, -2.0])
+    first = warp(image, right[:, None, None].expand(1, 2, 42, 48), "border")[..., 5:-5, 5:-5]
+    holds: dict[str, Callable[[Any], bool]] = {
+        "it is a vector of two numbers": lambda flow: np.shape(flow) == (2,),
+        "it is right to a fifth of a pixel": lambda flow: (
+            (torch.as_tensor(flow) - right).abs().max().item() <= 0.2
+        ),
+    }
+    hint = "a vector with gradients, the second frame warped by it, the mean difference to the first; Adam"
+    check_made("train_flow", answer, (first, image[..., 5:-5, 5:-5]), holds, hint)

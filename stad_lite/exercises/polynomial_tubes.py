@@ -7,15 +7,18 @@ from math import comb
 from typing import Any
 
 import numpy as np
+import torch
 
+from stad_lite.boxes import iou
 from stad_lite.cfad.trajectory import fit_overlap, normalised_time, powers
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
 
 __all__ = [
     "check_gradient_share",
     "check_velocity",
     "check_window",
     "check_order_needed",
+    "check_train_theta",
 ]
 
 
@@ -148,3 +151,20 @@ def check_order_needed(answer: Callable[..., Any]) -> None:
     }
     hint = "try the orders from 0 on and stop at the first that reaches the goal"
     check_function("order needed", answer, order_needed, cases, hint=hint)
+
+
+def check_train_theta(answer: Callable[..., Any]) -> None:
+    """Exercise 5: gradient descent comes close to least squares."""
+    time = np.linspace(0.0, 1.0, 30)[:, None]
+    boxes = np.array([10.0, 10, 40, 60]) + 40 * time * [1, 0, 1, 0] + 12 * time**2 * [0, 1, 0, 1]
+    tube = torch.as_tensor(boxes, dtype=torch.float32)
+
+    def overlap(theta: Any) -> float:
+        return float(iou(powers(time[:, 0], 2) @ np.asarray(theta, dtype=np.float64), boxes).mean())
+
+    holds: dict[str, Callable[[Any], bool]] = {
+        "it is an array (3, 4)": lambda theta: np.shape(theta) == (3, 4),
+        "its boxes overlap the tube by .95 or more": lambda theta: overlap(theta) >= 0.95,
+    }
+    hint = "coefficients with gradients, smooth L1 over all frames; large steps, as these are pixels"
+    check_made("train_theta", answer, (tube,), holds, hint)

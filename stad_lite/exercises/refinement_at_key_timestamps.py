@@ -14,6 +14,7 @@ __all__ = [
     "check_looks",
     "check_alpha_for",
     "check_arrives",
+    "check_replaced",
 ]
 
 
@@ -118,3 +119,33 @@ def check_arrives(answer: Callable[[np.ndarray, int, float], Any]) -> None:
     }
     hint = "nothing arrives beyond the two neighbouring knots"
     check_function("arrives", answer, arrives, cases, hint=hint)
+
+
+def replaced(
+    times: np.ndarray, coarse: np.ndarray, keys: Sequence[int], refined: np.ndarray, at: np.ndarray
+) -> np.ndarray:
+    """Return boxes of the tube whose coarse boxes at keys are replaced (CFAD Sec. 3.4), on straight lines.
+
+    times: (n,) rising times of the samples
+    coarse: (n, 4), refined: (len(keys), 4) xyxy pixels
+    keys: numbers of the samples that were refined
+    at: (m,) times
+    returns: (m, 4)
+    """
+    boxes = np.array(coarse, dtype=np.float64)
+    boxes[list(keys)] = refined
+    return np.stack([np.interp(at, times, column) for column in boxes.T], axis=1)
+
+
+def check_replaced(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    random = np.random.default_rng(0)
+    times, at = np.array([2.0, 4.0, 7.0, 8.0]), np.arange(2.0, 9.0)
+    coarse, refined = random.uniform(0, 60, (2, 4, 4))
+    cases: dict[str, list[tuple[Any, ...]]] = {
+        "nothing was refined": [(times, coarse, [], refined[:0], at)],
+        "one sample was refined": [(times, coarse, [1], refined[1:2], at)],
+        "several samples were refined": [(times, coarse, [3, 0], refined[:2], at)],
+    }
+    hint = "put the refined boxes into a copy, then interpolate each coordinate"
+    check_function("replaced", answer, replaced, cases, hint=hint)

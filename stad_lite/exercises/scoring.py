@@ -18,6 +18,7 @@ __all__ = [
     "check_greedy",
     "check_scene",
     "check_ends",
+    "check_ap_of",
 ]
 
 
@@ -104,3 +105,30 @@ def check_ends(answer: Callable[..., Any]) -> None:
         "some truths are missed": [(n, k, k + 2) for n, k in several],
     }
     check_function("the two ends of a tie", answer, ends, cases, hint="all true first; all false first")
+
+
+def ap_of(boxes: np.ndarray, scores: np.ndarray, truths: np.ndarray) -> float:
+    """Return the average precision of a frame's boxes by the envelope, from 0 to 1, at an IoU of .5.
+
+    boxes: (n, 4), truths: (m, 4) xyxy pixels
+    scores: (n,) all different
+    """
+    order = np.argsort(-scores)
+    hits = greedy(pairwise_iou(boxes[order], truths), 0.5)
+    return float(average_precision(np.array(hits), scores[order], len(truths), Rules()))
+
+
+def check_ap_of(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    random = np.random.default_rng(1)
+    truths = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
+    near, off = truths + [1, 0, 1, 0], truths + [0, 50, 0, 50]
+    scores = np.array([0.2, 0.9, 0.6])
+    several = np.concatenate([near, off, near])
+    cases = {
+        "every truth is found": [(near, scores, truths)],
+        "a truth is missed": [(near[:2], scores[:2], truths)],
+        "the best score is false": [(np.concatenate([near[:2], off[:1]]), scores[[0, 2, 1]], truths)],
+        "a truth is found twice": [(several, random.permutation(9) / 9, truths) for _ in range(5)],
+    }
+    check_function("ap_of", answer, ap_of, cases, hint="sort by score, match, then the envelope's area")

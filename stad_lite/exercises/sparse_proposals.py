@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from stad_lite.exercises.checks import check_function
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "check_deltas_between",
     "check_break_even",
     "check_clip_scores",
+    "check_interact",
 ]
 
 
@@ -124,3 +127,30 @@ def check_clip_scores(answer: Callable[..., Any]) -> None:
         "the clip changes the proposal": [([[0.1, 0.2, 0.3], [0.3, 0.1, 0.2]], [0.9, 0.1, 0.5])],
     }
     check_function("clip_scores", answer, clip_scores, cases, hint="multiply before you look for the best")
+
+
+def interact(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return features after two layers that are each proposal's own (SP-TAD Sec. 3.3), a ReLU after each.
+
+    features: (n, bins, d)
+    first, second: (n, d, h), (n, h, d)
+    returns: (n, bins, d)
+    """
+    layers = zip(features, first, second, strict=True)
+    return np.stack([np.maximum(np.maximum(own @ a, 0) @ b, 0) for own, a, b in layers])
+
+
+def check_interact(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    random = np.random.default_rng(0)
+
+    def given(n: int, bins: int, d: int, h: int) -> tuple[Any, ...]:
+        return tuple(random.normal(size=shape) for shape in ((n, bins, d), (n, d, h), (n, h, d)))
+
+    cases = {
+        "there is one proposal": [given(1, 4, 3, 2)],
+        "there are as many proposals as bins": [given(3, 3, 4, 2)],
+        "all sizes differ": [given(5, 8, 4, 2)],
+    }
+    hint = "a product of matrices for each proposal: einsum 'nbd,ndh->nbh'; a ReLU behind each"
+    check_function("interact", answer, interact, cases, hint=hint)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from stad_lite import tubes
 from stad_lite.exercises.checks import check_function, check_that, check_value
@@ -12,6 +14,7 @@ __all__ = [
     "check_half_box",
     "check_temporal",
     "check_judges",
+    "check_suppress",
 ]
 
 
@@ -59,3 +62,32 @@ def check_judges(answer: Any) -> None:
         return bool(product[0] > product[1] and volume[0] < volume[1])
 
     check_that("two judges that disagree", answer, disagree, hint="let the actor grow")
+
+
+def suppress(found: Sequence[tubes.Tube], scores: Sequence[float], threshold: float) -> list[int]:
+    """Return the numbers of the tubes that stay, best score first.
+
+    threshold: a tube goes where its volume overlaps that of one that stays by more
+    """
+    kept: list[int] = []
+    for i in sorted(range(len(found)), key=lambda i: -scores[i]):
+        if all(tubes.tube_iou(found[i], found[j], "volume") <= threshold for j in kept):
+            kept.append(i)
+    return kept
+
+
+def check_suppress(answer: Callable[..., Any]) -> None:
+    """Exercise 4."""
+    box = np.array([[0.0, 0, 10, 10]])
+    early, late, beside = (
+        tubes.Tube(start, box.repeat(10, 0) + shift) for start, shift in ((0, 0), (4, 0), (0, 8))
+    )
+    hint = "go from the best to the worst; compare with those that stay, not with all"
+    cases = {
+        "tubes overlap": [([early, late, beside], [0.2, 0.9, 0.5], 0.3)],
+        "tubes overlap, but by less than the threshold": [([early, late, beside], [0.2, 0.9, 0.5], 0.6)],
+        "the tube between two others goes": [
+            ([tubes.Tube(start, box.repeat(10, 0)) for start in (0, 4, 8)], [0.9, 0.8, 0.7], 0.3)
+        ],
+    }
+    check_function("suppress", answer, suppress, cases, hint=hint)

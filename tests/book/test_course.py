@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import builtins
+import symtable
 from contextlib import chdir
 
 import matplotlib
@@ -17,6 +17,7 @@ from notebooks import Chapter, ToolError, chapters
 from stad_lite.exercises.checks import UNANSWERED
 
 LESSONS = [chapter for chapter in chapters() if not chapter.name.startswith("reproduce/")]
+DEFINES = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
 lesson = pytest.mark.parametrize("chapter", LESSONS, ids=lambda chapter: chapter.name)
 
 
@@ -24,28 +25,31 @@ def marked(notebook: NotebookNode, tag: str) -> list[NotebookNode]:
     return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
 
 
-def names(source: str, kind: type[ast.expr_context]) -> set[str]:
-    """Return the names that a piece of code reads or sets (of what it defines the name as well)."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, kind):
-            found.add(node.id)
-        elif kind is ast.Store and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        elif kind is ast.Store and isinstance(node, (ast.Import, ast.ImportFrom)):
-            found |= {(one.asname or one.name).split(".")[0] for one in node.names}
-    return found
+def names(source: str) -> tuple[set[str], set[str]]:
+    """Return the names that a piece of code sets and those that it needs from before."""
+    table = symtable.symtable(source, "cell", "exec")
+    sets = {one.get_name() for one in table.get_symbols() if one.is_assigned() or one.is_imported()}
+    reads = {one.get_name() for one in table.get_symbols() if one.is_referenced()}
+    inner = table.get_children()
+    while inner:
+        part = inner.pop()
+        reads |= {one.get_name() for one in part.get_symbols() if one.is_global()}
+        inner += part.get_children()
+    return sets, reads
 
 
 def needed(notebook: NotebookNode) -> list[str]:
-    """Return the code of the exercises and of the cells that they cannot do without, in their order."""
+    """Return the code of the exercises, and the definitions before it that it cannot do without."""
     wanted: set[str] = set()
     kept: list[str] = []
     for cell in reversed([cell for cell in notebook.cells if cell.cell_type == "code"]):
-        sets = names(cell.source, ast.Store)
-        if "nbgrader" in cell.metadata or sets & wanted or "parameters" in cell.metadata.get("tags", ()):
-            wanted = (wanted - sets) | names(cell.source, ast.Load) - set(dir(builtins))
-            kept.insert(0, cell.source)
+        exercise = "nbgrader" in cell.metadata or "parameters" in cell.metadata.get("tags", ())
+        parts = [ast.unparse(node) for node in ast.parse(cell.source).body if isinstance(node, DEFINES)]
+        for source in [cell.source] if exercise else reversed(parts):
+            sets, reads = names(source)
+            if exercise or sets & wanted:
+                wanted = (wanted - sets) | reads
+                kept.insert(0, source)
     return kept
 
 
@@ -85,7 +89,7 @@ def test_a_solution_answers_what_is_asked(chapter: Chapter) -> None:
     asked, _ = for_course(chapter.read(), chapter.name, solved=False)
     for answer, stub in zip(marked(solved, "solution"), marked(asked, "solution"), strict=True):
         assert answer.source.startswith(BEGIN) and answer.source.endswith(END)
-        assert names(stub.source, ast.Store) <= names(answer.source, ast.Store), answer.source
+        assert names(stub.source)[0] <= names(answer.source)[0], answer.source
 
 
 @lesson
