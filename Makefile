@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
 # WORKERS (processes that share the tests and chapters),
-# ARGS (passed on by reproduce, results, scorecard, refresh, unit, fuzz and bench).
+# ARGS (passed on by reproduce, results, scorecard, student, solved, refresh, unit, fuzz and bench).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,7 +30,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results scorecard trained test lint types unit doctest chapters shaken \
+.PHONY: help env system reproduce results scorecard trained student solved test lint types unit doctest chapters shaken \
         variants machine fuzz browser lab book picture refresh bench constraints clean
 
 help:  ## say what there is
@@ -66,6 +66,12 @@ scorecard: $(READY)  ## every claim with a verdict: smoke runs in runs/, or the 
 
 trained: $(READY)  ## train the small detectors that chapters show, anew (book/trained/)
 	@$(BIN)/python -m stad_lite.reproduce.trained $(ARGS)
+
+student: $(READY)  ## write the chapters without solutions into runs/student/
+	@$(BIN)/python book/_tools/course.py student $(ARGS)
+
+solved: $(READY)  ## write the chapters with the answers filled in into runs/solved/
+	@$(BIN)/python book/_tools/course.py solved $(ARGS)
 
 test: lint types unit doctest chapters variants machine  ## everything but the browser
 

@@ -156,11 +156,11 @@ def test_says_how_to_start(chapter):
 
 
 @lesson
-def test_has_three_exercises_with_hidden_solutions_and_checks(chapter):
+def test_has_four_exercises_with_hidden_solutions_and_checks(chapter):
     cells = chapter.read().cells
     texts = [c.source if c.cell_type == "markdown" else "" for c in cells]
     starts = [i for i, text in enumerate(texts) if re.search(r"(?m)^#+ Exercise \d", text)]
-    assert len(starts) >= 3
+    assert len(starts) >= 4
     for start, end in zip(starts, [*starts[1:], len(cells)], strict=True):
         text = "\n".join(texts[start:end])
         code = "\n".join(c.source for c in cells[start:end] if c.cell_type == "code")

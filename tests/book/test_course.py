@@ -112,7 +112,7 @@ def test_nbgrader_is_told_what_each_cell_is() -> None:
     (answer, *_), (check, *_) = marked(notebook, "solution"), marked(notebook, "check")
     common = {"schema_version": 3, "task": False, "cell_type": "code"}
     one = {"grade": False, "solution": True, "locked": False}
-    other = {"grade": True, "solution": False, "locked": True, "points": 2}
+    other = {"grade": True, "solution": False, "locked": True, "points": 1}
     identifier = "ground-tubes_and_overlap-exercise-1"
     assert answer.metadata.nbgrader == common | one | {"grade_id": f"{identifier}-answer"}
     assert check.metadata.nbgrader == common | other | {"grade_id": f"{identifier}-check"}
