@@ -15,7 +15,7 @@ __all__ = [
     "check_deltas_between",
     "check_break_even",
     "check_clip_scores",
-    "check_interact",
+    "check_two_layers",
 ]
 
 
@@ -129,7 +129,7 @@ def check_clip_scores(answer: Callable[..., Any]) -> None:
     check_function("clip_scores", answer, clip_scores, cases, hint="multiply before you look for the best")
 
 
-def interact(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def two_layers(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return features after two layers that are each proposal's own (SP-TAD Sec. 3.3), a ReLU after each.
 
     features: (n, bins, d)
@@ -140,7 +140,7 @@ def interact(features: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.
     return np.stack([np.maximum(np.maximum(own @ a, 0) @ b, 0) for own, a, b in layers])
 
 
-def check_interact(answer: Callable[..., Any]) -> None:
+def check_two_layers(answer: Callable[..., Any]) -> None:
     """Exercise 5."""
     random = np.random.default_rng(0)
 
@@ -153,4 +153,4 @@ def check_interact(answer: Callable[..., Any]) -> None:
         "all sizes differ": [given(5, 8, 4, 2)],
     }
     hint = "a product of matrices for each proposal: einsum 'nbd,ndh->nbh'; a ReLU behind each"
-    check_function("interact", answer, interact, cases, hint=hint)
+    check_function("two_layers", answer, two_layers, cases, hint=hint)
