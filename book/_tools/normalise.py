@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from notebooks import tags
 
@@ -22,6 +24,8 @@ LANGUAGE = {
 CELL_METADATA = ("tags", "mystnb", "jupyter", "slideshow", "editable")
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 RANDOM_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
+LARGE = 50_000
+"""Bytes from which a picture gets few colours: frames are full of shades that nobody tells apart."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
 
@@ -65,6 +69,19 @@ def strip_png(data: bytes) -> bytes:
     return b"".join(kept)
 
 
+def lighter(data: bytes) -> bytes:
+    """Return a large PNG file with a palette of 256 colours, where that is smaller."""
+    if len(data) < LARGE:
+        return data
+    image = Image.open(io.BytesIO(data))
+    if image.mode == "P":
+        return data
+    stream = io.BytesIO()
+    few = image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(stream, "PNG", optimize=True)
+    return min(data, stream.getvalue(), key=len)
+
+
 def _outputs(outputs: list[NotebookNode], count: int | None = None) -> list[NotebookNode]:
     """Return the outputs with the cell's count, pieces of one stream joined, pictures without text."""
     clean: list[NotebookNode] = []
@@ -100,7 +117,7 @@ def _plain(mime: str, value: Any) -> Any:
 
 def _strip_base64(text: str) -> str:
     try:
-        return base64.b64encode(strip_png(base64.b64decode(text))).decode()
+        return base64.b64encode(lighter(strip_png(base64.b64decode(text)))).decode()
     except (binascii.Error, ValueError):
         return text
 

@@ -53,6 +53,7 @@ def _panel(ax: Axes) -> tuple[str, str, str, str]:
     title = " ".join(ax.get_title(loc=where) for where in ("left", "center", "right")).strip()
     x, y = ax.get_xlabel(), ax.get_ylabel()
     axes = f"of {y} against {x}" if x and y else f"of {x or y}" if x or y else ""
+    axes = axes.removeprefix("of ") if ax.images else axes
     legend = ax.get_legend()
     names = [text.get_text() for text in legend.get_texts()] if legend else []
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_") and _long(line)]
@@ -84,7 +85,7 @@ def _long(line: Any) -> bool:
 
 def _led(line: Any) -> str:
     ends = [value for value in line.get_ydata() if value == value]
-    return f"{line.get_label()} from {ends[0]:.2g} to {ends[-1]:.2g}" if ends else str(line.get_label())
+    return f"{line.get_label()} from {ends[0]:.3g} to {ends[-1]:.3g}" if ends else str(line.get_label())
 
 
 def _listed(names: list[str]) -> str:

@@ -163,7 +163,7 @@ def draw_label(
     returns: where it is now
     """
     height, width = image.shape[:2]
-    mask = text_mask(text, max(9, round(height / 24)))[:height, :width]
+    mask = text_mask(text, max(9, round(height / 20)))[:height, :width]
     tall, wide = mask.shape
     lines = [round(box[1]) - tall, round(box[1]), round(box[3]), round(box[3]) - tall]
     lines = [y for y in lines if 0 <= y <= height - tall] or [int(np.clip(lines[0], 0, height - tall))]

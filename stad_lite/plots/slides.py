@@ -114,7 +114,7 @@ def stepped(draw: Callable[..., Any], start: int = 0, **dials: Any) -> Slides:
     if not stops or not 0 < count <= MOST:
         raise FormatError(f"{count} pictures for dials {list(stops)}", remedy=f"give lists, {MOST} at most")
     turns = (dict(zip(stops, chosen, strict=True)) for chosen in itertools.product(*stops.values()))
-    slides = tuple(_captured(draw, fixed | turn) for turn in turns)
+    slides = tuple(_captured(draw, fixed, turn) for turn in turns)
     names = {name: tuple(_called(value) for value in values) for name, values in stops.items()}
     return Slides(slides, names, start)
 
@@ -123,21 +123,23 @@ def _called(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _captured(draw: Callable[..., Any], values: dict[str, Any]) -> Slide:
+def _captured(draw: Callable[..., Any], fixed: dict[str, Any], turn: dict[str, Any]) -> Slide:
     import matplotlib.pyplot as plt
     from IPython.utils.capture import capture_output
 
     plt.close("all")
     with capture_output() as caught:
-        draw(**values)
+        draw(**fixed, **turn)
+    at = ", ".join(f"{name} {_called(value)}" for name, value in turn.items())
     pictures = []
     for output in caught.outputs:
         if content := output.data.get("image/png"):
             content = base64.b64decode(content) if isinstance(content, str) else content
             told = (output.metadata or {}).get("image/png", {}).get("alt", "")
-            pictures.append((webp(content), told))
+            pictures.append((webp(content), f"At {at}: {told}"))
     for number in plt.get_fignums():  # where no notebook has shown them
-        pictures.append((webp(style.png(plt.figure(number))), describe(plt.figure(number))))
+        figure = plt.figure(number)
+        pictures.append((webp(style.png(figure)), f"At {at}: {describe(figure)}"))
     plt.close("all")
     return Slide(tuple(pictures), caught.stdout)
 

@@ -31,7 +31,7 @@ def test_each_stop_has_its_picture_and_its_text():
     assert re.findall("<pre>(.*?)</pre>", page) == [f"{n} at {v}" for v in (1, 2.5, 4) for n in "ab"]
     found = SOURCE.findall(page)
     assert [told for told, _ in found] == [
-        f"Curves of height; {n} from 3 to {v:g}." for v in (1, 2.5, 4) for n in "ab"
+        f"At level {v:g}, name {n}: Curves of height; {n} from 3 to {v:g}." for v in (1, 2.5, 4) for n in "ab"
     ]
     assert len({content for _, content in found}) == 3
     assert Image.open(io.BytesIO(base64.b64decode(found[0][1]))).format == "WEBP"
