@@ -12,7 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
-from notebooks import tags
+from notebooks import REAL_FIGURE, tags
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -36,7 +36,7 @@ def normalise(notebook: NotebookNode, stem: str) -> NotebookNode:
     Cell ids become ``stem-001`` and so on; code cells are counted from 1 (nbval compares nothing in
     a cell without a count); times and text in PNG files go, and so do widgets, which are dead without
     a kernel; random ids in HTML are numbered; of an output's metadata what stands in for a picture
-    stays; cells tagged ``real-video`` lose their outputs.
+    stays; cells tagged ``real-video`` lose their outputs, and those tagged ``real-data`` their pictures.
     """
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info=LANGUAGE)
     counted = 0
@@ -47,6 +47,10 @@ def normalise(notebook: NotebookNode, stem: str) -> NotebookNode:
             counted += 1
             cell.execution_count = counted
             cell.outputs = [] if "real-video" in tags(cell) else _outputs(cell.outputs, counted)
+            if "real-data" in tags(cell) and REAL_FIGURE not in tags(cell):
+                cell.outputs = [
+                    output for output in cell.outputs if "image/png" not in output.get("data", {})
+                ]
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return _rename(notebook)
 

@@ -99,6 +99,27 @@ def test_a_number_within_its_tolerance_stays_as_it_is_committed(tmp_path):
     assert [cell.outputs[0].data["text/plain"] for cell in cells] == ["1.25", "1.26", "2.26"]
 
 
+def test_figures_of_real_annotations_stay_and_come_from_the_data_alone(tmp_path, capsys, monkeypatch):
+    seen = 'import os\nif os.listdir(os.environ["STAD_DATA"]):\n    print("drawn")'
+    drawn = (seen, ["real-data", "real-figure", "nbval-ignore-output"])
+    path = make_book(tmp_path, real=[drawn, (seen, [])]) / "part" / "real.ipynb"
+    arguments = ["--book", str(tmp_path / "book")]
+
+    def shown() -> list[list[str]]:
+        cells = nbformat.read(path, as_version=4).cells[2:]
+        return [[output.text for output in cell.outputs] for cell in cells]
+
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("STAD_DATA", str(data))
+    assert refresh.main([*arguments, "--data"]) == 1
+    assert "shows nothing" in capsys.readouterr().err
+    (data / "truth.txt").touch()
+    assert refresh.main(arguments) == 0 and shown() == [[], []]
+    assert refresh.main([*arguments, "--data"]) == 0 and shown() == [["drawn\n"], []]
+    assert refresh.main(arguments) == 0 and shown() == [["drawn\n"], []]
+
+
 def test_a_failing_chapter_is_named_and_stays_as_it_was(tmp_path, capsys):
     book = make_book(tmp_path, bad=[("1 / 0", [])])
     path = book / "part" / "bad.ipynb"
