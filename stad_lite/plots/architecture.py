@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,11 @@ class Layer:
 
 @dataclass
 class _Seen:
+    """What hooks saw of one module."""
+
     shape: tuple[int, ...] | None = None
     calls: int = 0
-    order: int = field(default=0)
+    order: int = -1
 
 
 def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[Layer]:
@@ -52,40 +55,14 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
     depth: names of at most so many parts; modules that are never called are left out
     raises: FormatError where the run calls nothing of the network
     """
-    import torch
-
-    seen: dict[str, _Seen] = {}
-
-    def note(name: str) -> Callable[..., None]:
-        def after(module: nn.Module, inputs: Any, output: Any) -> None:
-            entry = seen.setdefault(name, _Seen())
-            entry.calls += 1
-            if entry.shape is None:
-                entry.shape = next(_shapes(output), None)
-
-        return after
-
-    def enter(name: str) -> Callable[..., None]:
-        def before(module: nn.Module, inputs: Any) -> None:
-            seen.setdefault(name, _Seen(order=len(seen)))
-
-        return before
-
     named = {name: part for name, part in network.named_modules() if name and name.count(".") < depth}
-    hooks = [part.register_forward_hook(note(name)) for name, part in named.items()]
-    hooks += [part.register_forward_pre_hook(enter(name)) for name, part in named.items()]
-    try:
-        with torch.no_grad():
-            run()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    seen = {name: entry for name, entry in _watched(named, run).items() if entry.calls}
     if not seen:
         raise FormatError("the run calls no part of the network", remedy="call it, or what uses it, in run")
-    first = {top: min(seen[n].order for n in names) for top, names in _by_top(seen).items()}
-    ordered = sorted(
-        seen, key=lambda name: (first[name.split(".")[0]], name.count(".") > 0, seen[name].order)
-    )
+    first: dict[str, int] = {}
+    for name, entry in sorted(seen.items(), key=lambda pair: pair[1].order):
+        first.setdefault(name.split(".")[0], entry.order)
+    ordered = sorted(seen, key=lambda name: (first[name.split(".")[0]], "." in name, seen[name].order))
     return [
         Layer(
             name,
@@ -98,11 +75,29 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
     ]
 
 
-def _by_top(seen: dict[str, _Seen]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in seen:
-        found.setdefault(name.split(".")[0], []).append(name)
-    return found
+def _watched(named: dict[str, nn.Module], run: Callable[[], Any]) -> dict[str, _Seen]:
+    """What hooks see of some modules while a run goes on."""
+    import torch
+
+    seen = {name: _Seen() for name in named}
+    entered = iter(range(10**9))
+
+    def before(entry: _Seen, *_: Any) -> None:
+        entry.order = next(entered) if entry.order < 0 else entry.order
+
+    def after(entry: _Seen, module: nn.Module, inputs: Any, output: Any) -> None:
+        entry.calls += 1
+        entry.shape = next(_shapes(output), None) if entry.shape is None else entry.shape
+
+    hooks = [part.register_forward_hook(partial(after, seen[name])) for name, part in named.items()]
+    hooks += [part.register_forward_pre_hook(partial(before, seen[name])) for name, part in named.items()]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
 
 
 def _shapes(output: Any) -> Iterator[tuple[int, ...]]:
