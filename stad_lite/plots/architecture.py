@@ -123,7 +123,7 @@ def architecture(
     rows = _gathered(layers(network, run, depth))
     blocks = [list(group) for _, group in groupby(rows, key=lambda row: row.name.split(".")[0])]
     heights = [len(block) + 0.3 + (block[0].name.count(".") > 0) for block in blocks]
-    gaps = [0.45 if len(one) + len(two) > 2 else 0.08 for one, two in pairwise(blocks)]
+    gaps = [0.45 if one + two > 2.7 else 0.08 for one, two in pairwise(heights)]
     total = sum(heights) + sum(gaps) + 1.5
     figure = style.bare_figure(width, ROW * total)
     ax = figure.add_axes((0, 0, 1, 1))
