@@ -2,8 +2,8 @@
 
     python book/_tools/build_site.py [--book DIR]
 
-MathJax and the widget manager are unpacked from their npm packages into book/_vendor/ (once; not
-committed), so that no page asks another machine for anything. Warnings are errors.
+MathJax is unpacked from its npm package into book/_vendor/ (once; not committed), so that no page
+asks another machine for anything. Warnings are errors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from notebooks import BOOK, ToolError
 
 VENDOR = {
     "mathjax": ("mathjax@3.2.2", "es5", ("tex-svg.js", "input/tex/extensions")),
-    "html-manager": ("@jupyter-widgets/html-manager@1.0.15", "dist", ("embed.js", "*.woff2", "*.ttf")),
 }
 """Folder -> npm package, the folder inside it, patterns of what is taken from there."""
 

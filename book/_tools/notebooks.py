@@ -13,6 +13,9 @@ from nbformat import NotebookNode
 
 BOOK = Path(__file__).resolve().parents[1]
 
+REAL_FIGURE = "real-figure"
+"""Tag of cells that draw real annotations and no footage; what they show is committed."""
+
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 

@@ -182,8 +182,22 @@ def test_a_dial_has_a_static_twin(chapter):
     assert live, "no dial"
     for i in live:
         function = re.search(r"interact\(\s*(\w+)", cells[i].source)[1]
-        assert f"{function}(" in cells[i + 1].source, f"{cells[i].id}: call {function} in the next cell"
-        assert "nbval-ignore-output" not in tags(cells[i + 1])
+        wanted = f"stepped({function}, ..."
+        assert f"stepped({function}," in cells[i + 1].source, f"{cells[i].id}: {wanted} in the next cell"
+        assert not cells[i].outputs, f"{cells[i].id}: a dial is dead on the site"
+        assert "stad-slides" in str(cells[i + 1].outputs), f"{cells[i + 1].id}: not refreshed"
+
+
+@every
+def test_every_picture_says_what_it_shows(chapter):
+    for cell in code_cells(chapter):
+        for output in cell.outputs:
+            data, told = output.get("data", {}), []
+            if "image/png" in data:
+                told = [output.metadata.get("image/png", {}).get("alt", "")]
+            told += re.findall(r"<img\b[^>]*?alt=\"([^\"]*)\"", str(data.get("text/html", "")))
+            assert len(told) >= str(data.get("text/html", "")).count("<img"), cell.id
+            assert not (short := [alt for alt in told if len(alt.split()) < 4]), f"{cell.id}: {short}"
 
 
 def test_committed_figures_are_readable_and_have_their_command():

@@ -1,4 +1,4 @@
-"""The built site: formulas and widgets are there, and no page asks another machine for anything."""
+"""The built site: formulas are there, slides move, and no page asks another machine for anything."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import threading
 import pytest
 
 import build_site
-from notebooks import BOOK, chapters
+from notebooks import BOOK
 from tests.browser.conftest import needed
 
 pytestmark = pytest.mark.browser
@@ -52,12 +52,22 @@ def test_formulas_are_drawn_without_outside_help(site, page, shelf):
     page.screenshot(path=shelf / "site_notation.png")
 
 
-def test_a_chapter_shows_its_widgets_without_outside_help(site, page, shelf):
-    with_dial = [c for c in chapters() if "widgets" in c.read().metadata]
-    if not with_dial:
-        pytest.skip("no chapter has a dial yet")
-    visit(page, f"{site}/{with_dial[0].name}.html")
-    page.locator(".noUi-handle").first.wait_for(timeout=20_000)
-    page.locator(".noUi-handle").first.scroll_into_view_if_needed()
+def test_slides_of_a_chapter_move_and_play(site, page, shelf):
+    visit(page, f"{site}/ground/tubes_and_overlap.html")
+    slides = page.locator(".stad-slides", has=page.locator("button"))
+    slides.scroll_into_view_if_needed()
+
+    def told() -> str:
+        return slides.locator("img:visible").get_attribute("alt")
+
+    first, dial = told(), slides.locator("input")
+    dial.focus()
+    page.keyboard.press("ArrowRight")
+    assert told() != first and slides.locator("output").text_content() == "1"
+    slides.locator("button").click()
+    page.wait_for_function("() => +document.querySelector('.stad-slides button').parentNode"
+                           ".querySelector('output').textContent > 4")  # fmt: skip
     page.screenshot(path=shelf / "site_chapter.png")
+    assert page.locator("img[alt='']").count() == 0
+    assert page.locator("main img:not([alt])").count() == 0
     assert page.outside == []
