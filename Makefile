@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
 # WORKERS (processes that share the tests and chapters),
-# ARGS (passed on by reproduce, results, scorecard, refresh, unit, fuzz and bench).
+# ARGS (passed on by reproduce, results, scorecard, refresh, lab, unit, browser, fuzz and bench).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -112,10 +112,10 @@ fuzz: $(READY)  ## damaged files at every reader: each is read or refused in a s
 	@$(BIN)/python -m tests.fuzz --count 1000 $(ARGS)
 
 browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
-	@$(BIN)/python -m pytest tests/browser -m browser
+	@$(BIN)/python -m pytest tests/browser -m browser $(ARGS)
 
-lab: $(READY)  ## JupyterLab on the book
-	@$(BIN)/jupyter lab book
+lab: $(READY)  ## JupyterLab on the book (ARGS="--no-browser --port 9000")
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) book
 
 book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
 	@$(BIN)/python book/_tools/build_site.py
