@@ -30,6 +30,7 @@ SCRIPTS = {
     "mermaid_js_url": "",
     "mathjax_url": "mathjax/tex-svg.js",
 }
+LIVE = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"<details>.*?</details>", re.DOTALL)
 
 
@@ -51,7 +52,7 @@ def kind_of(cell: NotebookNode, shown: int) -> str:
     if cell.cell_type == "markdown" and (head := re.match(r"(#+) ", cell.source)):
         return "slide" if len(head[1]) <= 2 else "subslide"
     outputs = cell.get("outputs", [])
-    live = any("application/vnd.jupyter.widget-view+json" in one.get("data", {}) for one in outputs)
+    live = any(LIVE in one.get("data", {}) for one in outputs)
     if not cell.source.strip() or (cell.cell_type == "code" and (live or not outputs)):
         return "skip"
     return "subslide" if shown >= MOST else "-"
