@@ -65,7 +65,7 @@ def cfad(clip: int = 21) -> Figure:
     for name, selection in (("coarse", "none"), ("refined", system.config.selection)):
         (found,) = dialled(system, selection=selection).predict(batch)
         drawn[name] = max(found, key=lambda one: tube_iou(one, true))
-    some = np.linspace(true.start, true.end - 1, 5).round().astype(int)
+    some = np.linspace(true.start, true.end - 1, 5).round().astype(int).tolist()
     return refinement.along(_frames(source), {"truth": true, **drawn}, some, columns=5)
 
 
