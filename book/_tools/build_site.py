@@ -21,6 +21,9 @@ from notebooks import BOOK, ToolError
 
 VENDOR = {
     "mathjax": ("mathjax@3.2.2", "es5", ("tex-svg.js", "input/tex/extensions")),
+    "reveal": ("reveal.js@4.6.0", ".", ("dist/reveal.*", "dist/theme/white.css", "plugin/notes/notes.js")),
+    "require": ("requirejs@2.3.7", ".", ("require.js",)),
+    "jquery": ("jquery@3.7.1", "dist", ("jquery.min.js",)),
 }
 """Folder -> npm package, the folder inside it, patterns of what is taken from there."""
 
@@ -31,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
     book = parser.parse_args(arguments).book.absolute()
     try:
-        for folder in VENDOR:
+        for folder in ("mathjax",):
             vendor(folder, book / "_vendor")
     except ToolError as error:
         print(error, file=sys.stderr)
