@@ -12,6 +12,9 @@ from stad_lite.reproduce.rows import SWEEPS
 from stad_lite.reproduce.sweep import ON_A_GPU, duration, expected, make_all, missing, refused
 from stad_lite.reproduce.targets import jobs_of
 
+MOST = 1000
+"""Seeds and processes that are more than anybody means."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
@@ -33,8 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make the runs that are missing; the same line again goes on where it was stopped."""
     for name in ("seeds", "jobs"):
-        if getattr(arguments, name) < 1:
-            raise FormatError(f"--{name} is {getattr(arguments, name)}", remedy="give a number from 1")
+        if not 1 <= getattr(arguments, name) <= MOST:
+            told = f"--{name} is {getattr(arguments, name)}"
+            raise FormatError(told, remedy=f"give a number from 1 to {MOST}")
     workers = Workers(arguments.jobs, arguments.cluster, _numbers(arguments.devices))
     jobs = jobs_of(arguments.targets, range(arguments.seeds), arguments.profile)
     jobs = _known(jobs, arguments.profile)

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import msgspec
 
-from stad_lite.errors import FormatError, MissingFileError, StadError
+from stad_lite.errors import FormatError, StadError
 from stad_lite.reproduce.experiments import experiment_module
-from stad_lite.reproduce.typed_yaml import Strict
+from stad_lite.reproduce.typed_yaml import Strict, read_rows
 
 FOLDER = Path(__file__).parent / "claims"
 PAPERS = ("cfad", "step", "sp_tad", "pcsc", "flow_subnet")
@@ -176,12 +176,7 @@ def check_variants(claims: Iterable[Claim]) -> None:
 
 
 def _read(path: Path, paper: str) -> list[Claim]:
-    if not path.is_file():
-        raise MissingFileError("there is no such file", file=path)
-    try:
-        document = msgspec.yaml.decode(path.read_bytes(), type=_File)
-    except (UnicodeDecodeError, msgspec.MsgspecError) as error:
-        raise FormatError(f"cannot be read: {error}", file=path) from None
+    document = read_rows(path, _File)
     if document.paper != paper:
         raise FormatError(f"paper {document.paper!r} is not {paper!r}", file=path)
     return [_checked(msgspec.structs.replace(claim, paper=paper), path) for claim in document.claims]

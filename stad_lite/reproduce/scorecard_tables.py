@@ -9,19 +9,9 @@ from dataclasses import dataclass
 from stad_lite.errors import StadError
 from stad_lite.reproduce.grid import grid
 from stad_lite.reproduce.scorecard import Score, Scorecard
-from stad_lite.reproduce.statistics import NOT_REPRODUCED, NOT_TESTABLE, REPRODUCED, UNDECIDED
-from stad_lite.reproduce.verdicts import ALL_VERDICTS, NO_RUN, REPORTED, Part
+from stad_lite.reproduce.verdicts import ALL_VERDICTS, COLOURS, Part
 
 TITLES = {"cfad": "CFAD", "step": "STEP", "sp_tad": "SP-TAD", "pcsc": "PCSC", "flow_subnet": "Flow subnet"}
-COLOURS = {
-    REPRODUCED: "#b7e1cd",
-    NOT_REPRODUCED: "#f6c1b6",
-    UNDECIDED: "#fbe7a2",
-    NOT_TESTABLE: "#e3e3e3",
-    NO_RUN: "#ffffff",
-    REPORTED: "#cfe0f5",
-}
-"""Verdict -> what stands behind it, light enough for black letters; the word is always there too."""
 
 
 @dataclass(frozen=True)

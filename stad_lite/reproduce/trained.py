@@ -2,8 +2,9 @@
 
     python -m stad_lite.reproduce.trained cfad
 
-trains an experiment's ``base`` at ``lesson`` (``stad_lite.reproduce.experiments``), keeps the weights at half
-precision, and beside them what they are, how they were made and the figures that they reach on a few clips.
+trains a system's variant in ``SHOWN`` at ``lesson`` (``stad_lite.reproduce.experiments``), keeps the weights
+at half precision, and beside them what they are, how they were made and the figures that they reach on a
+few clips.
 """
 
 from __future__ import annotations
@@ -39,6 +40,15 @@ PREFIX = "trained:"
 FORMAT = "stad-lite/trained/1"
 CLIPS = 20
 """Clips of the split ``test`` that the figures are of."""
+SHOWN = {
+    "baseline": ("baselines", "both"),
+    "step": ("step", "base"),
+    "sp_tad": ("sp_tad", "base"),
+    "pcsc": ("pcsc", "base"),
+    "cfad": ("cfad", "base"),
+    "flow_subnet": ("flow_subnet", "base"),
+}
+"""System -> the experiment and the variant that its trained detector is of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +142,8 @@ def keep(path: Path, network: nn.Module, **about: Any) -> Path:
 
 def make(name: str, seed: int = 0, profile: str = "lesson", folder: str | PathLike[str] = FOLDER) -> Path:
     """Train a system's detector and keep it, with its figures. raises: StadError for an unknown experiment"""
-    experiment = experiment_module(name)
-    system, _ = experiment.trained("base", seed, profile)
+    experiment, variant = shown(name)
+    system, _ = experiment.trained(variant, seed, profile)
     halve(system.network)
     return keep(
         Path(folder) / f"{name}.pt",
@@ -143,6 +153,16 @@ def make(name: str, seed: int = 0, profile: str = "lesson", folder: str | PathLi
         classes=list(system.classes),
         figures={key: round(value, 1) for key, value in experiment.looked(system, CLIPS, profile).items()},
     )
+
+
+def shown(name: str) -> tuple[Any, str]:
+    """Return the module of an experiment and its variant that a system's detector is of.
+
+    raises: StadError for an unknown system
+    """
+    find(name)
+    experiment, variant = SHOWN[name]
+    return experiment_module(experiment), variant
 
 
 def command(name: str, seed: int = 0, profile: str = "lesson") -> str:
@@ -165,13 +185,13 @@ def _wide(value: Tensor) -> Tensor:
 def main(arguments: list[str] | None = None) -> int:
     """Make a trained detector from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Train the small detectors of the chapters and keep them.")
-    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help="all that are kept without it")
+    parser.add_argument("systems", nargs="*", metavar="SYSTEM", help="all without it")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--profile", choices=("smoke", "lesson"), default="lesson")
     parser.add_argument("--out", default=str(FOLDER), metavar="DIR", help="folder of the kept detectors")
     chosen = parser.parse_args(arguments)
     try:
-        for name in chosen.systems or names(chosen.out):
+        for name in chosen.systems or SHOWN:
             path = make(name, chosen.seed, chosen.profile, chosen.out)
             print(f"{path}: {path.stat().st_size:,} bytes, {load(name, chosen.out).figures}")
     except StadError as error:

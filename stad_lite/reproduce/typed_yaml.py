@@ -1,4 +1,4 @@
-"""YAML files into typed rows: every scalar stays the text that it is, and errors name the row."""
+"""YAML files into typed rows: a scalar is read as the field asks for it, and errors name the row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from stad_lite.errors import FormatError, MissingFileError
 
 Rows = TypeVar("Rows")
-TITLES = ("table", "name", "number")
+TITLES = ("table", "name", "number", "id")
 """What a row is called by, the first of these that it has."""
 
 
@@ -21,7 +21,7 @@ class Strict(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def read_rows(path: Path, kind: type[Rows]) -> Rows:
-    """Return a YAML file as a ``Strict`` of strings, tuples and other ``Strict``s.
+    """Return a YAML file as a ``Strict`` of strings, numbers, tuples and other ``Strict``s.
 
     raises: MissingFileError; FormatError for what is not YAML, a key given twice, and a row that does not fit
     """
@@ -29,7 +29,7 @@ def read_rows(path: Path, kind: type[Rows]) -> Rows:
         raise MissingFileError("there is no such file", file=path)
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # text, lists and mappings only
-        return msgspec.convert(raw, kind)
+        return msgspec.convert(raw, kind, strict=False)
     except msgspec.ValidationError as error:
         raise FormatError(named(str(error), raw), file=path) from None
     except FormatError as error:

@@ -28,7 +28,16 @@ from stad_lite.reproduce.statistics import (
 
 NO_RUN, REPORTED = "no run kept", "reported"
 """Beside the verdicts of ``statistics``: nothing is kept yet; the paper gives no figure to compare with."""
-ALL_VERDICTS = (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTABLE, NO_RUN, REPORTED)
+COLOURS = {
+    REPRODUCED: "#b7e1cd",
+    NOT_REPRODUCED: "#f6c1b6",
+    UNDECIDED: "#fbe7a2",
+    NOT_TESTABLE: "#e3e3e3",
+    NO_RUN: "#ffffff",
+    REPORTED: "#cfe0f5",
+}
+"""Verdict -> what stands behind it, light enough for black letters; the word is always there too."""
+ALL_VERDICTS = tuple(COLOURS)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def test_experiments_without_a_profile_are_told_before_it_begins(tmp_path, capsy
         ),
         (["cfad", "--profile", "large"], "no profile 'large'"),
         (["step", "--seeds", "0"], "--seeds is 0; give a number from 1"),
+        (["step", "--seeds", "1000000000"], "--seeds is 1000000000; give a number from 1 to 1000"),
         (["step", "--devices", "a"], "--devices is 'a'; give numbers between commas"),
     ],
 )

@@ -8,7 +8,7 @@ from stad_lite.reproduce.experiments import baselines
 
 
 def test_everyone_holds_every_true_box_and_those_who_do_nothing():
-    _, test = baselines.sources("smoke", "test")
+    test = baselines.source("smoke", "test")
     everyone = baselines.everyone("smoke", "test")
     assert everyone.videos.keys() == test.annotations.videos.keys() and everyone.classes == ("action",)
     idle = 0

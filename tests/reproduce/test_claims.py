@@ -101,9 +101,10 @@ WRONG = {
     "needs comparisons": ORDERING,
     "an experiment go together": ORDERING + "comparisons: [{larger: a, smaller: b, figure: c}]",
     "does not say which figure": ORDERING + "experiment: step\ncomparisons: [{larger: 'a:b', smaller: a}]",
-    "unknown field `claim`": SOUND + "claim: It holds.",
+    "claim a-claim: Object contains unknown field `claim`": SOUND + "claim: It holds.",
     "missing required field `source`": SOUND.replace("source: Eq. 1\n", ""),
-    "cannot be read": SOUND + "  : [",
+    "not YAML": SOUND + "  : [",
+    "the key 'source' stands there twice": SOUND + "source: Eq. 2\n",
 }
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from stad_lite.errors import StadError
 from stad_lite.reproduce.scorecard import Score, Scorecard, Where
-from stad_lite.reproduce.scorecard_tables import COLOURS, ScoreTable, SummaryTable
-from stad_lite.reproduce.verdicts import ALL_VERDICTS, Part
+from stad_lite.reproduce.scorecard_tables import ScoreTable, SummaryTable
+from stad_lite.reproduce.verdicts import ALL_VERDICTS, COLOURS, Part
 
 PART = Part(
     "a > b, map", "reproduced", "reproduced", "+2.5", 2.04, "points", 1.5, 2.6, 5, "undecided", 0.7, 0.01
@@ -23,7 +23,7 @@ CARD = Scorecard("lesson", "abc", (ONE, TWO, replace(ONE, id="tad-z", paper="sp_
 
 
 def test_every_verdict_has_a_colour_of_its_own():
-    assert set(COLOURS) == set(ALL_VERDICTS) and len(set(COLOURS.values())) == len(COLOURS)
+    assert set(ALL_VERDICTS) == set(COLOURS) and len(set(COLOURS.values())) == len(COLOURS)
 
 
 def test_the_summary_counts_every_claim():

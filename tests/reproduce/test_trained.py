@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
+from stad_lite.catalogue import ENTRIES
 from stad_lite.errors import FormatError, MissingFileError, StadError, TruncatedFileError
 from stad_lite.reproduce import trained
-from stad_lite.reproduce.experiments import experiment_module
 from stad_lite.training import checkpoint
 
 SIZE = 12_000_000
@@ -30,14 +30,18 @@ def test_what_is_kept_comes_back(made, monkeypatch, tmp_path):
     assert trained.names(made.parent) == ("cfad",)
     assert found.command == trained.command("cfad", profile="smoke")
     assert all(value.dtype != torch.float16 for value in found.system.network.state_dict().values())
-    looked = experiment_module("cfad").looked(found.system, trained.CLIPS, "smoke")
+    looked = trained.shown("cfad")[0].looked(found.system, trained.CLIPS, "smoke")
     assert found.figures == {name: round(value, 1) for name, value in looked.items()}
 
 
-@pytest.mark.parametrize("name", trained.names())
+def test_every_system_has_one():
+    assert set(trained.names()) == set(trained.SHOWN) == set(ENTRIES)
+
+
+@pytest.mark.parametrize("name", trained.SHOWN)
 def test_a_kept_detector_reaches_its_figures(name):
     found = trained.load(name)
-    looked = experiment_module(name).looked(found.system, trained.CLIPS)
+    looked = trained.shown(name)[0].looked(found.system, trained.CLIPS)
     for figure, value in found.figures.items():  # near ties fall otherwise on another processor
         assert looked[figure] == pytest.approx(value, abs=3.0), figure
     assert max(found.figures.values()) > 20

@@ -63,26 +63,32 @@ def run(variant: str, seed: int, profile: str, split: str = "test", device: str 
     device: that it is trained and judged on
     raises: FormatError for an unknown profile
     """
-    train, test = sources(profile, split, seed)
+    system, spent = trained(variant, seed, profile, device)
+    test = source(profile, split)
+    began = clock(device)
+    figures = judge(system, test, everyone(profile, split))
+    return {**figures, "cpu_seconds": spent + clock(device) - began}
+
+
+def trained(variant: str, seed: int, profile: str, device: str = "cpu") -> tuple[pipeline.DenseSystem, float]:
+    """Return a trained system, and the CPU seconds that it took."""
+    train = source(profile, "train", seed)
     began = clock(device)
     config, plan, *_ = configured(variant, profile)
-    plan = replace(plan, seed=seed)
+    plan = replace(plan, seed=seed, checkpoint_every=10**6, log_every=100)
     seed_all(seed)
     system = pipeline.build(replace(config, size=train.size), train.classes)
     data = pipeline.training_set(system, train)
     data.seed = seed
     with tempfile.TemporaryDirectory() as folder:
-        fit(
-            system,
-            data,
-            replace(plan, checkpoint_every=10**6, log_every=100),
-            folder,
-            device=device,
-            collate=pipeline.collate,
-            say=lambda line: None,
-        )
-    figures = judge(system, test, everyone(profile, split))
-    return {**figures, "cpu_seconds": clock(device) - began}
+        fit(system, data, plan, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    return system, clock(device) - began
+
+
+def looked(system: pipeline.DenseSystem, count: int, profile: str = "lesson") -> dict[str, float]:
+    """Return a few figures of a trained system on the first clips of ``test``."""
+    figures = judge(system, synthetic_source(_settings(profile), count, "test"))
+    return {name: figures[name] for name in ("frame_map", "video_map_20", "video_map_50")}
 
 
 def shared(variant: str) -> tuple[str, ...]:
@@ -90,11 +96,11 @@ def shared(variant: str) -> tuple[str, ...]:
     return ()
 
 
-def sources(profile: str, split: str, seed: int = 0) -> tuple[VideoSource, VideoSource]:
-    """Return what a seed trains on and what judges; clips that are not in the cache are rendered now."""
-    settings, (train, test) = _settings(profile), CLIPS[profile]
-    numbers = clips_of_seed(seed, train)
-    return synthetic_source(settings, numbers, "train"), synthetic_source(settings, test, split)
+def source(profile: str, split: str, seed: int = 0) -> VideoSource:
+    """Return a seed's clips of ``train``, or those of a split that judges, rendered where need be."""
+    train, judged = CLIPS[profile]
+    numbers = clips_of_seed(seed, train) if split == "train" else range(judged)
+    return synthetic_source(_settings(profile), numbers, split)
 
 
 def everyone(profile: str, split: str) -> Annotations:

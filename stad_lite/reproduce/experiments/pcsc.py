@@ -35,8 +35,9 @@ from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
-from stad_lite.schedule import TrainConfig
-from stad_lite.systems.maps import FrameMaps, kept_maps
+from stad_lite.schedule import TrainConfig, config_hash
+from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
+from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 from stad_lite.training.profile import clock
 from stad_lite.tubes import Tube
@@ -155,32 +156,72 @@ def run(variant: str, seed: int, profile: str, split: str = "test", device: str 
     device: that it is trained and judged on
     """
     change, chosen = VARIANTS[variant], plan(profile)
-    config, clips = config_of(profile, change), settings(profile, change)
-    flow = change.get("flow", "exact")
+    clips, flow = settings(profile, change), change.get("flow", "exact")
+    system, spent = trained(variant, seed, profile, device)
     began = clock(device)
-    train = open_clips(clips, clips_of_seed(seed, chosen.train), "train", flow)
     test = open_clips(clips, chosen.test, split, flow)
+    maps = kept_maps(system, test, cache_folder() / "pcsc", f"{clips.key} {split} {flow}")
+    started = clock(device)
+    figures = judge_system(system, test, maps, chosen.count, _on_tubes(change))
+    return {
+        **figures,
+        "cpu_seconds": spent["cpu_seconds"] + clock(device) - started,
+        "feature_seconds": spent["feature_seconds"] + started - began,
+    }
+
+
+def trained(
+    variant: str, seed: int, profile: str, device: str = "cpu"
+) -> tuple[PCSCSystem, dict[str, float]]:
+    """Return a trained system, and the CPU seconds of its features and of its training."""
+    change = VARIANTS[variant]
+    system, train, maps, spent = boxes_trained(change, seed, profile, device)
+    if _on_tubes(change):
+        began = clock(device)
+        stages.finish(system, train.subset(train.videos[: plan(profile).actionness]), maps, seed)
+        spent["cpu_seconds"] += clock(device) - began
+    return system, spent
+
+
+def boxes_trained(
+    change: dict[str, Any], seed: int, profile: str, device: str = "cpu"
+) -> tuple[PCSCSystem, VideoSource, FrameMaps, dict[str, float]]:
+    """Return a system trained but for actionness, from the cache folder where it was trained before.
+
+    returns: the system, its clips, their maps, and the CPU seconds of features and of training
+    """
+    clips, flow, length = settings(profile, change), change.get("flow", "exact"), change.get("length", 1)
+    config, amounts = config_of(profile, change), plan(profile)
+    began = clock(device)
+    train = open_clips(clips, clips_of_seed(seed, amounts.train), "train", flow)
     torch.manual_seed(seed)
     system = pipeline.build(config, train.classes, seed, torch.device(device))
     system.network.to(device)
-    folder = cache_folder() / "pcsc"
-    names = [f"{clips.key} {part} {flow}" for part in ("train", split)]
-    maps = [
-        kept_maps(system, source, folder, name, mirror=source is train)
-        for source, name in zip((train, test), names, strict=True)
-    ]
+    maps = kept_maps(system, train, cache_folder() / "pcsc", f"{clips.key} train {flow}", mirror=True)
     started = clock(device)
-    train_system(system, train, maps[0], profile, seed, change.get("length", 1), device)
-    tubes = not any(name.startswith("corrupt_") for name in change)
-    if tubes:
-        learned = train.subset(train.videos[: chosen.actionness])
-        stages.finish(system, learned, maps[0], seed)
-    figures = judge_system(system, test, maps[1], chosen.count, tubes)
-    return {
-        **figures,
-        "cpu_seconds": clock(device) - started,
-        "feature_seconds": started - began,
-    }
+    key = config_hash(config, planned(profile, length), clips, amounts.train, flow, seed)
+    path = cache_folder() / "pcsc" / "heads" / f"{profile}-{key}.pt"
+
+    def train_now() -> dict[str, Any]:
+        train_system(system, train, maps, profile, seed, length, device)
+        return {"network": system.network.state_dict(), "seconds": clock(device) - started}
+
+    # of another device nothing is kept: there the backbone may be another one next time
+    kept = checkpoint.kept(path, train_now) if torch.device(device).type == "cpu" else train_now()
+    system.network.load_state_dict(kept["network"])
+    return system, train, maps, {"feature_seconds": started - began, "cpu_seconds": float(kept["seconds"])}
+
+
+def looked(system: PCSCSystem, count: int, profile: str = "lesson") -> dict[str, float]:
+    """Return a few figures of a trained system on the first clips of ``test``."""
+    test = open_clips(settings(profile, {}), count, "test")
+    figures = judge_system(system, test, frame_maps(system, test), plan(profile).count)
+    return {name: figures[name] for name in ("stage0", f"stage{system.config.stages}", "tubes_actionness")}
+
+
+def _on_tubes(change: dict[str, Any]) -> bool:
+    """Tell whether tubes are linked and trimmed: not where a stream is corrupted."""
+    return not any(name.startswith("corrupt_") for name in change)
 
 
 def planned(profile: str, length: int = 1) -> TrainConfig:

@@ -124,14 +124,34 @@ def run(variant: str, seed: int, profile: str, split: str = "test", device: str 
     change = dict(VARIANTS[variant])
     if "backbone_lr" in change:
         return run_video(change.pop("backbone_lr"), seed, profile, split, device)
+    system, spent = trained(variant, seed, profile, device)
+    began = clock(device)
+    _, _, settings, amounts = configured(variant, profile)
+    found = judge(system, settings, amounts.test, split)
+    return {**found, "cpu_seconds": spent + clock(device) - began}
+
+
+def trained(variant: str, seed: int, profile: str, device: str = "cpu") -> tuple[pipeline.SpTadSystem, float]:
+    """Return a trained detector on feature sequences, and the CPU seconds that it took."""
     began = clock(device)
     config, plan, settings, amounts = configured(variant, profile)
     train = sequence_source(settings, clips_of_seed(seed, amounts.train), "train")
-    test = sequence_source(settings, amounts.test, split)
     system = _build(config, settings.class_names, seed)
     _train(system, train, replace(plan, seed=seed), device)
-    found = figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
-    return {**found, "cpu_seconds": clock(device) - began}
+    return system, clock(device) - began
+
+
+def looked(system: pipeline.SpTadSystem, count: int, profile: str = "lesson") -> dict[str, float]:
+    """Return the figures of a trained detector on the first sequences of ``test``."""
+    return judge(system, sequences(profile, {}), count, "test")
+
+
+def judge(
+    system: pipeline.SpTadSystem, settings: SequenceSettings, count: int, split: str
+) -> dict[str, float]:
+    """Return the figures on the first sequences of a split."""
+    test = sequence_source(settings, count, split)
+    return figures(test.annotations, pipeline.detect(system, test, batch=32), settings.class_names)
 
 
 def sequences(profile: str, change: Mapping[str, Any]) -> SequenceSettings:

@@ -13,6 +13,7 @@ truth's best proposal is extended by. ``detect_ms``: CPU milliseconds a frame in
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -23,7 +24,7 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import Settings, cache_folder
 from stad_lite.errors import StadError
 from stad_lite.metrics import evaluate
-from stad_lite.records import Predictions, VideoPredictions
+from stad_lite.records import Annotations, Predictions, VideoPredictions
 from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.step import system as pipeline
@@ -33,7 +34,7 @@ from stad_lite.step.fusion import look_together
 from stad_lite.step.model import decode
 from stad_lite.step.tubes import on_frames
 from stad_lite.systems.items import Items
-from stad_lite.systems.maps import FrameMaps, kept_maps
+from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training import checkpoint
 from stad_lite.training.loop import fit
 from stad_lite.training.profile import clock
@@ -199,6 +200,25 @@ def train(
     return Trained(system, float(kept["seconds"]))
 
 
+def trained(variant: str, seed: int, profile: str, device: str = "cpu") -> tuple[pipeline.StepSystem, float]:
+    """Return a variant's trained detector, and the CPU seconds of its training.
+
+    raises: StadError for a variant whose streams are fused late: that has two
+    """
+    configs = configs_of(variant, profile)
+    if len(configs) > 1:
+        raise StadError(f"{variant} has {len(configs)} detectors", remedy="choose a variant of one stream")
+    found = train(configs[0], seed, profile, device=device)
+    return found.system, found.seconds
+
+
+def looked(system: pipeline.StepSystem, count: int, profile: str = "lesson") -> dict[str, float]:
+    """Return frame-mAP@.5 after each step, on the first clips of ``test``."""
+    clips = synthetic_source(rendered(profile), count, "test")
+    found = detect_in([system], clips, [frame_maps(system, clips)])
+    return frame_scores(clips.annotations, found)
+
+
 def fit_steps(
     system: pipeline.StepSystem, data: Items, plan: TrainConfig, steps: Any = (None,), device: str = "cpu"
 ) -> float:
@@ -223,14 +243,31 @@ def detect(
     """Return what each step finds in the test clips, and the CPU seconds it took."""
     clips = source(profile, "test", ground=ground)
     known = [features(system.config, profile, "test", seed, ground, device) for system in systems]
-    config = systems[0].config
     began = clock(device)
+    found = detect_in(systems, clips, known, rule)
+    return found, clock(device) - began
+
+
+def detect_in(
+    systems: list[pipeline.StepSystem], clips: VideoSource, known: list[FrameMaps], rule: str = "union"
+) -> list[Predictions]:
+    """Return what each step finds. known: the features that each system sees"""
+    config = systems[0].config
     videos: list[dict[str, VideoPredictions]] = [{} for _ in range(config.steps)]
     for video, runs, steps in look_together(systems, clips, known, rule):
         for place, seen in zip(videos, steps, strict=True):
             boxes = on_frames(runs, decode(seen, config), clips.num_frames(video), config)
             place[video] = VideoPredictions(frames=boxes)
-    return [Predictions(clips.classes, place) for place in videos], clock(device) - began
+    return [Predictions(clips.classes, place) for place in videos]
+
+
+def frame_scores(truth: Annotations, found: Sequence[Predictions]) -> dict[str, float]:
+    """Return frame-mAP@.5 of every step, and that of the last one as ``frame_map``."""
+    figures = {}
+    for step, predictions in enumerate(found, start=1):
+        result = evaluate(truth, predictions, "frame-map", iou=0.5)
+        figures[f"step{step}"] = figures["frame_map"] = float(result.iou[0.5])
+    return figures
 
 
 def run(variant: str, seed: int, profile: str = "lesson", device: str = "cpu") -> dict[str, float]:
@@ -247,10 +284,7 @@ def run(variant: str, seed: int, profile: str = "lesson", device: str = "cpu") -
     parts = [train(one, seed, profile, stepwise, ground, device) for one in configs_of(variant, profile)]
     clips = source(profile, "test", ground=ground)
     found, seconds = detect([part.system for part in parts], profile, rule, seed, ground, device)
-    figures = {}
-    for step, predictions in enumerate(found, start=1):
-        result = evaluate(clips.annotations, predictions, "frame-map", iou=0.5)
-        figures[f"step{step}"] = figures["frame_map"] = float(result.iou[0.5])
+    figures = frame_scores(clips.annotations, found)
     if len(parts) == 1:
         figures |= input_figures(parts[0].system, clips, profile, seed, ground, device)
     frames = sum(clips.num_frames(video) for video in clips.videos)

@@ -36,7 +36,7 @@ from stad_lite.pcsc import actionness, stages
 from stad_lite.pcsc import system as pipeline
 from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.records import Predictions, VideoPredictions
-from stad_lite.reproduce.experiments import Chosen, clips_of_seed, pcsc
+from stad_lite.reproduce.experiments import Chosen, pcsc
 from stad_lite.reproduce.rows import SWEEPS, Sweep, read_sweep
 from stad_lite.systems.maps import kept_maps
 from stad_lite.training.profile import clock
@@ -91,21 +91,13 @@ def run(variant: str, seed: int, profile: str, device: str = "cpu") -> dict[str,
     """
     amounts, clips = pcsc.plan(profile), pcsc.settings(profile, {})
     sources = {split: pcsc.open_clips(clips, amounts.test, split) for split in ("val", "test")}
-    sources["train"] = pcsc.open_clips(clips, clips_of_seed(seed, amounts.train), "train")
-    torch.manual_seed(seed)
-    config = pcsc.config_of(profile, VARIANTS[variant])
-    system = pipeline.build(config, sources["train"].classes, seed, torch.device(device))
-    system.network.to(device)
+    system, train, seen, spent = pcsc.boxes_trained(VARIANTS[variant], seed, profile, device)
     maps = {
-        split: kept_maps(
-            system, source, cache_folder() / "pcsc", f"{clips.key} {split} exact", mirror=split == "train"
-        )
+        split: kept_maps(system, source, cache_folder() / "pcsc", f"{clips.key} {split} exact")
         for split, source in sources.items()
     }
     began = clock(device)
-    pcsc.train_system(system, sources["train"], maps["train"], profile, seed, device=device)
-    learned = sources["train"].subset(sources["train"].videos[: amounts.actionness])
-    boxes = stages.boxes_to_learn(system, learned, maps["train"])
+    boxes = stages.boxes_to_learn(system, train.subset(train.videos[: amounts.actionness]), seen)
     actionness.train_actionness(system.network.actionness, boxes, seed=seed)
     general = one_for_all(system, boxes, seed)
     figures: dict[str, float] = {}
@@ -114,7 +106,7 @@ def run(variant: str, seed: int, profile: str, device: str = "cpu") -> dict[str,
         figures |= {f"{split}_{name}": value for name, value in along_grid(tubes, sources[split]).items()}
         if split == "test":
             figures |= at_all_levels(tubes, sources[split], system.config.trim)
-    return {**figures, "cpu_seconds": clock(device) - began}
+    return {**figures, "cpu_seconds": spent["cpu_seconds"] + clock(device) - began}
 
 
 def one_for_all(
