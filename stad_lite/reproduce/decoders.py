@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,6 +29,10 @@ from stad_lite.reproduce.experiments.cfad import settings, tube_scores
 DETECTOR = "cfad"
 SIZE = (64, 64)
 """Pixels at which the small detectors look."""
+TOLD = (
+    "{videos} videos, {frames} frames, {other_length} of another length; {equal:.1f} % of values equal, "
+    "mean difference {mean:.2f} grey levels, largest {largest}"
+)
 
 
 def opencv(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
@@ -81,7 +84,7 @@ def scores(clips: int) -> dict[str, dict[str, float]]:
     source = synthetic_source(settings("lesson"), clips, "test")
     found = {"as rendered": source}
     with tempfile.TemporaryDirectory() as place:
-        files = {}
+        files: dict[str, Path] = {}
         for name in source.videos:
             rendered = source.frames(name, range(source.num_frames(name)))
             files[name] = video.write(Path(place) / f"{len(files)}.mp4", rendered, source.fps(name))
@@ -118,10 +121,8 @@ def main(arguments: list[str] | None = None) -> int:
             raise StadError(missing_message(chosen.data))
         files = _files(chosen.data, max(1, chosen.clips))
         for size in (None, SIZE):
-            apart: dict[str, Any] = pixels(files, size)
-            print(f"{chosen.data} at {'its own size' if size is None else f'{size[0]} x {size[1]}'}: "
-                  "{videos} videos, {frames} frames, {other_length} of another length; {equal:.1f} % of values "
-                  "equal, mean difference {mean:.2f} grey levels, largest {largest}".format(**apart))  # fmt: skip
+            print(f"{chosen.data}, {'its own size' if size is None else f'{size[0]} x {size[1]}'}: ", end="")
+            print(TOLD.format(**pixels(files, size)))
         print(f"{DETECTOR} on {chosen.rendered} synthetic clips, percent:")
         for name, figures in scores(max(1, chosen.rendered)).items():
             print(f"  {name:<12}" + "  ".join(f"{key} {value:5.1f}" for key, value in figures.items()))
