@@ -158,16 +158,9 @@ def train(
         states = {} if start else _published(spec)
         source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
         _check_truth(source)
-        source = _with_classes(source, run)
-        if start and sorted(start[1].classes) == sorted(source.classes):
-            source = replace(source, annotations=source.annotations.ordered(start[1].classes))
+        source = _with_classes(source, run, start[1].classes if start else ())
         checkpoint.seed_all(spec.train.seed)
-        if start:
-            system = entry.rebuild(spec.model, source.classes)
-            lines = _carried(system, start, spec)
-        else:
-            system = distributed.first_alone(lambda: entry.build(spec.model, source.classes, place))
-            lines = list(published.fill(entry.trunks(system), states))
+        system, lines = _begun(spec, source.classes, place, start, states)
         system.network.to(place)
         data = entry.training_set(system, source)
         data.seed = spec.train.seed
@@ -265,6 +258,21 @@ def predict(system: Any, entry: Entry, source: VideoSource) -> Predictions:
     return Predictions(system.classes, {name: videos[name] for name in source.videos})
 
 
+def _begun(
+    spec: Spec,
+    classes: tuple[str, ...],
+    place: torch.device,
+    start: tuple[Any, Spec] | None,
+    states: dict[str, State],
+) -> tuple[Any, list[str]]:
+    """Return a system with the weights that its training begins with, and lines that say so."""
+    if start:
+        system = spec.entry.rebuild(spec.model, classes)
+        return system, _carried(system, start, spec)
+    system = distributed.first_alone(lambda: spec.entry.build(spec.model, classes, place))
+    return system, list(published.fill(spec.entry.trunks(system), states))
+
+
 def _carried(system: Any, start: tuple[Any, Spec], spec: Spec) -> list[str]:
     """Give a system what an earlier one has learnt; return a line that says what is made anew."""
     earlier, known = start[0].network.state_dict(), start[1].classes
@@ -343,8 +351,10 @@ def _check_truth(source: VideoSource) -> None:
         )
 
 
-def _with_classes(source: VideoSource, run: Path) -> VideoSource:
-    """The source with its classes in the order in which a run that goes on has learnt them."""
+def _with_classes(source: VideoSource, run: Path, begin: tuple[str, ...]) -> VideoSource:
+    """The source with its classes in the order in which they were learnt before, by this run or ``begin``."""
+    if sorted(begin) == sorted(source.classes):
+        source = replace(source, annotations=source.annotations.ordered(begin))
     if not (run / "system.json").is_file():
         return source
     earlier = read_spec(run).classes
