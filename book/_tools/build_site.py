@@ -34,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
     book = parser.parse_args(arguments).book.absolute()
     try:
-        for folder in ("mathjax",):
-            vendor(folder, book / "_vendor")
+        vendor("mathjax", book / "_vendor")
     except ToolError as error:
         print(error, file=sys.stderr)
         return 2

@@ -4,8 +4,9 @@
                                        [--jobs N]
 
 A chapter that fails is named with its cell and traceback, the others still run; the exit code is
-then 1. The screen shows one line a chapter; every figure stands in figures.md beside summary.md.
-With --commit-results the real-data figures are written to book/results/ as well.
+then 1. What cannot be run, such as an unknown parameter or data that was asked for and is not there, ends
+with 2 before anything runs. The screen shows one line a chapter; every figure stands in figures.md beside
+summary.md. With --commit-results the real-data figures are written to book/results/ as well.
 
 What a chapter takes is kept beside --out, per profile; time left is told by it, and by the seconds in
 book/results/seconds.json before the first run.
@@ -30,7 +31,7 @@ from tqdm import tqdm
 
 from kernels import kernel_options, socket_folder
 from notebooks import BOOK, Chapter, ToolError, chapters, parameter_types, parse_value, tags
-from stad_lite.data.location import DATASETS, have_data, missing_message
+from stad_lite.data.location import DATASETS, have_data, missing_message, set_name
 from stad_lite.errors import StadError
 from stad_lite.records import atomic_write
 from stad_lite.reproduce.parameters import PROFILES
@@ -54,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = chapters(options.book, options.only)
         values = {c.name: _values(c, options) for c in wanted}
         _refuse_unknown(options.parameter, values)
+        _refuse_missing(options.parameter)
     except ToolError as error:
         print(error, file=sys.stderr)
         return 2
@@ -180,6 +182,18 @@ def _refuse_unknown(given: list[list[str]], values: dict[str, dict[str, Any]]) -
             raise ToolError(f"no chosen chapter has a parameter {name!r}")
         if name == "results":
             raise ToolError("parameter 'results' is set by --out")
+
+
+def _refuse_missing(given: list[list[str]]) -> None:
+    """Data that is asked for by name, or as a folder, must be there."""
+    for name, text in given:
+        if name != "data" or text == "synthetic":
+            continue
+        known = set_name(text)
+        if known in DATASETS and not have_data(known):
+            raise ToolError(missing_message(known))
+        if known is None and not Path(text).exists():
+            raise ToolError(f"{text}: there is no such folder, and no data set is called so")
 
 
 def _missing_data(wanted: list[Chapter]) -> list[str]:

@@ -78,12 +78,17 @@ def test_a_failing_chapter_is_named_and_the_others_run(tmp_path, capsys):
     [
         (["-p", "ordre", "3"], "no chosen chapter has a parameter 'ordre'"),
         (["-p", "order", "three"], "parameter order is of type int, not 'three'"),
+        (["-p", "order", "-1"], "parameter order is -1; give a number from 0"),
+        (["-p", "data", "jhmdb21"], "data_scripts/jhmdb21.py download"),
+        (["-p", "data", "/no/such/place"], "/no/such/place: there is no such folder"),
         (["-p", "results", "x"], "parameter 'results' is set by --out"),
         (["--only", "part/none"], "no chapter part/none; there are: part/one"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_runs(tmp_path, capsys, given, told):
-    book = make_book(tmp_path, one=[figures("part/one")])
+    book = make_book(
+        tmp_path, one=[('data: str = "synthetic"  # or a set', ["parameters"]), figures("part/one")]
+    )
     assert run_chapters.main(["--book", str(book), "--out", str(tmp_path / "out"), *given]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
