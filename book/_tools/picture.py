@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from notebooks import BOOK
 from stad_lite.cfad import system as cfad_system
 from stad_lite.cfad.videos import item_of, video_run
+from stad_lite.data.drawn import Drawn
 from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.data.synthetic import CLASSES, Settings, render
 from stad_lite.data.synthetic.sequences import sequence_source
@@ -26,6 +27,7 @@ from stad_lite.pcsc.cooperation import union
 from stad_lite.pcsc.model import decode, output_after
 from stad_lite.plots import flow, live, refinement, style
 from stad_lite.plots.cuboids import refinement as closing_in
+from stad_lite.plots.frames import show
 from stad_lite.plots.matching import lanes
 from stad_lite.plots.tubes import prism
 from stad_lite.reproduce import trained
@@ -51,7 +53,7 @@ STRONG = 0.3
 def tube() -> Figure:
     """A tube through a synthetic clip."""
     clip = render(Settings.lesson(), CLIP)
-    return prism(clip.frames, clip.tubes, classes=CLASSES).figure
+    return prism(clip.drawn(), clip.tubes, classes=CLASSES).figure
 
 
 def cfad(clip: int = 21) -> Figure:
@@ -86,7 +88,7 @@ def step(clip: int = 3) -> Figure:
     names = ["cuboids", *(f"step {number + 1}" for number in range(config.steps))]
     some = np.linspace(0, config.clip - 1, 3).round().astype(int)
     return closing_in(
-        source.frames(run.video, run.frames)[some],
+        source.drawn(run.video, run.frames[some]),
         [one[0].numpy()[:, some] for one in rows],
         true[batch["valid"][0].numpy()][:, some],
         near,
@@ -149,8 +151,8 @@ def pcsc(clip: int = 5) -> Figure:
         found = decode(output)[row]
         strong = found.scores > STRONG
         boxes = found.boxes[strong], found.labels[strong]
-        _on_frame(ax, source.frames(video, [frame])[0], *boxes, source.classes, name)
-    live.class_legend(left, source.classes)
+        _on_frame(ax, source.drawn(video, [frame])[0], *boxes, source.classes, name)
+    style.class_legend(figure, source.classes)
     return figure
 
 
@@ -168,7 +170,7 @@ def flow_subnet(clip: int = 15) -> Figure:
     (found,) = system.predict({"frames": three[None]})
     strong = found.scores > STRONG
     true, labels = boxes_on(source.annotations.videos[video], frame, source.classes)
-    image = three[1].movedim(0, -1).numpy()
+    image = source.drawn(video, [frame])[0]
     figure = _row(3, 2.6)
     middle = figure.axes[1]
     flow.wheel(field.movedim(0, -1).numpy(), middle)
@@ -176,7 +178,7 @@ def flow_subnet(clip: int = 15) -> Figure:
     boxes = found.boxes[strong], found.labels[strong]
     _on_frame(figure.axes[0], image, true, labels, source.classes, "truth")
     _on_frame(figure.axes[2], image, *boxes, source.classes, "found by both")
-    live.class_legend(figure.axes[0], source.classes)
+    style.class_legend(figure, source.classes)
     return figure
 
 
@@ -185,9 +187,9 @@ DRAWN: dict[str, Callable[[], Figure]] = {
 }
 
 
-def _frames(source: VideoSource) -> np.ndarray:
+def _frames(source: VideoSource) -> Drawn:
     (video,) = source.videos
-    return source.frames(video, range(source.num_frames(video)))
+    return source.drawn(video, range(source.num_frames(video)))
 
 
 def _row(count: int, height: float) -> Figure:
@@ -196,9 +198,9 @@ def _row(count: int, height: float) -> Figure:
 
 
 def _on_frame(ax, image, boxes, labels, classes, title) -> None:  # type: ignore[no-untyped-def]
-    ax.imshow(image, extent=(0, image.shape[1], image.shape[0], 0))
+    show(ax, image)
     live.boxes(ax, boxes, labels, classes)
-    ax.set(xticks=[], yticks=[], title=title)
+    ax.set_title(title)
 
 
 def main(arguments: list[str] | None = None) -> int:
