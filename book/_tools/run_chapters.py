@@ -41,7 +41,7 @@ from summary import Outcome, one_screen, write_figures, write_pictures
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 SECONDS = BOOK / "results" / "seconds.json"
-"""Profile -> chapter -> seconds, on two cores without a GPU."""
+"""Profile -> chapter -> seconds of one core, without a GPU; of chapters that were measured."""
 
 
 def main(arguments: list[str] | None = None) -> int:

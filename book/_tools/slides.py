@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -85,10 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         wanted = chapters(options.book, options.chapters)
         for folder in ("mathjax", "reveal", "require", "jquery"):
-            vendor(folder, options.book / "_vendor")
-            shutil.copytree(
-                options.book / "_vendor" / folder, options.out / "scripts" / folder, dirs_exist_ok=True
-            )
+            vendor(folder, options.out / "scripts")  # not book/_vendor: the site loads all that lies there
         for chapter in wanted:
             path = options.out / f"{chapter.name}.html"
             write(chapter.read(), path, "../" * chapter.name.count("/") + "scripts")
