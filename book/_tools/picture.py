@@ -124,7 +124,7 @@ def sp_tad(video: int = 2) -> Figure:
     return figure
 
 
-def pcsc(clip: int = 5) -> Figure:
+def pcsc(clip: int = 11) -> Figure:
     """What each stream finds by itself, and what they find together."""
     system = trained.load("pcsc").system
     config = system.config
