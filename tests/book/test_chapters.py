@@ -220,11 +220,16 @@ TOO_LONG = {
     "cfad/coarse_tubes",
     "cfad/refinement_at_key_timestamps",
     "cfad/polynomial_tubes", "evaluation/boxes_to_tubes",
+<<<<<<< HEAD
     "evaluation/scoring", "flow_subnet/fusion_and_speed", "ground/data_sets", "pcsc/messages_between_streams",
 <<<<<<< HEAD
     "pcsc/proposals_and_boundaries", "sp_tad/bipartite_matching", "sp_tad/sparse_proposals",
 =======
     "pcsc/proposals_and_boundaries",
+=======
+    "evaluation/scoring", "flow_subnet/fusion_and_speed", "ground/data_sets",
+    "sp_tad/bipartite_matching", "sp_tad/sparse_proposals",
+>>>>>>> pcscbook
     "step/extrapolation", "step/progressive_refinement",
 >>>>>>> tadbook
 }  # fmt: skip
