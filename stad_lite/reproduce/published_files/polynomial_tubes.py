@@ -140,7 +140,7 @@ def _trials(results: Results, order: int, anchors: np.ndarray, targets: Tubes, t
     noise = np.random.default_rng(0).standard_normal(best.shape)
     trials: dict[str, np.ndarray] = {
         "offsets fitted": best,
-        f"after {STEPS:,} steps": after,
+        f"after {STEPS:,} steps": np.stack(after),
         "coefficients 0.5 % off": best * (1 + 0.005 * noise),
         "coefficients 1 % off": best * (1 + 0.01 * noise),
     }
