@@ -1,7 +1,8 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
 # WORKERS (processes that share the tests and chapters),
-# ARGS (passed on by reproduce, results, scorecard, refresh, unit, fuzz and bench).
+# ARGS (passed on by reproduce, results, scorecard, student, solved, refresh, lab, picture, slides,
+# unit, browser, fuzz and bench).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,8 +31,8 @@ export OPENBLAS_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env system reproduce results scorecard trained test lint types unit doctest chapters shaken \
-        variants machine fuzz browser lab book picture refresh bench constraints clean
+.PHONY: help env system reproduce results scorecard trained student solved test lint types unit doctest \
+        chapters shaken variants machine fuzz browser lab book slides picture refresh bench constraints clean
 
 help:  ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +67,12 @@ scorecard: $(READY)  ## every claim with a verdict: smoke runs in runs/, or the 
 
 trained: $(READY)  ## train the small detectors that chapters show, anew (book/trained/)
 	@$(BIN)/python -m stad_lite.reproduce.trained $(ARGS)
+
+student: $(READY)  ## write the chapters without solutions into runs/student/
+	@$(BIN)/python book/_tools/course.py student $(ARGS)
+
+solved: $(READY)  ## write the chapters with the answers filled in into runs/solved/
+	@$(BIN)/python book/_tools/course.py solved $(ARGS)
 
 test: lint types unit doctest chapters variants machine  ## everything but the browser
 
@@ -111,20 +118,23 @@ machine: $(READY)  ## say on what this runs
 fuzz: $(READY)  ## damaged files at every reader: each is read or refused in a sentence (some minutes)
 	@$(BIN)/python -m tests.fuzz --count 1000 $(ARGS)
 
-browser: $(READY) system  ## a chapter in JupyterLab and the built site, in a real browser
-	@$(BIN)/python -m pytest tests/browser -m browser
+browser: $(READY) system  ## every chapter in JupyterLab, every page of the site, in a real browser (ARGS="-k step")
+	@$(BIN)/python -m pytest tests/browser -m browser $(ARGS)
 
-lab: $(READY)  ## JupyterLab on the book
-	@$(BIN)/jupyter lab book
+lab: $(READY)  ## JupyterLab on the book (ARGS="--no-browser --port 9000")
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) book
 
 book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
 	@$(BIN)/python book/_tools/build_site.py
 
+slides: $(READY) system  ## slides of chapters into runs/slides (ARGS="step/extrapolation"; all without it)
+	@$(BIN)/python book/_tools/slides.py $(ARGS)
+
 variants: $(READY)  ## run every chapter with other parameters
 	@$(NO_GPU) STAD_PROGRESS=0 $(BIN)/python book/_tools/run_chapters.py --jobs $(WORKERS) --out runs/variants $(VARIANT)
 
-picture: $(READY)  ## draw the README's picture
-	@$(BIN)/python book/_tools/picture.py
+picture: $(READY)  ## draw the pictures of the README and the first page (ARGS="cfad"; all without it)
+	@$(NO_GPU) $(BIN)/python book/_tools/picture.py $(ARGS)
 
 refresh: $(READY)  ## execute the chapters without real data and normalise them in place
 	@$(BIN)/python book/_tools/refresh.py $(ARGS)

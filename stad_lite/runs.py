@@ -44,6 +44,7 @@ class Spec:
     model, train, data: settings of the detector, of its training, and of what it is trained on
     weights: where its networks begin
     classes: names, () as long as the data is not opened
+    begin: the trained detector that its networks begin as, "" for none
     """
 
     system: str
@@ -53,6 +54,7 @@ class Spec:
     data: DataConfig
     classes: tuple[str, ...] = ()
     weights: Weights = field(default_factory=Weights)
+    begin: str = ""
 
     @property
     def entry(self) -> Entry:
@@ -72,6 +74,23 @@ def make_spec(system: str, profile: str, texts: dict[str, str], **data: Any) -> 
     spec = Spec(system, profile, entry.config(profile), entry.schedule(profile), given)
     spec = with_texts(spec, texts)
     return replace(spec, model=spec.model.thawed()) if spec.weights.random else spec
+
+
+def going_on(spec: Spec, word: str, earlier: Spec, texts: dict[str, str]) -> Spec:
+    """Return a spec whose detector is one that was trained before, to be trained further.
+
+    word: the trained detector, as messages name it
+    earlier: what that was made of; its settings hold, changed by ``texts`` (``make_spec``)
+    raises: FormatError for another system, or where published weights are asked for as well
+    """
+    if earlier.system != spec.system:
+        problem = f"{word} is a detector of {earlier.system}, not of {spec.system}"
+        raise FormatError(problem, remedy=f"train {earlier.system}")
+    if spec.weights != Weights():
+        remedy = "leave --weights out"
+        raise FormatError(f"the networks begin as those of {word}, not with other weights", remedy=remedy)
+    own = {key: text for key, text in texts.items() if key.startswith("model.")}
+    return with_texts(replace(spec, model=earlier.model, begin=word), own)
 
 
 def pairs(words: Iterable[str]) -> dict[str, str]:
@@ -114,11 +133,15 @@ def train(
     cache_dir: str | PathLike[str] | None = None,
     say: Callable[[str], object] = print,
     watch: Callable[[dict[str, Any]], object] | None = None,
+    start: tuple[Any, Spec] | None = None,
 ) -> Run:
     """Train a system as a spec says; the same call again goes on where it was stopped.
 
+    What hangs on the classes is made anew where those of the data are others than those of ``start``.
+
     run_dir, device, workers, say, watch: as in ``training.fit``; workers None for
         ``training.loop.usual_workers``
+    start: the trained system that its networks begin as (``load``), and what it was made of
     raises: FormatError where the folder holds another run or the data has no truth, and what reading the
         weights, opening the data, building the system and ``fit`` raise
     """
@@ -132,13 +155,12 @@ def train(
                 run_folder.plot_run(run)  # it was killed after its last checkpoint
             tell(f"{run} is finished: {done} of {done} steps are done")
             return Run(run, done, done)
-        states = _published(spec)
+        states = {} if start else _published(spec)
         source = distributed.first_alone(lambda: spec.data.open(spec.model.size, cache_dir))
         _check_truth(source)
-        source = _with_classes(source, run)
+        source = _with_classes(source, run, start[1].classes if start else ())
         checkpoint.seed_all(spec.train.seed)
-        system = distributed.first_alone(lambda: entry.build(spec.model, source.classes, place))
-        lines = list(published.fill(entry.trunks(system), states))
+        system, lines = _begun(spec, source.classes, place, start, states)
         system.network.to(place)
         data = entry.training_set(system, source)
         data.seed = spec.train.seed
@@ -176,15 +198,23 @@ def load(
         state = checkpoint.read_newest(run / "checkpoints", say)
     if state is None:
         raise MissingFileError("the run has no checkpoint", file=run, remedy="train it first")
+    return filled(spec, state["network"], run, device), spec
+
+
+def filled(spec: Spec, weights: Any, file: str | PathLike[str], device: str | None = None) -> Any:
+    """Return the system of a spec with weights, ready to predict.
+
+    file: where the weights are from. raises: FormatError where they do not fit the settings
+    """
     system = spec.entry.rebuild(spec.model, spec.classes)
     try:
-        system.network.load_state_dict(state["network"])
+        system.network.load_state_dict(weights)
     except (RuntimeError, TypeError, AttributeError):
         problem = "the weights are of another network than the settings say"
-        raise FormatError(problem, file=run, remedy="leave the network's settings as they are") from None
+        raise FormatError(problem, file=file, remedy="leave the network's settings as they are") from None
     with distributed.processes(device) as place:
         system.network.to(place).eval()
-    return system, spec
+    return system
 
 
 def read_spec(run: Path) -> Spec:
@@ -207,6 +237,7 @@ def read_spec(run: Path) -> Spec:
             from_plain(DataConfig, told["data"], "data"),
             tuple(told["classes"]),
             from_plain(Weights, told.get("weights", {}), "weights"),
+            str(told.get("begin", "")),
         )
     except StadError as error:
         raise error.at(file=path) from None
@@ -225,6 +256,39 @@ def predict(system: Any, entry: Entry, source: VideoSource) -> Predictions:
     found = dict(quickly(system.network, place, detect).videos) if mine else {}
     videos = {name: video for part in distributed.gather(found) for name, video in part.items()}
     return Predictions(system.classes, {name: videos[name] for name in source.videos})
+
+
+def _begun(
+    spec: Spec,
+    classes: tuple[str, ...],
+    place: torch.device,
+    start: tuple[Any, Spec] | None,
+    states: dict[str, State],
+) -> tuple[Any, list[str]]:
+    """Return a system with the weights that its training begins with, and lines that say so."""
+    if start:
+        system = spec.entry.rebuild(spec.model, classes)
+        return system, _carried(system, start, spec)
+    system = distributed.first_alone(lambda: spec.entry.build(spec.model, classes, place))
+    return system, list(published.fill(spec.entry.trunks(system), states))
+
+
+def _carried(system: Any, start: tuple[Any, Spec], spec: Spec) -> list[str]:
+    """Give a system what an earlier one has learnt; return a line that says what is made anew."""
+    earlier, known = start[0].network.state_dict(), start[1].classes
+    own = system.network.state_dict()
+    fits = {key for key, value in own.items() if key in earlier and earlier[key].shape == value.shape}
+    if tuple(system.classes) != known:
+        with torch.device("meta"):
+            more = spec.entry.rebuild(spec.model, (*system.classes, "one more")).network.state_dict()
+        fits -= {key for key in fits if more[key].shape != own[key].shape}
+    if not fits:
+        remedy = "leave the network's settings as they are"
+        raise FormatError(f"nothing of {spec.begin} fits this network", remedy=remedy)
+    system.network.load_state_dict({**own, **{key: earlier[key] for key in fits}})
+    anew = [key for key in own if key not in fits]
+    line = f"{len(fits)} of {len(own)} tensors begin as those of {spec.begin}"
+    return [f"{line}; made anew for {len(system.classes)} classes: {', '.join(anew)}" if anew else line]
 
 
 def _write(run: Path, spec: Spec) -> None:
@@ -287,8 +351,10 @@ def _check_truth(source: VideoSource) -> None:
         )
 
 
-def _with_classes(source: VideoSource, run: Path) -> VideoSource:
-    """The source with its classes in the order in which a run that goes on has learnt them."""
+def _with_classes(source: VideoSource, run: Path, begin: tuple[str, ...]) -> VideoSource:
+    """The source with its classes in the order in which they were learnt before, by this run or ``begin``."""
+    if sorted(begin) == sorted(source.classes):
+        source = replace(source, annotations=source.annotations.ordered(begin))
     if not (run / "system.json").is_file():
         return source
     earlier = read_spec(run).classes

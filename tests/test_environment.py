@@ -36,7 +36,7 @@ def wanted(*groups: str) -> list[Requirement]:
 
 
 def test_the_core_is_seven_packages():
-    core = {"torch", "numpy", "scipy", "einops", "matplotlib", "msgspec", "pyyaml"}
+    core = {"torch", "numpy", "scipy", "einops", "matplotlib", "msgspec", "pillow", "pyyaml"}
     assert {r.name for r in wanted()} == core
     assert set(PROJECT["optional-dependencies"]) == {*IN_CONDA, "dev", "bench"}
 

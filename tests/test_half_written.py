@@ -25,7 +25,18 @@ from stad_lite.data import features, frame_cache, video
 from stad_lite.data.synthetic import Settings
 from stad_lite.data.synthetic.dataset import Clip, save
 from stad_lite.records import Annotations, FrameBoxes, Predictions, Segment, VideoAnnotation, VideoPredictions
-from stad_lite.records.exchange import act, activitynet, ava, road, text, thumos14, yowo
+from stad_lite.records.exchange import (
+    act,
+    activitynet,
+    ava,
+    coco_tracks,
+    cvat,
+    mot,
+    road,
+    text,
+    thumos14,
+    yowo,
+)
 from stad_lite.records.files import write_folder
 from stad_lite.reproduce.on_a_gpu import Reached
 from stad_lite.reproduce.results import Results
@@ -165,6 +176,12 @@ ROWS: dict[str, Callable[[Path, int], object]] = {
     "stad_lite.records.exchange.text:write_text": lambda f, n: text.write_text(f / "x.gz", "so" * 50 * n),
     "stad_lite.records.exchange.road:write_tubes": lambda f, n: road.write_tubes(predictions(n), f / "x.mat"),
     "stad_lite.records.exchange.act:_write": lambda f, n: act.write_ground_truth(annotated(n), f / "x.pkl"),
+    "stad_lite.records.exchange.cvat:write_ground_truth": lambda f, n: cvat.write_ground_truth(
+        annotated(n).subset(["Run/a"]), f / "x.xml"
+    ),
+    "stad_lite.records.exchange.coco_tracks:write_ground_truth": lambda f, n: coco_tracks.write_ground_truth(
+        annotated(n), f / "x.json"
+    ),
     "stad_lite.records.exchange.activitynet:write_ground_truth": lambda f, n: activitynet.write_ground_truth(
         annotated(n), f / "x.json"
     ),
@@ -211,6 +228,9 @@ FRESH: dict[str, Callable[[Path, int], object]] = {
     ),
     "stad_lite.records.exchange.act:write_tubes": lambda f, n: act.write_tubes(predictions(n), f / "new"),
     "stad_lite.records.exchange.thumos14:write_ground_truth": lambda f, n: thumos14.write_ground_truth(
+        annotated(n), f / "new"
+    ),
+    "stad_lite.records.exchange.mot:write_ground_truth": lambda f, n: mot.write_ground_truth(
         annotated(n), f / "new"
     ),
     "stad_lite.records.exchange.yowo:write_ground_truth": lambda f, n: yowo.write_ground_truth(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import nbformat
 import pytest
 
 from normalise import normalise
-from notebooks import BOOK, tags
+from notebooks import BOOK, REAL_FIGURE, tags
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -22,6 +23,7 @@ ALLOWED_IMAGES = {"book/images/tube.png": 200_000}
 """Tracked pictures and the most bytes each may have: drawn from the synthetic set."""
 
 IMAGE_TYPES = ("image/", "video/")
+NOTEBOOKS = sorted(p for p in BOOK.rglob("*.ipynb") if "_build" not in p.parts)
 EMBEDDED = ("data:image/", "data:video/", "<video", "<img")
 
 
@@ -105,15 +107,27 @@ def test_tracked_pictures_are_the_allowed_ones() -> None:
     assert {name: size for name, size in found.items() if size > ALLOWED_IMAGES[name]} == {}
 
 
-@pytest.mark.parametrize(
-    "notebook", sorted(p for p in BOOK.rglob("*.ipynb") if "_build" not in p.parts), ids=str
-)
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=str)
 def test_cells_on_real_data_hold_no_picture(notebook: Path) -> None:
     for cell in nbformat.read(notebook, as_version=4).cells:
         if "real-video" in tags(cell):
             assert not cell.get("outputs"), f"{cell.id}: run make refresh"
-        if "real-data" in tags(cell):
+        if "real-data" in tags(cell) and REAL_FIGURE not in tags(cell):
             assert pictures(cell) == [], f"{cell.id}: run make refresh"
+
+
+READS_FRAMES = re.compile(r"frames\(|video_files|\bread\(|decoded|open_source|imshow\(|\bshow\(|\.drawn\(")
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=str)
+def test_figures_of_real_annotations_read_no_frame(notebook: Path) -> None:
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if REAL_FIGURE in tags(cell):
+            assert {"real-data", "nbval-ignore-output"} <= set(tags(cell)), cell.id
+            assert "real-video" not in tags(cell), cell.id
+            source = cell.source.replace("plt.show(", "")
+            assert not READS_FRAMES.search(source), f"{cell.id}: only annotations may be drawn"
+            assert pictures(cell), f"{cell.id}: run make refresh ARGS=--data"
 
 
 def test_refresh_strips_footage_and_nothing_else() -> None:

@@ -100,5 +100,5 @@ def test_the_runner_runs_two_chapters_at_a_time(tmp_path: Path) -> None:
     )
     runner = REPOSITORY / "book" / "_tools" / "run_chapters.py"
     spawning(tmp_path, runner.as_posix(), "--book", str(book), "--out", str(tmp_path / "out"), "--jobs", "2")
-    summary = (tmp_path / "out" / "summary.md").read_text("utf-8")
-    assert "| part/one | twice the order | 4 |" in summary and "| part/two | twice the order | 4 |" in summary
+    figures = (tmp_path / "out" / "figures.md").read_text("utf-8")
+    assert "| part/one | twice the order | 4 |" in figures and "| part/two | twice the order | 4 |" in figures

@@ -2,8 +2,8 @@
 
     python book/_tools/build_site.py [--book DIR]
 
-MathJax and the widget manager are unpacked from their npm packages into book/_vendor/ (once; not
-committed), so that no page asks another machine for anything. Warnings are errors.
+MathJax is unpacked from its npm package into book/_vendor/ (once; not committed), so that no page
+asks another machine for anything. Warnings are errors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from notebooks import BOOK, ToolError
 
 VENDOR = {
     "mathjax": ("mathjax@3.2.2", "es5", ("tex-svg.js", "input/tex/extensions")),
-    "html-manager": ("@jupyter-widgets/html-manager@1.0.15", "dist", ("embed.js", "*.woff2", "*.ttf")),
+    "reveal": ("reveal.js@4.6.0", ".", ("dist/reveal.*", "dist/theme/white.css", "plugin/notes/notes.js")),
+    "require": ("requirejs@2.3.7", ".", ("require.js",)),
+    "jquery": ("jquery@3.7.1", "dist", ("jquery.min.js",)),
 }
 """Folder -> npm package, the folder inside it, patterns of what is taken from there."""
 
@@ -32,8 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--book", type=Path, default=BOOK, help=argparse.SUPPRESS)
     book = parser.parse_args(arguments).book.absolute()
     try:
-        for folder in VENDOR:
-            vendor(folder, book / "_vendor")
+        vendor("mathjax", book / "_vendor")
     except ToolError as error:
         print(error, file=sys.stderr)
         return 2

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 import re
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
-from notebooks import tags
+from notebooks import REAL_FIGURE, tags
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -20,11 +22,10 @@ LANGUAGE = {
     "pygments_lexer": "ipython3",
 }
 CELL_METADATA = ("tags", "mystnb", "jupyter", "slideshow", "editable")
-WIDGETS = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 RANDOM_ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
-INLINE_PNG = re.compile(r"(data:image/png;base64,)([A-Za-z0-9+/=\\\s]+)")
-OUTSIDE_STYLE = re.compile(r'<link rel="stylesheet"\s+href="http[^"]*">\s*')  # in matplotlib's animations
+LARGE = 50_000
+"""Bytes from which a picture gets few colours: frames are full of shades that nobody tells apart."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf")
 
@@ -33,10 +34,10 @@ def normalise(notebook: NotebookNode, stem: str) -> NotebookNode:
     """Return the notebook with everything removed or renamed that another run would change.
 
     Cell ids become ``stem-001`` and so on; code cells are counted from 1 (nbval compares nothing in
-    a cell without a count); times and text in PNG files go; ids of widgets and animations are
-    numbered in the order of their making; cells tagged ``real-video`` lose their outputs.
+    a cell without a count); times and text in PNG files go, and so do widgets, which are dead without
+    a kernel; random ids in HTML are numbered; of an output's metadata what stands in for a picture
+    stays; cells tagged ``real-video`` lose their outputs, and those tagged ``real-data`` their pictures.
     """
-    widgets = notebook.metadata.get("widgets", {}).get(WIDGETS)
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info=LANGUAGE)
     counted = 0
     for number, cell in enumerate(notebook.cells, start=1):
@@ -46,10 +47,10 @@ def normalise(notebook: NotebookNode, stem: str) -> NotebookNode:
             counted += 1
             cell.execution_count = counted
             cell.outputs = [] if "real-video" in tags(cell) else _outputs(cell.outputs, counted)
-    if widgets:
-        shown = {cell_id for cell in notebook.cells for cell_id in _views(cell)}
-        if shown:
-            notebook.metadata["widgets"] = {WIDGETS: _plain_state(widgets)}
+            if "real-data" in tags(cell) and REAL_FIGURE not in tags(cell):
+                cell.outputs = [
+                    output for output in cell.outputs if "image/png" not in output.get("data", {})
+                ]
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return _rename(notebook)
 
@@ -72,9 +73,17 @@ def strip_png(data: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _views(cell: NotebookNode) -> list[str]:
-    bundles = [o.get("data", {}) for o in cell.get("outputs", [])]
-    return [bundle[WIDGET_VIEW]["model_id"] for bundle in bundles if WIDGET_VIEW in bundle]
+def lighter(data: bytes) -> bytes:
+    """Return a large PNG file with a palette of 256 colours, where that is smaller."""
+    if len(data) < LARGE:
+        return data
+    image = Image.open(io.BytesIO(data))
+    if image.mode == "P":
+        return data
+    stream = io.BytesIO()
+    few = image.convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    few.save(stream, "PNG", optimize=True)
+    return min(data, stream.getvalue(), key=len)
 
 
 def _outputs(outputs: list[NotebookNode], count: int | None = None) -> list[NotebookNode]:
@@ -85,8 +94,10 @@ def _outputs(outputs: list[NotebookNode], count: int | None = None) -> list[Note
             if clean and clean[-1].output_type == "stream" and clean[-1].name == output.name:
                 clean[-1].text += output.text
                 continue
+        elif WIDGET_VIEW in output.get("data", {}):
+            continue
         elif "data" in output:
-            output.metadata = NotebookNode()
+            output.metadata = _alternatives(output.get("metadata", {}))
             output.data = NotebookNode({mime: _plain(mime, value) for mime, value in output.data.items()})
         if "execution_count" in output:
             output.execution_count = count
@@ -94,52 +105,36 @@ def _outputs(outputs: list[NotebookNode], count: int | None = None) -> list[Note
     return clean
 
 
+def _alternatives(metadata: dict[str, Any]) -> NotebookNode:
+    """What stands in for pictures, by kind; nothing else of an output's metadata is kept."""
+    told = {
+        mime: value["alt"] for mime, value in metadata.items() if isinstance(value, dict) and "alt" in value
+    }
+    return NotebookNode({mime: NotebookNode(alt=alt) for mime, alt in told.items()})
+
+
 def _plain(mime: str, value: Any) -> Any:
     if mime == "image/png":
         return _strip_base64(value)
-    if mime == "text/html":
-        value = OUTSIDE_STYLE.sub("", value)
-        return INLINE_PNG.sub(lambda found: found[1] + _strip_base64(found[2].replace("\\", "")), value)
     return value
 
 
 def _strip_base64(text: str) -> str:
     try:
-        return base64.b64encode(strip_png(base64.b64decode(text))).decode()
+        return base64.b64encode(lighter(strip_png(base64.b64decode(text)))).decode()
     except (binascii.Error, ValueError):
         return text
 
 
-def _plain_state(widgets: dict[str, Any]) -> dict[str, Any]:
-    for model in widgets["state"].values():
-        state = model["state"]
-        if model["model_name"] == "OutputModel":
-            state["msg_id"] = ""
-            outputs = [nbformat.from_dict(output) for output in state.get("outputs", [])]
-            state["outputs"] = _outputs(outputs)
-    return widgets
-
-
 def _rename(notebook: NotebookNode) -> NotebookNode:
-    """Number the random ids: widgets in the order of their making, then those in HTML."""
+    """Number the random ids in HTML, in the order in which they come."""
     names: dict[str, str] = {}
 
     def name(found: re.Match[str]) -> str:
         return names.setdefault(found[0], f"{len(names) + 1:032x}")
 
-    def walk(node: Any) -> Any:
-        if isinstance(node, str):
-            return RANDOM_ID.sub(name, node)
-        if isinstance(node, list):
-            return [walk(item) for item in node]
-        if isinstance(node, dict):
-            return NotebookNode({walk(key): walk(value) for key, value in node.items()})
-        return node
-
-    notebook.metadata = walk(notebook.metadata)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
-            for mime in ("text/html", WIDGET_VIEW):
-                if mime in output.get("data", {}):
-                    output.data[mime] = walk(output.data[mime])
+            if "text/html" in output.get("data", {}):
+                output.data["text/html"] = RANDOM_ID.sub(name, output.data["text/html"])
     return notebook

@@ -11,7 +11,13 @@ import nbformat
 import yaml
 from nbformat import NotebookNode
 
+from stad_lite.errors import StadError
+from stad_lite.reproduce.parameters import checked
+
 BOOK = Path(__file__).resolve().parents[1]
+
+REAL_FIGURE = "real-figure"
+"""Tag of cells that draw real annotations and no footage; what they show is committed."""
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -90,13 +96,15 @@ def parameter_types(notebook: NotebookNode) -> dict[str, type]:
 def parse_value(name: str, text: str, kind: type) -> Any:
     """Return the value that a text on the command line stands for.
 
-    raises: ToolError when it is none of that type
+    raises: ToolError when it is none of that type, or out of every range
     """
     if kind is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
     if kind is not bool:
         try:
-            return kind(text)
+            return checked(name, kind(text), kind)
+        except StadError as error:
+            raise ToolError(str(error)) from None
         except ValueError:
             pass
     raise ToolError(f"parameter {name} is of type {kind.__name__}, not {text!r}")

@@ -1,22 +1,28 @@
-"""Run the chapters with papermill: executed copies, one results file a chapter, one summary.
+"""Run the chapters with papermill: executed copies, their pictures, one results file a chapter, a summary.
 
     python book/_tools/run_chapters.py [--profile smoke] [--only CHAPTER] [-p NAME VALUE] [--out DIR]
                                        [--jobs N]
 
 A chapter that fails is named with its cell and traceback, the others still run; the exit code is
-then 1. With --commit-results the real-data figures are written to book/results/ as well.
+then 1. What cannot be run, such as an unknown parameter or data that was asked for and is not there, ends
+with 2 before anything runs. The screen shows one line a chapter; every figure stands in figures.md beside
+summary.md. With --commit-results the real-data figures are written to book/results/ as well.
+
+What a chapter takes is kept beside --out, per profile; time left is told by it, and by the seconds in
+book/results/seconds.json before the first run.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
+import json
 import os
 import re
 import sys
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +31,17 @@ from tqdm import tqdm
 
 from kernels import kernel_options, socket_folder
 from notebooks import BOOK, Chapter, ToolError, chapters, parameter_types, parse_value, tags
-from stad_lite.data.location import DATASETS, have_data, missing_message
+from stad_lite.data.location import DATASETS, have_data, missing_message, set_name
 from stad_lite.errors import StadError
+from stad_lite.records import atomic_write
 from stad_lite.reproduce.parameters import PROFILES
-from stad_lite.reproduce.results import RECORDING, Results, read_results, show
+from stad_lite.reproduce.results import RECORDING, read_results
+from stad_lite.reproduce.sweep import Pace
+from summary import Outcome, one_screen, write_figures, write_pictures
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@dataclass
-class Outcome:
-    """What became of one chapter."""
-
-    chapter: Chapter
-    seconds: float = 0.0
-    results: Results | None = None
-    failure: str = ""
+SECONDS = BOOK / "results" / "seconds.json"
+"""Profile -> chapter -> seconds of one core, without a GPU; of chapters that were measured."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,31 +55,91 @@ def main(arguments: list[str] | None = None) -> int:
         wanted = chapters(options.book, options.only)
         values = {c.name: _values(c, options) for c in wanted}
         _refuse_unknown(options.parameter, values)
+        _refuse_missing(options.parameter)
     except ToolError as error:
         print(error, file=sys.stderr)
         return 2
     for line in _missing_data(wanted):
         print(line)
-    outcomes = []
-    quiet = os.environ.get("STAD_PROGRESS") == "0"
+    own = options.out.parent / "seconds.json"
+    known = {**_seconds(SECONDS, options.profile), **_seconds(own, options.profile)}
+    pace = Pace({c.name: known.get(c.name) for c in wanted}, min(options.jobs, len(wanted)))
+    outcomes = {}
     # processes, as papermill's event loop and kernel sockets do not share one; in the order of the book
-    runs = Parallel(n_jobs=options.jobs, return_as="generator")(
+    runs = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(
         delayed(_run)(chapter, values[chapter.name], options.out) for chapter in wanted
     )
-    with tqdm(runs, total=len(wanted), unit="chapter", disable=quiet, dynamic_ncols=True) as bar:
-        for outcome in bar:
-            outcomes.append(outcome)
-            bar.set_description(outcome.chapter.name)
-            if outcome.failure:
-                tqdm.write(f"FAILED {outcome.failure}", file=sys.stderr)
-    _summarise(outcomes, options.out)
+    with _bar(pace, len(wanted)) as bar:
+        for one in runs:
+            outcomes[one.chapter.name] = one
+            bar.update(pace.weights[one.chapter.name])
+            pace.note(one.chapter.name, None if one.failure else one.seconds)
+            bar.set_description(f"{len(outcomes)} of {len(wanted)} chapters")
+            if one.failure:
+                tqdm.write(f"FAILED {one.failure}", file=sys.stderr)
+    _finish([outcomes[chapter.name] for chapter in wanted], options, own)
+    return 1 if any(one.failure for one in outcomes.values()) else 0
+
+
+@contextmanager
+def _bar(pace: Pace, count: int) -> Iterator[tqdm[Any]]:
+    """A bar of expected seconds whose time left goes on between two chapters."""
+    form = "{desc} |{bar}| {elapsed}{postfix}"
+    quiet = os.environ.get("STAD_PROGRESS") == "0"
+    with tqdm(total=sum(pace.weights.values()), bar_format=form, disable=quiet, dynamic_ncols=True) as bar:
+        bar.set_description(f"0 of {count} chapters")
+        done = threading.Event()
+
+        def tick() -> None:
+            while not done.wait(1.0):
+                bar.set_postfix_str(str(pace).removeprefix(", "))
+
+        clock = threading.Thread(target=tick, daemon=True)
+        clock.start()
+        try:
+            yield bar
+        finally:
+            done.set()
+            clock.join()
+
+
+def _finish(outcomes: list[Outcome], options: argparse.Namespace, own: Path) -> None:
+    """Write tables and pictures, keep the seconds and say it on one screen."""
+    out = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    screen, text = one_screen(outcomes)
+    (out / "summary.md").write_text(text, encoding="utf-8", newline="\n")
+    write_figures(outcomes, out)
+    pictures = sum(
+        write_pictures(copy, out / "pictures" / one.chapter.path.parent.name)
+        for one in outcomes
+        if (copy := out / "chapters" / f"{one.chapter.name}.ipynb").is_file()
+    )
+    _keep_seconds(own, options.profile, outcomes)
+    print(screen)
+    print("kept: judged on runs in book/sweeps and book/results; mechanics: shows that it runs, nothing else")
     if options.commit_results:
         _commit(outcomes, options.book / "results")
     failed = [o.chapter.name for o in outcomes if o.failure]
-    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} chapters ran; see {options.out / 'summary.md'}")
+    print(f"{len(outcomes) - len(failed)} of {len(outcomes)} chapters ran; {pictures} pictures; links and")
+    print(f"every figure: {out / 'summary.md'} and figures.md; copies: chapters/CHAPTER.ipynb beside them")
     if failed:
         print(f"failed: {', '.join(failed)}")
-    return 1 if failed else 0
+
+
+def _seconds(path: Path, profile: str) -> dict[str, float]:
+    """Return what chapters took; nothing where there is no readable file: it only tells the time left."""
+    try:
+        return {name: float(value) for name, value in json.loads(path.read_text("utf-8"))[profile].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _keep_seconds(path: Path, profile: str, outcomes: list[Outcome]) -> None:
+    kept = {one: _seconds(path, one) for one in PROFILES}
+    kept[profile] |= {o.chapter.name: round(o.seconds, 1) for o in outcomes if not o.failure}
+    text = json.dumps({name: took for name, took in kept.items() if took}, indent=1) + "\n"
+    atomic_write(path, lambda stream: stream.write(text.encode()))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -121,6 +182,18 @@ def _refuse_unknown(given: list[list[str]], values: dict[str, dict[str, Any]]) -
             raise ToolError(f"no chosen chapter has a parameter {name!r}")
         if name == "results":
             raise ToolError("parameter 'results' is set by --out")
+
+
+def _refuse_missing(given: list[list[str]]) -> None:
+    """Data that is asked for by name, or as a folder, must be there."""
+    for name, text in given:
+        if name != "data" or text == "synthetic":
+            continue
+        known = set_name(text)
+        if known in DATASETS and not have_data(known):
+            raise ToolError(missing_message(known))
+        if known is None and not Path(text).exists():
+            raise ToolError(f"{text}: there is no such folder, and no data set is called so")
 
 
 def _missing_data(wanted: list[Chapter]) -> list[str]:
@@ -169,28 +242,6 @@ def _run(chapter: Chapter, values: dict[str, Any], out: Path) -> Outcome:
         outcome.failure = f"{chapter.name}: {type(error).__name__}: {error}"
     outcome.seconds = time.perf_counter() - start
     return outcome
-
-
-def _summarise(outcomes: list[Outcome], out: Path) -> None:
-    rows = [("chapter", "figure", "value", "unit", "data", "seconds")]
-    for o in outcomes:
-        seconds = f"{o.seconds:.1f}"
-        for f in o.results.figures if o.results else ():
-            rows.append((o.chapter.name, f.name, show(f.value), f.unit, f.data, seconds))
-        if o.failure:
-            rows.append((o.chapter.name, "FAILED", o.failure.splitlines()[0], "", "", seconds))
-        elif not o.results or not o.results.figures:
-            rows.append((o.chapter.name, "-", "", "", "", seconds))
-    table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(rows)
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines.insert(1, "| " + " | ".join("---" for _ in rows[0]) + " |")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "summary.csv").write_text(table.getvalue(), encoding="utf-8", newline="\n")
-    (out / "summary.md").write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _commit(outcomes: list[Outcome], folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--actions", type=Path, metavar="LIST", help="of ava: the .pbtxt that names its actions"
     )
+    own = parser.add_argument_group("tools for one's own videos")
+    own.add_argument("--label", metavar="NAME", help="of cvat and via: the attribute that holds the class")
+    own.add_argument("--track", metavar="NAME", help="of via: the attribute that names the actor (track)")
+    own.add_argument("--size", metavar="W,H", help="of via and mot: pixels of the frames")
+    own.add_argument("--fps", metavar="RATE", help="of via and mot: frames a second")
+    own.add_argument("--first", metavar="N", help="of via: number of a video's first picture (1)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +84,36 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         options["subset"] = arguments.subset
     if arguments.source_format == "ava":
         options["actions"] = _actions(arguments)
+    for name, settle in TOLD.items():
+        if (text := getattr(arguments, name)) is not None:
+            try:
+                options[name] = settle(text)
+            except ValueError:
+                raise StadError(f"--{name} is {text!r}", remedy=f"write {EXAMPLES[name]}") from None
     return options
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = (int(part) for part in text.split(","))
+    if width < 1 or height < 1:
+        raise ValueError
+    return width, height
+
+
+def _rate(text: str) -> float:
+    if not 0 < float(text) < float("inf"):
+        raise ValueError
+    return float(text)
+
+
+TOLD: dict[str, Callable[[str], Any]] = {
+    "label": str,
+    "track": str,
+    "size": _size,
+    "fps": _rate,
+    "first": int,
+}
+EXAMPLES = {"size": "--size 640,480", "fps": "--fps 25", "first": "--first 0"}
 
 
 def _actions(arguments: argparse.Namespace) -> dict[int, str]:

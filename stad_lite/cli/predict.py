@@ -1,4 +1,8 @@
-"""``stad-lite predict RUN INPUT --out predictions.json``: what a trained system finds in videos."""
+"""``stad-lite predict RUN INPUT --out predictions.json``: what a trained system finds in videos.
+
+``trained:NAME`` in place of RUN is the small detector of the book's chapters (``book/trained``), which knows
+the classes of the synthetic benchmark.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from stad_lite.data.location import SETS, set_name
 from stad_lite.data.source import DataConfig, VideoSource, as_published, scaled
 from stad_lite.errors import FormatError, MissingExtraError
 from stad_lite.records import Annotations, Predictions, write
+from stad_lite.reproduce import trained
 from stad_lite.systems.truth import segments_of
 from stad_lite.training import distributed
 
@@ -24,7 +29,9 @@ DEFAULT_CLIPS = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("folder", metavar="RUN", type=Path, help="folder that was trained into")
+    parser.add_argument(
+        "folder", metavar="RUN", help="folder that was trained into, or trained:cfad and the like"
+    )
     parser.add_argument("input", metavar="INPUT", help=f"video, folder of videos, or {', '.join(SETS)}")
     parser.add_argument("--out", required=True, metavar="P", help="predictions: .json, .json.gz or .npz")
     parser.add_argument("--subset", default="test", help="of a data set: train, val or test")
@@ -47,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     with distributed.processes(arguments.device):
         texts = runs.pairs(arguments.settings)
         about_data = {key: texts.pop(key) for key in list(texts) if key.startswith("data.")}
-        system, spec = runs.load(arguments.folder, texts, arguments.device)
+        system, spec = trained.open_run(arguments.folder, texts, arguments.device)
         kept = replace(spec, data=_data(arguments, spec.data))
         data = runs.with_texts(kept, about_data).data
         source = distributed.first_alone(lambda: data.open(spec.model.size))
@@ -67,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _claim_all(arguments: argparse.Namespace) -> None:
     """No output is an input, or another output, before any work is done."""
-    inputs, given = [*arguments.folder.rglob("*")], Path(arguments.input)
+    inputs, given = [*Path(arguments.folder).rglob("*")], Path(arguments.input)
     if set_name(arguments.input) is None:
         inputs += [given, *(path for path in (given.rglob("*") if given.is_dir() else ()) if path.is_file())]
     for out in (arguments.out, arguments.truth, arguments.render):

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from stad_lite import runs
 from stad_lite.cli.output import claim
 from stad_lite.data import video
 from stad_lite.data.flow import ESTIMATORS
 from stad_lite.errors import MissingExtraError, StadError
+from stad_lite.reproduce import trained
 from stad_lite.training import distributed
 
 SAY_EVERY = 1.0
@@ -25,7 +25,7 @@ SAY_EVERY = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("folder", metavar="RUN", type=Path, help="folder that was trained into")
+    parser.add_argument("folder", metavar="RUN", help="folder that was trained into, or trained:flow_subnet")
     parser.add_argument("video", metavar="VIDEO", help="video file")
     parser.add_argument("--render", metavar="OUT", help="write the video with its boxes (.mp4) on the way")
     parser.add_argument(
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Stream the frames, say the pace every second, and at the end where the time went."""
     claim(arguments.render, arguments.video)
     with distributed.processes(arguments.device):
-        system, spec = runs.load(arguments.folder, device=arguments.device)
+        system, spec = trained.open_run(arguments.folder, device=arguments.device)
         given = getattr(spec.model, "estimator", "") == "given"
         estimator = ESTIMATORS[spec.data.flow]() if given else None
         stream = spec.entry.stream(system, estimator=estimator)

@@ -4,6 +4,9 @@
 ``nets.weights``; ``--weights DIR`` looks for the files itself, ``--weights none`` begins with random ones and
 then trains batch norms too. The paper's sizes, and batch norms that are frozen, ask for one of the three. The
 run keeps the choice, and what was trained needs no file to predict.
+
+``--from trained:NAME`` or ``--from RUN`` goes on from a trained detector with other data: its settings hold,
+and where the classes are others, what hangs on them is made anew, which a line says.
 """
 
 from __future__ import annotations
@@ -50,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STREAM=FILE",
         help="published weights of rgb and flow, a folder of both (DIR/DATA/rgb.pt, DIR/flow.pt), or none",
     )
+    parser.add_argument(
+        "--from", dest="begin", default="", metavar="RUN", help="begin as this detector, or as trained:cfad"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="the same as --set train.seed=N")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
     parser.add_argument(
@@ -69,8 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     known = set_name(arguments.data)
     data: dict[str, Any] = {"name": known} if known else {"name": arguments.data, "subset": "all"}
     spec = runs.make_spec(arguments.system, arguments.profile, texts, **data)
+    start = None
+    if arguments.begin:
+        from stad_lite.reproduce import trained
+
+        start = trained.open_run(arguments.begin, device="cpu")
+        spec = runs.going_on(spec, arguments.begin, start[1], texts)
+    how: dict[str, Any] = {"device": arguments.device, "workers": arguments.workers, "start": start}
     try:
-        done = runs.train(spec, arguments.out, device=arguments.device, workers=arguments.workers)
+        done = runs.train(spec, arguments.out, **how)
     except KeyboardInterrupt:
         print(f"{arguments.out} was stopped; the same line goes on from its last checkpoint", file=sys.stderr)
         return 130

@@ -18,6 +18,7 @@ import numpy as np
 
 from stad_lite.data import flow as flow_maps
 from stad_lite.data import video as video_files
+from stad_lite.data.drawn import Drawn
 from stad_lite.data.frame_cache import FORMAT, FORMS, FrameCache, build_cache, open_cache
 from stad_lite.data.synthetic import SyntheticDataset, cache_folder
 from stad_lite.errors import FormatError, MissingFileError, StadError
@@ -44,6 +45,10 @@ class Clips:
     def frames(self, video: str, numbers: np.ndarray) -> np.ndarray:
         """Return (n, h, w, 3) uint8."""
         return self._clip(video)[0][numbers]
+
+    def drawn(self, video: str, numbers: np.ndarray) -> Drawn:
+        """Return frames for pictures, of scenes drawn larger."""
+        return self.clips[self.index[video]].drawn(numbers)
 
     def flow(self, video: str, numbers: np.ndarray) -> np.ndarray:
         """Return (n, h, w, 2) float32 pixels a frame."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from stad_lite.arrays import check_finite_frames
 from stad_lite.data import decoded, published, synthetic
+from stad_lite.data.drawn import Drawn
 from stad_lite.data.fitting import FPS, faults, fitted, oddities
 from stad_lite.data.flow import ESTIMATORS
 from stad_lite.data.folder import OwnVideos, open_own
@@ -52,6 +53,7 @@ class VideoSource:
     flow_name: where the flow is from, such as "exact" or "dis"
     notes: what a user should know of it, such as how many videos have no file
     published: (height, width) in which the truth is published, of the videos where it is not ``size``
+    read_drawn: frames for pictures, where they can be drawn larger
     raises: FormatError where a video's number of frames is not known
     """
 
@@ -62,6 +64,7 @@ class VideoSource:
     flow_name: str = "exact"
     notes: tuple[str, ...] = ()
     published: Mapping[str, Size] = field(default_factory=dict)
+    read_drawn: Callable[[str, np.ndarray], Drawn] | None = None
 
     def __post_init__(self) -> None:
         for name, video in self.annotations.videos.items():
@@ -99,6 +102,12 @@ class VideoSource:
         found = self.read_frames(video, wanted)
         check_finite_frames("the frame", video, wanted, found, remedy=LEAVE_OUT)
         return found
+
+    def drawn(self, video: str, numbers: Iterable[int] | np.ndarray) -> Drawn:
+        """Return ``frames`` for pictures: drawn larger where the source can. raises: as ``frames``"""
+        if self.read_drawn is None:
+            return Drawn(self.frames(video, numbers))
+        return self.read_drawn(video, self._inside(video, numbers))
 
     def flow(self, video: str, numbers: Iterable[int] | np.ndarray) -> np.ndarray:
         """Return the flow from each frame to the next; the last frame repeats the map before it.
@@ -319,6 +328,7 @@ def synthetic_source(
         (settings.height, settings.width),
         reader.frames,
         reader.flow if settings.flow else None,
+        read_drawn=reader.drawn,
     )
 
 

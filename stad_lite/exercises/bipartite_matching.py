@@ -11,6 +11,19 @@ import torch
 from stad_lite.exercises.checks import check_function, check_value
 from stad_lite.matching import hungarian
 
+__all__ = [
+    "check_is_proved",
+    "check_unchanged",
+    "check_shared_score",
+    "check_several_each",
+    "check_learned_score",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
+
 TOLERANCE = 1e-9
 
 
@@ -56,19 +69,21 @@ def several_each(cost: np.ndarray, copies: int) -> list[tuple[int, int]]:
     return sorted((int(p), int(t) // copies) for p, t in zip(found.proposal, found.truth, strict=True))
 
 
-def _proof_cases() -> list[tuple[Any, ...]]:
+def _proof_cases() -> dict[str, list[tuple[Any, ...]]]:
     cost = np.array([[1.0, 2.0, 6.0], [2.0, 5.0, 9.0], [3.0, 4.0, 4.0]])
     best, other = [(1, 0), (0, 1), (2, 2)], [(0, 0), (2, 1), (1, 2)]
     truths, proposals = np.array([2.0, 3.0, 4.0]), np.array([-1.0, 0.0, 0.0])
     wide, pair = np.array([[1.0], [3.0]]), [(1, 0)]
-    return [
-        (cost, best, truths, proposals),
-        (cost, best, truths + 1.0, proposals),  # some entries are cheaper than their prices
-        (cost, best, truths - 1.0, proposals),  # a lower bound that is not met
-        (cost, other, truths, proposals),
-        (wide, pair, np.array([1.0]), np.array([0.0, 2.0])),  # a price above 0 for a proposal
-        (wide, [(0, 0)], np.array([1.0]), np.array([0.0, 0.0])),
-    ]
+    return {
+        "the prices prove it": [
+            (cost, best, truths, proposals),
+            (wide, [(0, 0)], np.array([1.0]), np.array([0.0, 0.0])),
+        ],
+        "an entry is cheaper than its two prices": [(cost, best, truths + 1.0, proposals)],
+        "the prices add up to less than the pairs cost": [(cost, best, truths - 1.0, proposals)],
+        "a cheaper assignment exists": [(cost, other, truths, proposals)],
+        "a proposal has a price above 0": [(wide, pair, np.array([1.0]), np.array([0.0, 2.0]))],
+    }
 
 
 def check_is_proved(answer: Callable[..., Any]) -> None:
@@ -79,14 +94,17 @@ def check_is_proved(answer: Callable[..., Any]) -> None:
 
 def check_unchanged(answer: Any) -> None:
     """Exercise 2."""
-    given = None if answer is None or answer is ... else [float(bool(each)) for each in answer]
     hint = "some proposals stay without a truth, no truth stays without a proposal"
-    check_value("which changes keep the matching", given, [1.0, 0.0, 1.0, 1.0], hint=hint)
+    check_value("which changes keep the matching", answer, [True, False, True, True], hint=hint)
 
 
 def check_shared_score(answer: Callable[[int, float], Any]) -> None:
     """Exercise 3."""
-    cases = [(m, alpha) for m in (1, 2, 4, 9) for alpha in (0.25, 0.5, 0.8)]
+    cases = {
+        "a proposal stands alone": [(1, 0.25), (1, 0.8)],
+        "both words weigh the same": [(m, 0.5) for m in (2, 4, 9)],
+        "one word weighs more": [(m, alpha) for m in (2, 4, 9) for alpha in (0.25, 0.8)],
+    }
     hint = "set the derivative by p of -alpha log p - (1 - alpha) (m - 1) log(1 - p) to 0"
     check_function("shared_score", answer, shared_score, cases, hint=hint)
 
@@ -95,10 +113,21 @@ def check_several_each(answer: Callable[..., Any]) -> None:
     """Exercise 4."""
     random = np.random.default_rng(3)
     sizes = ((6, 2, 1), (6, 2, 3), (9, 3, 2), (5, 1, 4))
-    cases = [(random.normal(size=(n, g)), copies) for n, g, copies in sizes]
+    tables = [(random.normal(size=(n, g)), copies) for n, g, copies in sizes]
+    cases = {"each truth takes one": tables[:1], "each truth takes several": tables[1:]}
 
     def ordered(cost: np.ndarray, copies: int) -> Any:
         given = answer(cost, copies)
         return given if given is None or given is ... else sorted((int(p), int(t)) for p, t in given)
 
     check_function("several_each", ordered, several_each, cases, hint="let each truth stand several times")
+
+
+def check_learned_score(answer: Callable[[int, float], Any]) -> None:
+    """Exercise 5: what gradient descent ends at is what the derivative says."""
+    cases = {
+        "both words weigh the same": [(2, 0.5), (4, 0.5)],
+        "one word weighs more": [(2, 0.75), (4, 0.25), (9, 0.8)],
+    }
+    hint = "one number with gradients, its sigmoid, the loss of exercise 3; make steps until nothing changes"
+    check_function("learned_score", answer, shared_score, cases, tolerance=0.01, hint=hint)

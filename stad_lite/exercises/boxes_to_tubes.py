@@ -8,9 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from stad_lite.boxes import pairwise_iou
 from stad_lite.exercises.checks import check_function, check_that, check_value
 from stad_lite.linking import OnlineConfig, from_rows, link_online
 from stad_lite.tubes import interpolate
+
+__all__ = [
+    "check_best_sum",
+    "check_mend",
+    "check_bridging_price",
+    "check_worse_with_patience",
+    "check_numbered",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
 
 
 def best_sum(weights: np.ndarray) -> float:
@@ -56,8 +69,12 @@ def check_best_sum(answer: Callable[..., Any]) -> None:
     """Exercise 1."""
     rng = np.random.default_rng(3)
     shapes = [(1, 2, 2), (3, 2, 2), (4, 3, 3)]
-    cases = [(rng.integers(0, 9, size=shape).astype(float),) for shape in shapes]
-    cases.append((-cases[1][0],))
+    lattices = [(rng.integers(0, 9, size=shape).astype(float),) for shape in shapes]
+    cases = {
+        "the path has one edge": lattices[:1],
+        "the best first edge does not lead to the best path": lattices[1:],
+        "all edges are below 0": [(-lattices[1][0] - 1,)],
+    }
     check_function("best sum", answer, best_sum, cases, hint="keep the best sum that ends at each box")
 
 
@@ -65,7 +82,8 @@ def check_mend(answer: Callable[..., Any]) -> None:
     """Exercise 2."""
     rng = np.random.default_rng(4)
     frames = [np.array(case) for case in ([0, 1, 2], [3, 5], [2, 3, 7, 8, 10])]
-    cases = [(frame, rng.uniform(0, 50, size=(len(frame), 4))) for frame in frames]
+    paths = [(frame, rng.uniform(0, 50, size=(len(frame), 4))) for frame in frames]
+    cases = {"no frame is missing": paths[:1], "frames are missing": paths[1:]}
     check_function("mend", answer, mend, cases, hint="one coordinate at a time")
 
 
@@ -98,3 +116,46 @@ def check_worse_with_patience(answer: Any) -> None:
 
     hint = "let the first actor leave, and the second come where it was last seen"
     check_that("worse with patience", answer, worse, hint=hint)
+
+
+def numbered(frames: list[np.ndarray], threshold: float) -> list[list[int]]:
+    """Return the tube's number of each box, linking greedily from frame to frame, the largest overlap first.
+
+    frames: boxes (n, 4) of each frame, xyxy pixels
+    threshold: smallest IoU of a link; a box without one begins the next tube
+    """
+    found: list[list[int]] = []
+    begun = 0
+    for number, boxes in enumerate(frames):
+        own = [-1] * len(boxes)
+        overlaps = pairwise_iou(frames[number - 1], boxes) if number else np.zeros((0, len(boxes)))
+        while overlaps.size and overlaps.max() >= threshold:
+            i, j = np.unravel_index(overlaps.argmax(), overlaps.shape)
+            own[j] = found[-1][i]
+            overlaps[i], overlaps[:, j] = -1, -1
+        for j in [j for j, one in enumerate(own) if one < 0]:
+            own[j], begun = begun, begun + 1
+        found.append(own)
+    return found
+
+
+def check_numbered(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    one, other = np.array([0.0, 0, 10, 10]), np.array([30.0, 0, 40, 10])
+    near, nearer = one + [3, 0, 3, 0], one + [1, 0, 1, 0]
+
+    def flat(given: Any) -> Any:
+        return None if given is None or given is ... else [number for frame in given for number in frame]
+
+    cases = {
+        "actors change places in the list": [([np.stack([one, other]), np.stack([other, one])], 0.5)],
+        "two boxes want one tube": [([one[None], np.stack([near, nearer])], 0.5)],
+        "an actor leaves and another comes": [([one[None], other[None], other[None]], 0.5)],
+        "an actor moves too fast": [([one[None], near[None]], 0.7)],
+    }
+    hint = "take the largest overlap that is left, then cross out its row and its column"
+
+    def reference(frames: list[np.ndarray], threshold: float) -> Any:
+        return flat(numbered(frames, threshold))
+
+    check_function("numbered", lambda *given: flat(answer(*given)), reference, cases, hint=hint)

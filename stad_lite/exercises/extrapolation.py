@@ -6,8 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
+
+__all__ = [
+    "check_weights",
+    "check_final_step",
+    "check_pays",
+    "check_best_share",
+    "check_train_extension",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
 
 
 def weights(horizon: int, clip: int) -> np.ndarray:
@@ -88,29 +101,58 @@ def _walks(count: int, frames: int, seed: int) -> np.ndarray:
 
 def check_weights(answer: Callable[[int, int], Any]) -> None:
     """Exercise 1."""
-    cases = [(horizon, clip) for horizon in (1, 6, 12) for clip in (2, 6)]
+    cases = {
+        "two boxes are seen": [(horizon, 2) for horizon in (1, 6, 12)],
+        "boxes lie between the two that count": [(horizon, 6) for horizon in (1, 6, 12)],
+    }
     check_function("weights", answer, weights, cases, hint="only two boxes count, and the weights sum to 1")
 
 
 def check_final_step(answer: Callable[[np.ndarray], Any]) -> None:
     """Exercise 2."""
-    cases = [(np.array([0.0, 0, 0, 0, 1]),), (np.array([1.0, 0, 0, 0, 0]),), (np.array([2.0, -1.5, 4]),)]
+    cases = {
+        "only the last step moves": [(np.array([0.0, 0, 0, 0, 1]),)],
+        "only the first step moves": [(np.array([1.0, 0, 0, 0, 0]),)],
+        "all steps differ": [(np.array([2.0, -1.5, 4]),)],
+    }
     check_function("final_step", answer, final_step, cases, hint="how long does each step stay in the mean?")
 
 
 def check_pays(answer: Callable[[float, float, int, int], Any]) -> None:
     """Exercise 3."""
-    cases = [
-        (speed, acceleration, horizon, 6)
-        for speed in (0.0, 0.7, 2.0)
-        for acceleration in (-0.4, -0.05, 0.0, 0.3)
-        for horizon in (1, 6, 12)
-    ]
+    kinds = {"it brakes": (-0.4, -0.05), "its speed is constant": (0.0,), "it gets faster": (0.3,)}
+    cases = {
+        words: [(v, a, horizon, 6) for v in (0.0, 0.7, 2.0) for a in some for horizon in (1, 6, 12)]
+        for words, some in kinds.items()
+    }
     check_function("pays", answer, pays, cases, hint="compare |a| h (h + K - 1) / 2 with |v h + a h^2 / 2|")
 
 
 def check_best_share(answer: Callable[[np.ndarray, np.ndarray], Any]) -> None:
     """Exercise 4."""
     walks = [_walks(40, 18, seed) for seed in range(3)]
-    cases = [(walk[:, :6], walk[:, 6 : 6 + ahead]) for walk in walks for ahead in (1, 6, 12)]
+    cases = {
+        f"{ahead} frames follow": [(walk[:, :6], walk[:, 6 : 6 + ahead]) for walk in walks]
+        for ahead in (1, 6, 12)
+    }
     check_function("best_share", answer, best_share, cases, hint="set the derivative of the sum to zero")
+
+
+def check_train_extension(answer: Callable[..., Any]) -> None:
+    """Exercise 5: the answer is trained on some walks and tried on others."""
+
+    def given(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        walk = torch.as_tensor(_walks(400, 9, seed), dtype=torch.float32)
+        return (walk[:, :6] - walk[:, 5:6]).flatten(1), walk[:, 8] - walk[:, 5]
+
+    seen, moved = given(seed=1)
+    by_equation = -seen[:, :4] * 3 / 5
+    holds = {
+        "it gives four numbers for each window": lambda net: net(seen).shape == moved.shape,
+        "on unseen walks it misses by less than Eq. 4 (squared pixels)": lambda net: (
+            ((net(seen) - moved) ** 2).mean() < ((by_equation - moved) ** 2).mean()
+        ),
+        "and by less than standing still": lambda net: ((net(seen) - moved) ** 2).mean() < (moved**2).mean(),
+    }
+    hint = "a linear layer against the mean squared error; a small step at the end"
+    check_made("train_extension", answer, given(seed=0), holds, hint)

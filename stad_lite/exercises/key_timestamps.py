@@ -7,9 +7,23 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from stad_lite.cfad import keyframes
-from stad_lite.exercises.checks import check_function, check_that, check_value
+from stad_lite.exercises.checks import check_function, check_made, check_that, check_value
+
+__all__ = [
+    "check_is_half",
+    "check_walk_keys",
+    "check_turning_tube",
+    "check_prune",
+    "check_train_selector",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
 
 
 def is_half(i: int, length: int, count: int) -> bool:
@@ -46,7 +60,10 @@ def _bent_walk(length: int, seed: int) -> np.ndarray:
 
 def check_is_half(answer: Callable[[int, int, int], Any]) -> None:
     """Exercise 1."""
-    cases = [(i, n, count) for i in range(5) for n in (4, 7, 11) for count in (5, 16)]
+    cases = {
+        "N is 16": [(i, n, 16) for i in range(5) for n in (4, 7, 11)],
+        "N is 5": [(i, n, 5) for i in range(5) for n in (4, 7, 11)],
+    }
     check_function("is_half", answer, is_half, cases, hint="compare 2 i (n - 1) with N - 1")
 
 
@@ -58,20 +75,52 @@ def check_walk_keys(answer: Any) -> None:
 def check_turning_tube(answer: Any) -> None:
     """Exercise 2, second part."""
 
-    def holds(boxes: Any) -> bool:
+    def is_walk(boxes: Any) -> bool:
         boxes = np.asarray(boxes, dtype=np.float64)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        right_form = boxes.shape == (31, 4) and bool(np.allclose(sides, [20, 40]))
-        return right_form and len(keyframes.greedy_keys(boxes, 16, 0.9, "linear")) == 3
+        return boxes.shape == (31, 4) and bool(np.allclose(boxes[:, 2:] - boxes[:, :2], [20, 40]))
 
+    def has_three(boxes: Any) -> bool:
+        return len(keyframes.greedy_keys(np.asarray(boxes, dtype=np.float64), 16, 0.9, "linear")) == 3
+
+    holds = {
+        "it is an array (31, 4) of boxes 20 wide and 40 high": is_walk,
+        "greedy needs three keys, not more and not fewer": has_three,
+    }
     check_that("a tube with three keys", answer, holds, hint="let the actor turn back")
 
 
 def check_prune(answer: Callable[..., Any]) -> None:
     """Exercise 3."""
     walks = [_bent_walk(length, seed) for seed, length in enumerate((20, 45, 61))]
-    cases: list[tuple[Any, ...]] = []
-    for walk in walks:
-        cases.append((walk, keyframes.greedy_keys(walk, 16, 0.8, "linear"), 0.8))
-        cases.append((walk, keyframes.stamps(len(walk), 16).tolist(), 0.8))
-    check_function("prune", answer, prune, cases)
+    hint = "leave each inner key out in turn, and drop the one whose rest overlaps most"
+    cases = {
+        "the keys are those of greedy": [
+            (walk, keyframes.greedy_keys(walk, 16, 0.8, "linear"), 0.8) for walk in walks
+        ],
+        "every stamp is a key": [(walk, keyframes.stamps(len(walk), 16).tolist(), 0.8) for walk in walks],
+    }
+    check_function("prune", answer, prune, cases, hint=hint, in_place="keys")
+
+
+def walks(count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return steps (count, 1, 30) of actors that keep a speed for five frames, and where it changes."""
+    chosen = torch.randint(-5, 6, (count, 6), generator=torch.Generator().manual_seed(seed)).float()
+    turns = torch.zeros(count, 30)
+    turns[:, 5::5] = (chosen.diff(dim=1) != 0).float()
+    return chosen.repeat_interleave(5, 1)[:, None], turns[:, None]
+
+
+def check_train_selector(answer: Callable[..., Any]) -> None:
+    """Exercise 4: the answer is trained on some walks and tried on others."""
+    steps, turns = walks(200, seed=1)
+
+    def fires(net: Any, on: int) -> float:
+        return float((net(steps)[turns == on] > 0).float().mean())
+
+    holds = {
+        "it gives a number for each frame": lambda net: net(steps).shape == turns.shape,
+        "of unseen turns it finds 80 % or more": lambda net: fires(net, 1) >= 0.8,
+        "it fires on 5 % of unseen other frames, or less": lambda net: fires(net, 0) <= 0.05,
+    }
+    hint = "the difference of two steps is 0 on a straight walk: a convolution of 3, a ReLU, and one of 1"
+    check_made("train_selector", answer, walks(200, seed=0), holds, hint)

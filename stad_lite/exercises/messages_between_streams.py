@@ -9,6 +9,17 @@ import numpy as np
 
 from stad_lite.exercises.checks import check_function
 
+__all__ = [
+    "check_message",
+    "check_message_parameters",
+    "check_smallest_reduction",
+    "check_features_change",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 def message(
     helper: np.ndarray,
@@ -79,17 +90,22 @@ def features_change(changed: str, stages: int, messages: str) -> list[bool]:
 def check_message(answer: Callable[..., Any]) -> None:
     """Exercise 1."""
     random = np.random.default_rng(0)
-    cases = []
+    cases = {}
     for c, n, h, w in ((4, 2, 3, 3), (6, 1, 2, 5), (3, 3, 1, 1)):
         shapes = ((c, h, w), (n, c), (n,), (c, n), (c,))
-        cases.append(tuple(random.normal(size=shape) for shape in shapes))
+        given = tuple(random.normal(size=shape) for shape in shapes)
+        cases[f"maps of {h} x {w} have {c} channels, {n} in the middle"] = [given]
     hint = "reduce, add its bias, cut at zero, restore, add its bias; the ReLU stands between the two"
     check_function("message", answer, message, cases, hint=hint)
 
 
 def check_message_parameters(answer: Callable[..., Any]) -> None:
     """Exercise 2."""
-    cases = [((64, 64), 4), ((192, 480, 832, 1024), 4), ((30,), 4), ((192, 480, 832, 1024), 16)]
+    cases: dict[str, list[tuple[Any, ...]]] = {
+        "levels are alike": [((64, 64), 4)],
+        "levels differ": [((192, 480, 832, 1024), 4), ((192, 480, 832, 1024), 16)],
+        "the channels are no multiple of the reduction": [((30,), 4)],
+    }
     hint = "two matrices a level, and a bias for each channel in the middle and for each that comes out"
     check_function("message_parameters", answer, message_parameters, cases, hint=hint)
 
@@ -97,18 +113,21 @@ def check_message_parameters(answer: Callable[..., Any]) -> None:
 def check_smallest_reduction(answer: Callable[..., Any]) -> None:
     """Exercise 3."""
     paper = (192, 480, 832, 1024)
-    cases = [(paper, 500_000), (paper, 1_007_192), (paper, 100_000), (paper, 3_000), ((64, 64), 4_256)]
+    cases: dict[str, list[tuple[Any, ...]]] = {
+        "some reduction fits": [(paper, 500_000), (paper, 100_000)],
+        "a reduction fits exactly": [(paper, 1_007_192), ((64, 64), 4_256)],
+        "none fits": [(paper, 3_000)],
+    }
     hint = "count for 1, 2, 3, ... channels a channel; 0 where nothing fits"
     check_function("smallest_reduction", answer, smallest_reduction, cases, hint=hint)
 
 
 def check_features_change(answer: Callable[..., Any]) -> None:
     """Exercise 4."""
-    cases = [
-        (changed, stages, messages)
+    cases = {
+        f"{changed} changes and messages are sent at {messages}": [(changed, n, messages) for n in (0, 4)]
         for messages in ("none", "image", "roi", "both")
         for changed in ("flow", "rgb")
-        for stages in (0, 4)
-    ]
+    }
     hint = "flow reaches RGB's pyramid at image level; at RoI level a stage from 1 on reads both pyramids"
     check_function("features_change", answer, features_change, cases, hint=hint)

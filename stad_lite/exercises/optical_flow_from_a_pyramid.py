@@ -8,8 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
 from stad_lite.nets.flow.warping import resize_flow, warp
+
+__all__ = [
+    "check_farthest",
+    "check_doubled",
+    "check_compose",
+    "check_there_and_back",
+    "check_train_flow",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
 
 
 def farthest(depth: int, reach: int) -> int:
@@ -68,26 +80,51 @@ ZERO = np.zeros((8, 10, 2))
 
 def check_farthest(answer: Callable[..., Any]) -> None:
     """Print whether an answer adds up what all levels can find."""
-    cases = [(2, 4), (3, 2), (4, 1), (6, 4)]
+    cases = {"there is one level": [(2, 4)], "there are several levels": [(3, 2), (4, 1), (6, 4)]}
     hint = "level l corrects by up to reach cells of 2^l pixels each; add the levels from 2 to depth"
     check_function("farthest", answer, farthest, cases, hint=hint)
 
 
 def check_doubled(answer: Callable[..., Any]) -> None:
     """Print whether an answer scales a flow's vectors with its size."""
+    cases = {"all vectors are alike": [(SHIFT,)], "vectors differ from place to place": [(_smooth(0),)]}
     hint = "repeat along both axes; a vector of one pixel is two pixels long on the larger image"
-    check_function("doubled", answer, doubled, [(SHIFT,), (_smooth(0),)], hint=hint)
+    check_function("doubled", answer, doubled, cases, hint=hint)
 
 
 def check_compose(answer: Callable[..., Any]) -> None:
     """Print whether an answer follows points over two steps."""
-    cases = [(ZERO, _smooth(1)), (SHIFT, SHIFT), (SHIFT, _smooth(1)), (_smooth(2), _smooth(3))]
+    cases = {
+        "nothing moves in the first step": [(ZERO, _smooth(1))],
+        "everything moves alike": [(SHIFT, SHIFT)],
+        "the second flow differs from place to place": [(SHIFT, _smooth(1)), (_smooth(2), _smooth(3))],
+    }
     hint = "look the second flow up where the first one leads, then add"
-    check_function("compose", answer, compose, cases, hint=hint)
+    check_function("compose", answer, compose, cases, hint=hint, in_place="first")
 
 
 def check_there_and_back(answer: Callable[..., Any]) -> None:
     """Print whether an answer finds what is seen in both frames."""
-    cases = [(SHIFT, -SHIFT, 0.1), (_smooth(2), -_smooth(2), 1.0), (_smooth(2), ZERO, 1.0)]
+    cases = {
+        "every point comes back": [(SHIFT, -SHIFT, 0.1)],
+        "some points come back": [(_smooth(2), -_smooth(2), 1.0)],
+        "the way back is not taken": [(_smooth(2), ZERO, 1.0)],
+    }
     hint = "compose the two: a point that comes back has a sum near zero"
     check_function("there and back", answer, there_and_back, cases, hint=hint)
+
+
+def check_train_flow(answer: Callable[..., Any]) -> None:
+    """Exercise 5: the flow is learnt from two frames alone."""
+    coarse = torch.randn(1, 1, 7, 8, generator=torch.Generator().manual_seed(0))
+    image = torch.nn.functional.interpolate(coarse, (42, 48), mode="bicubic", align_corners=True)
+    right = torch.tensor([1.5, -2.0])
+    first = warp(image, right[:, None, None].expand(1, 2, 42, 48), "border")[..., 5:-5, 5:-5]
+    holds: dict[str, Callable[[Any], bool]] = {
+        "it is a vector of two numbers": lambda flow: np.shape(flow) == (2,),
+        "it is right to a fifth of a pixel": lambda flow: (
+            (torch.as_tensor(flow) - right).abs().max().item() <= 0.2
+        ),
+    }
+    hint = "a vector with gradients, the second frame warped by it, the mean difference to the first; Adam"
+    check_made("train_flow", answer, (first, image[..., 5:-5, 5:-5]), holds, hint)

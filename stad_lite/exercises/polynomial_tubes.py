@@ -7,9 +7,24 @@ from math import comb
 from typing import Any
 
 import numpy as np
+import torch
 
+from stad_lite.boxes import iou
 from stad_lite.cfad.trajectory import fit_overlap, normalised_time, powers
-from stad_lite.exercises.checks import check_function
+from stad_lite.exercises.checks import check_function, check_made
+
+__all__ = [
+    "check_gradient_share",
+    "check_velocity",
+    "check_window",
+    "check_order_needed",
+    "check_train_theta",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 HIGHEST = 8
 """The highest order that ``order_needed`` tries."""
@@ -88,7 +103,11 @@ def order_needed(boxes: np.ndarray, goal: float) -> int:
 
 def check_gradient_share(answer: Callable[..., Any]) -> None:
     """Print whether an answer gives the gradient's share of each order."""
-    cases = [(0, 4), (1, 5), (2, 3), (5, 40), (8, 200)]
+    cases = {
+        "the power is 0": [(0, 4)],
+        "the tube is short": [(1, 5), (2, 3)],
+        "the tube is long": [(5, 40), (8, 200)],
+    }
     hint = "the residual comes out of the sum; only the mean of t to the power stays"
     check_function("gradient share", answer, gradient_share, cases, hint=hint)
 
@@ -96,16 +115,25 @@ def check_gradient_share(answer: Callable[..., Any]) -> None:
 def check_velocity(answer: Callable[..., Any]) -> None:
     """Print whether an answer differentiates a tube of any order."""
     time = np.array([0.0, 0.3, 1.0])
-    cases = [(THETA, time), (THETA[:2], time), (THETA[:1], time)]
+    cases = {
+        "the tube is of order 3": [(THETA, time)],
+        "the speed is constant (order 1)": [(THETA[:2], time)],
+        "the tube stands still (order 0)": [(THETA[:1], time)],
+    }
     hint = "the row of t^j turns into j times itself, one power lower"
     check_function("velocity", answer, velocity, cases, hint=hint)
 
 
 def check_window(answer: Callable[..., Any]) -> None:
     """Print whether an answer moves a tube to the time of a part of it."""
-    cases = [(THETA, 0.0, 1.0), (THETA, 0.25, 0.75), (THETA[:2], -0.1, 1.2), (THETA, 1.0, 0.0)]
+    cases = {
+        "the part is the whole tube": [(THETA, 0.0, 1.0)],
+        "the part lies inside": [(THETA, 0.25, 0.75)],
+        "the part reaches beyond the tube": [(THETA[:2], -0.1, 1.2)],
+        "the part runs backwards": [(THETA, 1.0, 0.0)],
+    }
     hint = "expand (start + (end - start) u)^j, or fit k + 1 points of the part"
-    check_function("window", answer, window, cases, hint=hint)
+    check_function("window", answer, window, cases, hint=hint, in_place="theta")
 
 
 def check_order_needed(answer: Callable[..., Any]) -> None:
@@ -115,6 +143,28 @@ def check_order_needed(answer: Callable[..., Any]) -> None:
     straight = still + 80 * time[:, None] * [1, 0, 1, 0]
     swing = still + 25 * np.sin(9 * time)[:, None] * [1, 0, 1, 0]
     noisy = still + np.random.default_rng(0).uniform(-9, 9, still.shape)
-    cases = [(still, 0.99), (straight, 0.99), (swing, 0.7), (swing, 0.95), (noisy, 0.95)]
+    cases = {
+        "the actor stands still": [(still, 0.99)],
+        "the actor walks straight": [(straight, 0.99)],
+        "the actor swings": [(swing, 0.7), (swing, 0.95)],
+        "no order reaches the goal": [(noisy, 0.95)],
+    }
     hint = "try the orders from 0 on and stop at the first that reaches the goal"
     check_function("order needed", answer, order_needed, cases, hint=hint)
+
+
+def check_train_theta(answer: Callable[..., Any]) -> None:
+    """Exercise 5: gradient descent comes close to least squares."""
+    time = np.linspace(0.0, 1.0, 30)[:, None]
+    boxes = np.array([10.0, 10, 40, 60]) + 40 * time * [1, 0, 1, 0] + 12 * time**2 * [0, 1, 0, 1]
+    tube = torch.as_tensor(boxes, dtype=torch.float32)
+
+    def overlap(theta: Any) -> float:
+        return float(iou(powers(time[:, 0], 2) @ np.asarray(theta, dtype=np.float64), boxes).mean())
+
+    holds: dict[str, Callable[[Any], bool]] = {
+        "it is an array (3, 4)": lambda theta: np.shape(theta) == (3, 4),
+        "its boxes overlap the tube by .95 or more": lambda theta: overlap(theta) >= 0.95,
+    }
+    hint = "coefficients with gradients, smooth L1 over all frames; large steps, as these are pixels"
+    check_made("train_theta", answer, (tube,), holds, hint)

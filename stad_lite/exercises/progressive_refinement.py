@@ -13,6 +13,20 @@ from stad_lite.exercises.checks import check_function, check_that
 from stad_lite.step.config import clip_settings
 from stad_lite.step.cuboids import CUBOIDS, best_overlaps
 
+__all__ = [
+    "check_update",
+    "check_drawn",
+    "check_grid",
+    "check_cost",
+    "recall",
+    "synthetic_boxes",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
+
 TAU = 0.2
 """The overlap from which a proposal of the first step is positive."""
 
@@ -88,46 +102,59 @@ def recall(boxes: np.ndarray, real: np.ndarray, threshold: float = TAU) -> float
 
 
 def is_better_grid(boxes: Any) -> bool:
-    """Tell whether eleven boxes inside the frame meet more of the boxes of unseen clips than ``grid11``."""
-    boxes = np.asarray(boxes, dtype=np.float64)
-    if boxes.shape != (11, 4):
-        raise ValueError(f"shape {boxes.shape}, wanted (11, 4)")
-    if not (np.isfinite(boxes).all() and boxes.min() >= 0 and boxes.max() <= 1 + 1e-9):
-        raise ValueError("the boxes leave the frame")
-    if not (boxes[:, 2:] > boxes[:, :2]).all():
-        raise ValueError("a box has no width or no height")
+    """Tell whether boxes (11, 4) meet more of the boxes of unseen clips than ``grid11``."""
     unseen = synthetic_boxes("test")
     return recall(boxes, unseen) > recall(CUBOIDS["grid11"], unseen)
+
+
+def _is_grid(boxes: Any) -> bool:
+    boxes = np.asarray(boxes, dtype=np.float64)
+    return boxes.shape == (11, 4) and bool((boxes[:, 2:] > boxes[:, :2]).all())
+
+
+def _is_inside(boxes: Any) -> bool:
+    return np.min(boxes) >= 0 and np.max(boxes) <= 1 + 1e-9
 
 
 def check_update(answer: Callable[[np.ndarray, np.ndarray], Any]) -> None:
     """Exercise 1."""
     generator = np.random.default_rng(0)
-    cases = [
-        (np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]), np.arange(16.0).reshape(2, 2, 4)),
-        (generator.dirichlet(np.ones(7), 11), generator.uniform(0, 60, (11, 6, 4))),
-    ]
+    background = np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1]]), np.arange(16.0).reshape(2, 2, 4)
+    many = generator.dirichlet(np.ones(7), 11), generator.uniform(0, 60, (11, 6, 4))
+    cases = {"the background has the best chance": [background], "there are eleven proposals": [many]}
     hint = "the background has a chance but no box, so it cannot be the best"
     check_function("update", answer, update, cases, hint=hint)
 
 
 def check_drawn(answer: Callable[[Sequence[float], int], Any]) -> None:
     """Exercise 2."""
-    cases: list[tuple[Any, ...]] = [
-        ([0.6, 0.3, 0.1], 1), ([0.6, 0.3, 0.1], 2), ([0.6, 0.3, 0.1], 3), ([0.9, 0.2, 0.2, 0.05], 2),
-        ([0.5, 0.5], 1), ([0.8, 0.4, 0.3, 0.2, 0.1], 3),
-    ]  # fmt: skip
+    cases: dict[str, list[tuple[Any, ...]]] = {
+        "one is drawn": [([0.6, 0.3, 0.1], 1), ([0.5, 0.5], 1)],
+        "all are drawn": [([0.6, 0.3, 0.1], 3)],
+        "several are drawn": [([0.6, 0.3, 0.1], 2), ([0.9, 0.2, 0.2, 0.05], 2)],
+        "scores do not add up to 1": [([0.8, 0.4, 0.3, 0.2, 0.1], 3)],
+    }
     hint = "go through all orders; what is left after a draw adds up to less"
     check_function("drawn", answer, drawn, cases, hint=hint)
 
 
 def check_grid(answer: Any) -> None:
     """Exercise 3."""
-    check_that("eleven boxes", answer, is_better_grid, "meet more of the boxes of unseen clips than grid11")
+    holds = {
+        "it is an array (11, 4) of boxes with a width and a height": _is_grid,
+        "all boxes lie inside the frame (0 to 1)": _is_inside,
+        "they meet more of the boxes of unseen clips than grid11": is_better_grid,
+    }
+    check_that("eleven boxes", answer, holds, "how large are the actors, and where do they stand?")
 
 
 def check_cost(answer: Callable[[float, float], Any]) -> None:
     """Exercise 4."""
-    cases = [(4.0, 8.0), (4.0, 32.0), (-4.0, 32.0), (12.0, 8.0), (0.0, 10.0), (8.0, 8.0)]
+    cases = {
+        "the miss is below a width": [(4.0, 8.0), (4.0, 32.0)],
+        "the tubelet lies to the left": [(-4.0, 32.0)],
+        "the miss is a width or more": [(8.0, 8.0), (12.0, 8.0)],
+        "nothing is missed": [(0.0, 10.0)],
+    }
     hint = "the offset is the miss in widths of the proposal; smooth L1 is a parabola below 1"
     check_function("cost", answer, cost, cases, hint=hint)

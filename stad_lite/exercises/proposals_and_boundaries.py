@@ -12,6 +12,19 @@ from stad_lite.exercises.checks import check_function, check_that
 from stad_lite.linking import MedianFilter, trim_tubes
 from stad_lite.tubes import Tube
 
+__all__ = [
+    "check_proposals_of",
+    "check_joined",
+    "check_kept_frames",
+    "check_lost",
+    "check_union_recall",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
+
 FILTER = MedianFilter(width=5, threshold=0.3)
 """The filter of exercise 4."""
 
@@ -97,10 +110,8 @@ def union_recall(
 
 
 def is_lost(scores: Sequence[float]) -> bool:
-    """Tell whether a tube of 12 frames scores .9 on 4 of them and yet nothing of it passes the filter."""
+    """Tell whether nothing of a tube of 12 frames passes the filter."""
     values = np.asarray(scores, dtype=np.float64)
-    if values.shape != (FRAMES,) or values.min() < 0 or values.max() > 1 or (values >= 0.9).sum() < HIGH:
-        return False
     tube = Tube(0, np.tile([0.0, 0, 8, 8], (FRAMES, 1)), "a", 0.5, values)
     return trim_tubes([tube], FILTER).removed == 1
 
@@ -108,32 +119,38 @@ def is_lost(scores: Sequence[float]) -> bool:
 def check_proposals_of(answer: Callable[..., Any]) -> None:
     """Exercise 1."""
     hint = "odd stages help RGB; P_t joins own B_(t-2), at least stage 0, and the other's B_(t-1)"
-    check_function("proposals_of", answer, proposals_of, [(stage,) for stage in range(1, 7)], hint=hint)
+    cases = {
+        "the stage is the first": [(1,)],
+        "flow is helped": [(stage,) for stage in (2, 4, 6)],
+        "RGB is helped again": [(stage,) for stage in (3, 5)],
+    }
+    check_function("proposals_of", answer, proposals_of, cases, hint=hint)
 
 
 def check_joined(answer: Callable[..., Any]) -> None:
     """Exercise 2."""
     random = np.random.default_rng(3)
-    cases = []
+    cases = {}
     for own, other, first, second in ((6, 6, 0.5, 0.3), (9, 4, 0.3, 0.5), (5, 9, 0.0, 0.7)):
         corner = random.uniform(0, 12, (own + other, 2))
         boxes = np.concatenate([corner, corner + random.uniform(8, 16, (own + other, 2))], 1)
         scores = random.uniform(size=own + other)
-        cases.append((boxes[:own], scores[:own], boxes[own:], scores[own:], first, second))
+        lists = (boxes[:own], scores[:own], boxes[own:], scores[own:], first, second)
+        cases[f"{own} boxes are thinned at {first} and {other} at {second}"] = [lists]
     hint = "suppress each list by itself, with its own threshold; a box goes above it, not at it"
     check_function("joined", answer, joined, cases, hint=hint)
 
 
 def check_kept_frames(answer: Callable[..., Any]) -> None:
     """Exercise 3."""
-    cases = [
-        ([0.1, 0.9, 0.1, 0.8, 0.9, 0.9], 3, 0.5),
-        ([0.0, 0.0, 0.7, 0.9, 0.1, 0.8, 0.9, 0.0], 1, 0.5),
-        ([0.0, 0.0, 0.7, 0.9, 0.1, 0.8, 0.9, 0.0], 3, 0.5),
-        ([0.5, 0.5, 0.0, 0.0, 0.5, 0.5], 3, 0.5),
-        ([0.2, 0.1, 0.2, 0.1], 3, 0.5),
-        ([0.9, 0.0, 0.9, 0.0, 0.9, 0.0, 0.0], 5, 0.3),
-    ]
+    bumps = [0.0, 0.0, 0.7, 0.9, 0.1, 0.8, 0.9, 0.0]
+    cases = {
+        "the median mends a gap": [([0.1, 0.9, 0.1, 0.8, 0.9, 0.9], 3, 0.5), (bumps, 3, 0.5)],
+        "the filter is one frame wide": [(bumps, 1, 0.5)],
+        "two runs are equally long, at the threshold": [([0.5, 0.5, 0.0, 0.0, 0.5, 0.5], 3, 0.5)],
+        "nothing would be left": [([0.2, 0.1, 0.2, 0.1], 3, 0.5)],
+        "the filter is wider than each run": [([0.9, 0.0, 0.9, 0.0, 0.9, 0.0, 0.0], 5, 0.3)],
+    }
     hint = "the end scores hold beyond the ends; at the threshold stays; a tube never goes as a whole"
     check_function("kept_frames", answer, kept_frames, cases, hint=hint)
 
@@ -141,13 +158,24 @@ def check_kept_frames(answer: Callable[..., Any]) -> None:
 def check_lost(answer: Any) -> None:
     """Exercise 4."""
     hint = "12 scores from 0 to 1, four of them .9 or more; no five in a row may hold three high ones"
-    check_that("lost", answer, is_lost, hint=hint)
+    holds: dict[str, Callable[[Any], bool]] = {
+        "these are twelve scores": lambda given: np.shape(given) == (FRAMES,),
+        "they lie between 0 and 1": lambda given: min(given) >= 0 and max(given) <= 1,
+        "four or more are .9 or more": lambda given: sum(score >= 0.9 for score in given) >= HIGH,
+        "the filter leaves nothing": is_lost,
+    }
+    check_that("lost", answer, holds, hint=hint)
 
 
 def check_union_recall(answer: Callable[..., Any]) -> None:
     """Exercise 5."""
     rgb = [[0.6, 0.1, 0.7, 0.1], [0.1, 0.6, 0.2, 0.3], [0.0, 0.1, 0.1, 0.2], [0.5, 0.1, 0.2, 0.3]]
     flow = [[0.1, 0.1, 0.3, 0.2], [0.2, 0.3, 0.1, 0.9], [0.3, 0.8, 0.1, 0.1], [0.1, 0.2, 0.1, 0.1]]
-    cases = [(rgb, flow, count) for count in (2, 4, 6, 8)] + [(flow, rgb, 4), (rgb, rgb, 2)]
+    cases = {
+        "some proposals are left out": [(rgb, flow, count) for count in (2, 4, 6)],
+        "all proposals count": [(rgb, flow, 8)],
+        "the streams change places": [(flow, rgb, 4)],
+        "both streams are alike": [(rgb, rgb, 2)],
+    }
     hint = "half of the boxes come from each stream; a truth is found from .5 on"
     check_function("union_recall", answer, union_recall, cases, hint=hint)

@@ -13,6 +13,18 @@ from stad_lite.exercises.checks import check_function, check_that, check_value
 from stad_lite.metrics import Rules
 from stad_lite.metrics.precision import average_precision
 
+__all__ = [
+    "check_one_score_lower",
+    "check_greedy",
+    "check_scene",
+    "check_ends",
+    "check_ap_of",
+]
+
+
+def __dir__() -> list[str]:
+    return __all__  # no answer shows up in tab completion
+
 
 def greedy(overlaps: np.ndarray, threshold: float, of_all: bool = False) -> list[bool]:
     """Return whether each detection is true when each takes the best truth that is free.
@@ -61,25 +73,62 @@ def check_greedy(answer: Callable[..., Any]) -> None:
     """Exercise 2."""
     random = np.random.default_rng(0)
     tables = [np.array([[0.9, 0.6], [0.8, 0.6]]), np.array([[0.5], [0.9]]), np.array([[0.4, 0.3]])]
-    tables += [random.integers(0, 11, (6, 3)) / 10 for _ in range(20)]
-    cases = [(table, 0.5) for table in tables]
+    cases = {
+        "the best truth is taken": [(tables[0], 0.5)],
+        "two detections find one truth": [(tables[1], 0.5)],
+        "no overlap reaches the threshold": [(tables[2], 0.5)],
+        "there are six detections": [(random.integers(0, 11, (6, 3)) / 10, 0.5) for _ in range(20)],
+    }
     check_function("greedy matching", answer, greedy, cases, hint="whoever took a truth keeps it")
 
 
 def check_scene(answer: Any) -> None:
     """Exercise 3."""
 
-    def decides(scene: Any) -> bool:
+    def found(scene: Any, of_all: bool) -> int:
         truths, detections = (np.array(boxes, dtype=float) for boxes in scene)
-        if truths.shape != (2, 4) or detections.shape != (3, 4):
-            return False
-        overlaps = pairwise_iou(detections, truths)
-        return sum(greedy(overlaps, 0.5)) == 2 and sum(greedy(overlaps, 0.5, of_all=True)) == 1
+        return sum(greedy(pairwise_iou(detections, truths), 0.5, of_all))
 
-    check_that("a scene that the matching rule decides", answer, decides, hint="let the truths overlap")
+    holds: dict[str, Callable[[Any], bool]] = {
+        "there are two truths and three detections": lambda s: [np.shape(b) for b in s] == [(2, 4), (3, 4)],
+        "best of the remaining finds both truths": lambda scene: found(scene, False) == 2,
+        "best of all finds one truth": lambda scene: found(scene, True) == 1,
+    }
+    check_that("a scene that the matching rule decides", answer, holds, hint="let the truths overlap")
 
 
 def check_ends(answer: Callable[..., Any]) -> None:
     """Exercise 4."""
-    cases = [(n, k, m) for n in range(1, 6) for k in range(1, n + 1) for m in (k, k + 2)]
+    several = [(n, k) for n in range(1, 6) for k in range(1, n + 1)]
+    cases = {
+        "every truth is found": [(n, k, k) for n, k in several],
+        "some truths are missed": [(n, k, k + 2) for n, k in several],
+    }
     check_function("the two ends of a tie", answer, ends, cases, hint="all true first; all false first")
+
+
+def ap_of(boxes: np.ndarray, scores: np.ndarray, truths: np.ndarray) -> float:
+    """Return the average precision of a frame's boxes by the envelope, from 0 to 1, at an IoU of .5.
+
+    boxes: (n, 4), truths: (m, 4) xyxy pixels
+    scores: (n,) all different
+    """
+    order = np.argsort(-scores)
+    hits = greedy(pairwise_iou(boxes[order], truths), 0.5)
+    return float(average_precision(np.array(hits), scores[order], len(truths), Rules()))
+
+
+def check_ap_of(answer: Callable[..., Any]) -> None:
+    """Exercise 5."""
+    random = np.random.default_rng(1)
+    truths = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]])
+    near, off = truths + [1, 0, 1, 0], truths + [0, 50, 0, 50]
+    scores = np.array([0.2, 0.9, 0.6])
+    several = np.concatenate([near, off, near])
+    cases = {
+        "every truth is found": [(near, scores, truths)],
+        "a truth is missed": [(near[:2], scores[:2], truths)],
+        "the best score is false": [(np.concatenate([near[:2], off[:1]]), scores[[0, 2, 1]], truths)],
+        "a truth is found twice": [(several, random.permutation(9) / 9, truths) for _ in range(5)],
+    }
+    check_function("ap_of", answer, ap_of, cases, hint="sort by score, match, then the envelope's area")

@@ -8,6 +8,7 @@ Importing this package loads neither torch nor pyplot.
 """
 
 from stad_lite.plots import flow, style, tubes
+from stad_lite.plots.frames import show
 from stad_lite.plots.lines import curves, interval
 
-__all__ = ["curves", "flow", "interval", "style", "tubes"]
+__all__ = ["curves", "flow", "interval", "show", "style", "tubes"]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stad_lite.data.drawn import Drawn
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.tubes import checked_frames
+from stad_lite.plots.frames import Frames, as_drawn, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ TRUTH = "#000000"
 
 def box_sets(
     sets: Mapping[str, np.ndarray],
-    frame: np.ndarray | None = None,
+    frame: Frames | None = None,
     columns: int = 5,
     width: float = style.WIDTH,
 ) -> Figure:
@@ -34,7 +35,8 @@ def box_sets(
     """
     if not sets:
         raise FormatError("no sets of boxes", remedy="give at least one")
-    height, wide = (1, 1) if frame is None else frame.shape[:2]
+    drawn = None if frame is None else as_drawn(frame if isinstance(frame, Drawn) else frame[None])
+    height, wide = (1, 1) if drawn is None else drawn.size
     columns = min(columns, len(sets))
     rows = -(-len(sets) // columns)
     panel = width / columns
@@ -43,16 +45,11 @@ def box_sets(
         ax.set_axis_off()
     for ax, (title, boxes) in zip(axes.ravel(), sets.items(), strict=False):
         if frame is not None:
-            ax.imshow(pale(frame), extent=(0, wide, height, 0))
+            show(ax, frame, faint=True)
         _shapes(ax, _checked(boxes) * [wide, height, wide, height])
         ax.set(xlim=(-0.02 * wide, 1.02 * wide), ylim=(1.02 * height, -0.02 * height), aspect="equal")
         ax.set(xticks=[], yticks=[], title=title)
     return figure
-
-
-def pale(frame: np.ndarray) -> np.ndarray:
-    """Return a frame half as strong, in few shades: noise that nobody looks at makes large files."""
-    return np.asarray(np.round(24 * (1 - (1 - checked_frames(frame[None])[0] / 255) * 0.6)) / 24)
 
 
 def _checked(boxes: np.ndarray) -> np.ndarray:
@@ -82,7 +79,7 @@ def _outline(box: np.ndarray, colour: str, **options: Any) -> Any:
 
 
 def refinement(
-    frames: np.ndarray,
+    frames: Frames,
     steps: Sequence[np.ndarray],
     truth: np.ndarray,
     marked: Sequence[int] = (),
@@ -98,20 +95,19 @@ def refinement(
     names: of the rows
     raises: FormatError where the shapes do not fit
     """
-    frames, truth = checked_frames(frames), np.asarray(truth, dtype=np.float64)
+    frames, truth = as_drawn(frames), np.asarray(truth, dtype=np.float64)
     boxes = [np.asarray(one, dtype=np.float64) for one in steps]
     if not boxes or any(one.ndim != 3 or one.shape[1:] != (len(frames), 4) for one in [*boxes, truth]):
         shapes = ", ".join(str(one.shape) for one in [*boxes, truth])
         raise FormatError(f"{len(frames)} frames with boxes {shapes}", remedy="give (m, frames, 4)")
-    height, wide = frames.shape[1:3]
-    faint = np.stack([pale(frame) for frame in frames])
+    height, wide = frames.size
     panel = width / len(frames)
     figure, axes = style.figure(
         len(frames), len(boxes), width, len(boxes) * (panel * height / wide + 0.05), squeeze=False
     )
     for row, (proposals, line) in enumerate(zip(boxes, axes, strict=True)):
         for t, ax in enumerate(line):
-            ax.imshow(faint[t], extent=(0, wide, height, 0))
+            show(ax, frames[t], faint=True)
             _proposals(ax, proposals[:, t], truth[:, t], marked)
             ax.set(xticks=[], yticks=[], xlim=(-1, wide + 1), ylim=(height + 1, -1))
             ax.spines[:].set_visible(False)

@@ -86,7 +86,7 @@ def wheel(flow: np.ndarray, ax: Axes | None = None, length: float | None = None,
     if ax is None:
         ax = style.figure(width=3.2, height=3.2 * height / width)[1]
     ax.imshow(colours(flow, length), extent=(0, width, height, 0))
-    ax.set(xticks=[], yticks=[])
+    ax.set(xticks=[], yticks=[], label=f"optical flow as colours, up to {length:.2g} pixels long")
     for spine in ax.spines.values():
         spine.set_visible(True)
         spine.set_color(style.PALE)

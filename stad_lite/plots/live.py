@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stad_lite.data.drawn import Drawn
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.frames import show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
 def row(
-    images: Sequence[np.ndarray],
+    images: Sequence[np.ndarray | Drawn],
     titles: Sequence[str] = (),
     rows: int = 1,
     height: float = 2.2,
@@ -23,7 +25,7 @@ def row(
 ) -> np.ndarray:
     """Show images side by side, of any sizes, line by line.
 
-    images: (h, w, 3), or (h, w) for a map of colours
+    images: (h, w, 3), (h, w) for a map of colours, or one frame drawn larger
     titles: of the images
     rows: lines of equally many images
     height: inches of the whole figure
@@ -35,8 +37,11 @@ def row(
         raise FormatError(f"{len(images)} images in {rows} lines", remedy="give as many to each line")
     axes = np.ravel(style.figure(len(images) // rows, rows, height=height, squeeze=False)[1])
     for number, (ax, image) in enumerate(zip(axes, images, strict=True)):
-        image = np.asarray(image)
-        ax.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), **options)
+        if isinstance(image, Drawn):
+            show(ax, image)
+        else:
+            image = np.asarray(image)
+            ax.imshow(image, extent=(0, image.shape[1], image.shape[0], 0), **options)
         ax.set(xticks=[], yticks=[], title=titles[number] if titles else "")
     return axes
 
@@ -69,15 +74,6 @@ def paths(
         ax.plot(frames[frames <= now], score[frames <= now], color=tones[classes[label]])
     ax.set(xlim=(0, end), ylim=(0, 1), xlabel="frame", ylabel="score of a path's boxes")
     return ax
-
-
-def class_legend(ax: Axes, classes: Sequence[str]) -> None:
-    """Say below the figure which colour is which class."""
-    from matplotlib.lines import Line2D
-
-    handles = [Line2D([], [], color=tone, label=name) for name, tone in style.class_colours(classes).items()]
-    figure: Any = ax.figure
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(classes), 6), borderpad=0.1)
 
 
 def stages(seconds: Mapping[str, Mapping[str, float]], ax: Axes | None = None) -> Axes:

@@ -57,6 +57,7 @@ def cost_table(
     ax.set_yticks(range(len(cost)), rows or [f"p{n + 1}" for n in range(len(cost))])
     ax.set_xticks(range(cost.shape[1]), columns or [f"t{g + 1}" for g in range(cost.shape[1])])
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
+    ax.set_label(f"a table of the costs of {len(cost)} proposals with {cost.shape[1]} truths")
     return ax
 
 

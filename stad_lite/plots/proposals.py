@@ -9,6 +9,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.frames import Frames, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def exchange(
 
 
 def on_frame(
-    image: np.ndarray,
+    image: Frames,
     boxes: np.ndarray,
     truth: np.ndarray,
     found: np.ndarray,
@@ -66,7 +67,7 @@ def on_frame(
 ) -> Axes:
     """Show a frame with some boxes and the true ones: solid where they are found, dashed where not.
 
-    image: (h, w, 3) uint8
+    image: (h, w, 3) uint8, or one frame drawn larger
     boxes: (n, 4) xyxy pixels, drawn thin in ``colour``
     truth: (m, 4) xyxy pixels
     found: (m,) bool
@@ -77,7 +78,7 @@ def on_frame(
     if np.shape(found) != (len(truth),):
         raise FormatError(f"{np.size(found)} answers for {len(truth)} true boxes", remedy="give one a box")
     ax = ax or style.figure(width=2.4, height=2.4)[1]
-    ax.imshow(image)
+    show(ax, image)
     for box in boxes:
         _outline(ax, box, edgecolor=colour, linewidth=0.9, alpha=0.9)
     for box, hit in zip(truth, found, strict=True):
@@ -92,7 +93,7 @@ def _outline(ax: Axes, box: np.ndarray, **options: Any) -> None:
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = map(float, box)
-    ax.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, **options))
+    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, **options))
 
 
 def cut_curve(

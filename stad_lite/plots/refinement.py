@@ -9,7 +9,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.cuboids import pale
+from stad_lite.plots.frames import Frames, as_drawn, show
 from stad_lite.plots.tubes import Tubes, as_tubes
 from stad_lite.tubes import Tube
 
@@ -27,7 +27,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def over_frames(
-    frames: np.ndarray,
+    frames: Frames,
     kinds: Mapping[str, Sequence[np.ndarray]],
     titles: Sequence[str] = (),
     columns: int = 8,
@@ -41,7 +41,8 @@ def over_frames(
     raises: FormatError for a kind that is not known, or that has not one entry a frame
     """
     _check(kinds, len(frames))
-    height, wide = frames.shape[1:3]
+    frames = as_drawn(frames)
+    height, wide = frames.size
     columns = min(columns, len(frames))
     rows = -(-len(frames) // columns)
     panel, footer = width / columns, 0.28
@@ -49,8 +50,8 @@ def over_frames(
     figure, axes = style.figure(columns, rows, width, tall, squeeze=False)
     for ax in axes.ravel():
         ax.set_axis_off()
-    for number, (ax, frame) in enumerate(zip(axes.ravel(), frames, strict=False)):
-        ax.imshow(pale(frame), extent=(0, wide, height, 0))
+    for number, ax in enumerate(axes.ravel()[: len(frames)]):
+        show(ax, frames[number], faint=True)
         for name, boxes in kinds.items():
             for box in np.reshape(boxes[number], (-1, 4)):
                 _outline(ax, box, **LOOKS[name])
@@ -62,7 +63,7 @@ def over_frames(
 
 
 def along(
-    frames: np.ndarray,
+    frames: Frames,
     kinds: Mapping[str, Tubes],
     numbers: Sequence[int],
     columns: int = 8,

@@ -115,11 +115,17 @@ def overlay(
     thickness = max(1, round(min(height, width) / 160))
     for one in truth:
         draw_box(image, one.box * factor, (255, 255, 255), max(1, thickness // 2))
-    for one in shown:
-        colour = style.rgb(colours.get(one.label, style.GREY))
-        draw_box(image, one.box * factor, colour, thickness)
-        draw_label(image, one.box * factor, one.text, colour)
+    tones = [style.rgb(colours.get(one.label, style.GREY)) for one in shown]
+    for one, tone in zip(shown, tones, strict=True):
+        draw_box(image, one.box * factor, tone, thickness)
+    taken: list[Place] = []
+    for one, tone in zip(shown, tones, strict=True):
+        taken.append(draw_label(image, one.box * factor, one.text, tone, taken))
     return image
+
+
+Place = tuple[int, int, int, int]
+"""Left, upper, right and lower end of a text, in pixels of the image."""
 
 
 def draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int], thickness: int = 1) -> None:
@@ -144,18 +150,37 @@ def draw_box(image: np.ndarray, box: np.ndarray, colour: tuple[int, int, int], t
             image[top:bottom, left:right] = colour
 
 
-def draw_label(image: np.ndarray, box: np.ndarray, text: str, colour: tuple[int, int, int]) -> None:
-    """Write a text on a bar of the box's colour above the box, or inside it at the image's upper edge."""
+def draw_label(
+    image: np.ndarray,
+    box: np.ndarray,
+    text: str,
+    colour: tuple[int, int, int],
+    taken: Sequence[Place] = (),
+) -> Place:
+    """Write a text on a bar of the box's colour: above the box, else where no other text is.
+
+    taken: where texts are already
+    returns: where it is now
+    """
     height, width = image.shape[:2]
-    mask = text_mask(text, max(9, round(height / 24)))
-    mask = mask[:, :width]
-    x = int(np.clip(round(box[0]), 0, width - mask.shape[1]))
-    y = round(box[1]) - mask.shape[0]
-    y = int(np.clip(round(box[1]) if y < 0 else y, 0, max(0, height - mask.shape[0])))
-    mask = mask[: height - y, :, None]
+    mask = text_mask(text, max(9, round(height / 20)))[:height, :width]
+    tall, wide = mask.shape
+    lines = [round(box[1]) - tall, round(box[1]), round(box[3]), round(box[3]) - tall]
+    lines = [y for y in lines if 0 <= y <= height - tall] or [int(np.clip(lines[0], 0, height - tall))]
+    lines += sorted(range(0, height - tall + 1, max(1, tall)), key=lambda y: abs(y - lines[0]))
+    x = int(np.clip(round(box[0]), 0, width - wide))
+    spots = [(x, y, x + wide, y + tall) for y in lines]
+    spot = next((one for one in spots if not any(_meet(one, other) for other in taken)), spots[0])
+    y = spot[1]
+    mask = mask[:, :, None]
     ink = 0.0 if style.is_light(colour) else 255.0
     bar = mask * ink + (1 - mask) * np.array(colour, np.float32)
-    image[y : y + mask.shape[0], x : x + mask.shape[1]] = np.rint(bar).astype(np.uint8)
+    image[y : y + tall, x : x + wide] = np.rint(bar).astype(np.uint8)
+    return spot
+
+
+def _meet(one: Place, other: Place) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 @functools.lru_cache(maxsize=512)

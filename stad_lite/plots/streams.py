@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from stad_lite.data.drawn import Drawn
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.frames import Frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,23 +23,24 @@ Head = tuple[str, int]
 
 
 def strips(
-    rows: Mapping[str, np.ndarray],
+    rows: Mapping[str, Frames],
     columns: Sequence[str] = (),
     ax: Axes | None = None,
     gap: int = 2,
 ) -> Axes:
     """Draw pictures in rows, one row a name, all of one size.
 
-    rows: name -> (n, h, w, 3) uint8
+    rows: name -> (n, h, w, 3) uint8, or frames drawn larger
     columns: n words that stand over the pictures
-    gap: white pixels between pictures
+    gap: white pixels between pictures, of those that boxes count
     returns: the axes
     raises: FormatError for no row, and for rows that differ in shape
 
     >>> strips({"clean": np.zeros((3, 4, 4, 3), np.uint8)}, "abc").get_yticklabels()[0].get_text()
     'clean'
     """
-    tables = [np.asarray(row) for row in rows.values()]
+    drawn = [row if isinstance(row, Drawn) else Drawn(np.asarray(row)) for row in rows.values()]
+    tables, gap = [row.pixels for row in drawn], gap * max((row.scale for row in drawn), default=1)
     shapes = {table.shape for table in tables}
     if len(shapes) != 1 or tables[0].ndim != 4:
         raise FormatError(f"rows of shapes {sorted(shapes)}", remedy="give (n, h, w, 3), the same for all")
@@ -52,12 +55,13 @@ def strips(
     if ax is None:
         aspect = sheet.shape[0] / sheet.shape[1]
         ax = style.figure(height=0.3 + 0.9 * style.WIDTH * aspect)[1]
-    ax.imshow(sheet, interpolation="nearest")
+    ax.imshow(sheet)
     ax.set_yticks([(i + 0.5) * (height + gap) - gap / 2 for i in range(len(rows))], list(rows))
     ax.set_xticks([(j + 0.5) * (width + gap) - gap / 2 for j in range(len(columns))], list(columns))
     ax.tick_params(length=0, labeltop=True, labelbottom=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
+    ax.set_label(f"{count} frames side by side in rows: {', '.join(rows)}")
     return ax
 
 
@@ -90,6 +94,7 @@ def cooperation(turns: Sequence[tuple[Head, Head, Head]], ax: Axes | None = None
     if image:
         _arrow(ax, (-1, LANES["flow"]), (-1, LANES["rgb"]), style.colour(5), 0)
     ax.set(xlim=(-1.5, last + 0.5), ylim=(-0.55, 1.55))
+    ax.set_label(f"arrows from head to head over stages 0 to {last} of the RGB and the flow stream")
     ax.set_axis_off()
     return ax
 

@@ -55,8 +55,6 @@ SETTINGS: dict[str, Any] = {
     "legend.fontsize": 8.0,
     "image.cmap": "viridis",
     "svg.hashsalt": "stad_lite",
-    "animation.html": "jshtml",
-    "animation.embed_limit": 20.0,
 }
 """What ``use`` sets."""
 
@@ -65,7 +63,8 @@ def use() -> None:
     """Set the house style for all figures made after this call.
 
     In a notebook it also asks the inline backend for pictures of exactly the figure's size, without
-    the version of matplotlib in them, so that executing twice gives the same bytes.
+    the version of matplotlib in them, so that executing twice gives the same bytes, and gives each
+    figure its alternative text.
     """
     import matplotlib
     from cycler import cycler
@@ -77,6 +76,23 @@ def use() -> None:
 
         backend: Any = InlineBackend.instance()
         backend.print_figure_kwargs = {"bbox_inches": None, "metadata": {"Software": None}}
+    if "IPython" in sys.modules:
+        _tell_pictures()
+
+
+def _tell_pictures() -> None:
+    """Give each figure that this notebook shows the text that stands in for it (``describe``)."""
+    from IPython import get_ipython
+    from matplotlib.figure import Figure
+
+    from stad_lite.plots.describe import describe
+
+    def told(figure: Figure) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {}, {"image/png": {"alt": describe(figure)}}
+
+    shell: Any = get_ipython()
+    if shell is not None:
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, told)
 
 
 def colour(index: int) -> str:
@@ -103,6 +119,22 @@ def class_colours(classes: Sequence[str]) -> dict[str, str]:
     '#E69F00'
     """
     return {name: colour(index) for index, name in enumerate(classes)}
+
+
+def class_legend(figure: Figure, classes: Sequence[str], present: Sequence[str] | None = None) -> None:
+    """Say below a figure which colour is which class: the one legend of classes.
+
+    classes: of the record, in its order
+    present: those that are named, None for all
+    """
+    from matplotlib.patches import Patch
+
+    table = class_colours(classes)
+    names = list(table if present is None else present)
+    handles = [Patch(facecolor=table[name], label=name) for name in names]
+    fixed = type(figure.get_layout_engine()).__name__ == "PlaceHolderLayoutEngine"
+    where: Any = "lower center" if fixed else "outside lower center"
+    figure.legend(handles=handles, loc=where, ncols=min(len(names), 6), borderpad=0.1, handlelength=1)
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -12,33 +12,16 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
+from stad_lite.plots.frames import Frames, as_drawn
 from stad_lite.tubes import Tube
 
 if TYPE_CHECKING:
-    from matplotlib.animation import FuncAnimation
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Tubes = Tube | np.ndarray | Sequence[Tube]
 """One tube, one (n, 4) array of boxes from frame 0 on, or several tubes."""
-
-
-def checked_frames(frames: Any) -> np.ndarray:
-    """Return frames as (t, h, w, 3) uint8.
-
-    frames: (t, h, w, 3) or (t, h, w) uint8, or floats in [0, 1]
-    raises: FormatError
-    """
-    frames = np.asarray(frames)
-    if frames.ndim == 3:
-        frames = np.repeat(frames[..., None], 3, axis=-1)
-    if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
-        raise FormatError(f"frames have shape {frames.shape}", remedy="give (t, h, w, 3), channels last")
-    if frames.dtype == np.uint8:
-        return frames
-    if frames.dtype.kind != "f" or frames.min() < 0 or frames.max() > 1:
-        raise FormatError(f"frames are {frames.dtype}", remedy="give uint8, or floats from 0 to 1")
-    return np.round(frames * 255).astype(np.uint8)
 
 
 def as_tubes(tubes: Tubes) -> list[Tube]:
@@ -77,7 +60,7 @@ def spread(count: int, wanted: int | None) -> np.ndarray:
 
 
 def strip(
-    frames: np.ndarray,
+    frames: Frames,
     tubes: Tubes = (),
     columns: int = 8,
     rows: int | None = None,
@@ -95,10 +78,10 @@ def strip(
     width: inches
     raises: FormatError
     """
-    frames, tubes = checked_frames(frames), as_tubes(tubes)
+    frames, tubes = as_drawn(frames), as_tubes(tubes)
     shown = spread(len(frames), None if rows is None else rows * columns)
     columns = min(columns, len(shown))
-    h, w = frames.shape[1:3]
+    h, w = frames.size
     gap = max(w, h) * 0.03
     sheet = (columns * (w + gap) - gap, -(-len(shown) // columns) * (h + gap) - gap)
     present = [name for name in classes or () if any(tube.label == name for tube in tubes)]
@@ -106,7 +89,7 @@ def strip(
     colours = tube_colours(tubes, classes)
     for place, index in enumerate(shown):
         x, y = place % columns * (w + gap), place // columns * (h + gap)
-        ax.imshow(frames[index], extent=(x, x + w, y + h, y))
+        ax.imshow(frames.pixels[index], extent=(x, x + w, y + h, y))
         number = int(index) + first_frame
         ax.text(x + 0.03 * w, y + 0.03 * h, str(number), va="top", fontsize=6.5, color="white", bbox=_TAG)
         for tube, colour in zip(tubes, colours, strict=True):
@@ -114,7 +97,11 @@ def strip(
                 ax.add_patch(_outline(tube.boxes[number - tube.start] + [x, y, x, y], colour))
     ax.set(xlim=(0, sheet[0]), ylim=(sheet[1], 0))
     if present:
-        _class_legend(figure, present, style.class_colours(classes or ()))
+        style.class_legend(figure, classes or (), present)
+    what = f"the boxes of {len(tubes)} tube{'s' * (len(tubes) > 1)}" if tubes else "no boxes"
+    named = ", ".join(dict.fromkeys(tube.label for tube in tubes if tube.label))
+    numbers = ", ".join(str(int(index) + first_frame) for index in shown)
+    describe(figure, f"Frames {numbers} of a clip with {what}{': ' * bool(named)}{named}.")
     return figure
 
 
@@ -128,15 +115,6 @@ def _sheet_axes(sheet: tuple[float, float], width: float, legend: bool) -> tuple
     ax = figure.add_axes((0, footer / (picture + footer), 1, picture / (picture + footer)))
     ax.set_axis_off()
     return figure, ax
-
-
-def _class_legend(figure: Figure, names: Sequence[str], table: dict[str, str]) -> None:
-    from matplotlib.patches import Patch
-
-    handles = [Patch(facecolor=table[name], label=name) for name in names]
-    figure.legend(
-        handles=handles, loc="lower center", ncols=min(len(names), 6), borderpad=0.1, handlelength=1
-    )
 
 
 def traces(
@@ -201,13 +179,13 @@ def _mark_keys(ax: Axes, tube: Tube, keys: np.ndarray, column: int) -> None:
 
 
 def prism(
-    frames: np.ndarray,
+    frames: Frames,
     tubes: Tubes,
     slices: int = 4,
     ax: Any = None,
     classes: Sequence[str] | None = None,
     first_frame: int = 0,
-    pixels: int = 48,
+    pixels: int = 64,
 ) -> Any:
     """Draw tubes as bodies in space and time, with a few frames of the clip standing in the same space.
 
@@ -217,13 +195,13 @@ def prism(
     pixels: the longer side of the frames as drawn (each pixel is a polygon)
     returns: the 3-D axes: time runs to the right, x to the back, y downwards
     """
-    frames, tubes = checked_frames(frames), as_tubes(tubes)
+    frames, tubes = as_drawn(frames), as_tubes(tubes)
     if ax is None:
         ax = style.bare_figure(style.WIDTH * 0.8, 3.4).add_axes((0, 0, 1, 1), projection="3d")
     ax.computed_zorder = False
-    h, w = frames.shape[1:3]
+    h, w = frames.size
     for index in spread(len(frames), slices):
-        _standing_frame(ax, frames[index], int(index) + first_frame, pixels)
+        _standing_frame(ax, frames.pixels[index], (h, w), int(index) + first_frame, pixels)
     for tube, colour in zip(tubes, tube_colours(tubes, classes), strict=True):
         _body(ax, tube, colour, first_frame + spread(len(frames), slices))
     ax.set(xlim=(first_frame, first_frame + len(frames)), ylim=(0, w), zlim=(h, 0))
@@ -234,18 +212,24 @@ def prism(
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
         axis.get_major_locator().set_params(nbins=4, integer=True)
+    describe(
+        ax.figure,
+        f"Frames of a clip stand one behind the other along time; {len(tubes)} tubes run through them"
+        f" from frame {min((tube.start for tube in tubes), default=0)}"
+        f" to {max((tube.end for tube in tubes), default=1) - 1}.",
+    )
     for artist in ax.collections:
         artist.set_clip_on(False)  # the axes are a square inside the figure; the scene is wider
     return ax
 
 
-def _standing_frame(ax: Any, image: np.ndarray, time: float, pixels: int) -> None:
+def _standing_frame(ax: Any, image: np.ndarray, size: tuple[int, int], time: float, pixels: int) -> None:
     """One frame as a wall across time, paler than it is; later ones stand in front."""
     h, w = image.shape[:2]
     step = max(1, -(-max(h, w) // pixels))
     small = image[: h // step * step, : w // step * step].reshape(h // step, step, w // step, step, 3)
     colours = 1 - (1 - small.mean(axis=(1, 3)) / 255) * 0.7
-    x, y = np.meshgrid(np.linspace(0, w, w // step + 1), np.linspace(0, h, h // step + 1))
+    x, y = np.meshgrid(np.linspace(0, size[1], w // step + 1), np.linspace(0, size[0], h // step + 1))
     options = {"rstride": 1, "cstride": 1, "shade": False, "linewidth": 0, "antialiased": False}
     ax.plot_surface(np.full_like(x, time), x, y, facecolors=colours, zorder=1 + time, **options)
 
@@ -266,48 +250,3 @@ def _body(ax: Any, tube: Tube, colour: str, marked: np.ndarray) -> None:
     here = sorted({0, len(tube) - 1, *(marked[(marked >= tube.start) & (marked < tube.end)] - tube.start)})
     loops = points[here][:, [0, 1, 2, 3, 0]]
     ax.add_collection3d(Line3DCollection(loops, colors=colour, linewidth=1.8, zorder=10_002))
-
-
-def animate(
-    frames: np.ndarray,
-    tubes: Tubes = (),
-    fps: float = 12.0,
-    classes: Sequence[str] | None = None,
-    first_frame: int = 0,
-    width: float = 2.2,
-) -> FuncAnimation:
-    """Return an animation of the clip with the tubes' boxes; ``.to_jshtml()`` plays it on a page.
-
-    frames: (t, h, w, 3) uint8, or floats in [0, 1]
-    fps: frames a second of the player
-    width: inches
-    """
-    import matplotlib.pyplot as plt
-    from matplotlib.animation import FuncAnimation
-
-    frames, tubes = checked_frames(frames), as_tubes(tubes)
-    h, w = frames.shape[1:3]
-    figure, ax = _sheet_axes((w, h), width, legend=False)
-    picture = ax.imshow(frames[0], extent=(0, w, h, 0))
-    patches = [
-        _outline(tube.boxes[0], tone, linewidth=2)
-        for tube, tone in zip(tubes, tube_colours(tubes, classes), strict=True)
-    ]
-    for patch in patches:
-        ax.add_patch(patch)
-    ax.set(xlim=(0, w), ylim=(h, 0))
-
-    def show(index: int) -> list[Any]:
-        picture.set_data(frames[index])
-        for tube, patch in zip(tubes, patches, strict=True):
-            patch.set_visible(tube.start <= index + first_frame < tube.end)
-            if patch.get_visible():
-                x1, y1, x2, y2 = tube.boxes[index + first_frame - tube.start]
-                patch.set_bounds(x1, y1, x2 - x1, y2 - y1)
-        return [picture, *patches]
-
-    show(0)
-    animation: Any = FuncAnimation(figure, show, frames=len(frames), interval=1000 / fps, blit=False)
-    animation._draw_was_started = True  # or matplotlib warns when only to_jshtml() is called
-    plt.close(figure)
-    return animation

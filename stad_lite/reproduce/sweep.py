@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
+from typing import Any
 
 from stad_lite.catalogue import PROFILES
 from stad_lite.errors import StadError
 from stad_lite.reproduce.experiments import variants_of
 from stad_lite.reproduce.jobs import Done, Job, Workers, done, hands
-from stad_lite.reproduce.rows import SWEEPS, Row, Sweep, config_of, keep_row, read_sweep, stale
+from stad_lite.reproduce.rows import SWEEPS, Sweep, config_of, keep_row, read_sweep, stale
 
 ON_A_GPU = "the experiment protocol, or python -m stad_lite.reproduce.on_a_gpu SYSTEM"
 """What is large: all systems under one protocol, or one of them with its own clips."""
@@ -66,7 +67,7 @@ def make_all(
     pace = Pace(expected(todo, folder), hands(workers) if todo else 1)
     failed: list[Done] = []
     for number, one in enumerate(done(todo, workers), 1):
-        pace.note(one.job, one.row)
+        pace.note(one.job, None if one.row is None else one.row.seconds or one.row.cost)
         if one.row is None:
             failed.append(one)
             say(f"{one.trace}{one.job} failed: {one.problem}")
@@ -129,15 +130,15 @@ def expected(jobs: Sequence[Job], folder: str | PathLike[str] = SWEEPS) -> dict[
 
 
 class Pace:
-    """How much time is left: runs count by what they should cost, and by how far that was off so far.
+    """How much time is left: jobs count by what they should cost, and by how far that was off so far.
 
-    expected: CPU seconds of each job, None where nothing is known
+    expected: seconds of each job, None where nothing is known
     processes: that make them at once
     """
 
     def __init__(
         self,
-        expected: Mapping[Job, float | None],
+        expected: Mapping[Any, float | None],
         processes: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -148,12 +149,12 @@ class Pace:
         self.measured = self.planned = self.usual if known else 0.0
         self.processes, self.clock, self.began = processes, clock, clock()
 
-    def note(self, job: Job, row: Row | None) -> None:
-        """Take in that a job is done; one that failed says nothing of the others."""
-        if row is None:
+    def note(self, job: Any, seconds: float | None) -> None:
+        """Take in what a job took; one that failed (None) says nothing of the others."""
+        if seconds is None:
             self.weights[job] = 0.0
         else:
-            self.measured += row.cost if row.seconds is None else row.seconds
+            self.measured += seconds
             self.planned += self.weights[job]
 
     def left(self) -> float | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from stad_lite import runs
 from stad_lite.catalogue import ENTRIES, find
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.reproduce.experiments import experiment_module
@@ -29,7 +31,12 @@ from stad_lite.schedule import plain
 from stad_lite.settings import from_plain
 from stad_lite.training import checkpoint
 
-FOLDER = Path(__file__).resolve().parents[2] / "book" / "trained"
+_OF_THE_BOOK = Path(__file__).resolve().parents[2] / "book" / "trained"
+_INSTALLED = Path(sysconfig.get_path("data")) / "share" / "stad_lite" / "trained"
+FOLDER = _OF_THE_BOOK if _OF_THE_BOOK.is_dir() or not _INSTALLED.is_dir() else _INSTALLED
+"""Where the detectors are: in the book, or where the package was installed without it."""
+PREFIX = "trained:"
+"""Before a system's name: the detector that is kept here, where else a run's folder stands."""
 FORMAT = "stad-lite/trained/1"
 CLIPS = 20
 """Clips of the split ``test`` that the figures are of."""
@@ -77,6 +84,24 @@ def load(name: str, folder: str | PathLike[str] = FOLDER) -> Trained:
         return Trained(system, about["command"], about["figures"])
 
 
+def open_run(
+    word: str, texts: dict[str, str] | None = None, device: str | None = None
+) -> tuple[Any, runs.Spec]:
+    """Return the system of a run's folder, or of ``trained:NAME``, and what it was made of.
+
+    texts: settings to change, as in ``runs.load``
+    raises: what ``load`` and ``runs.load`` raise
+    """
+    if not word.startswith(PREFIX):
+        return runs.load(word, texts, device)
+    name = word.removeprefix(PREFIX)
+    found, entry = load(name), find(name)
+    plan, data = entry.schedule("lesson"), entry.data("lesson")
+    spec = runs.Spec(name, "lesson", found.system.config, plan, data, tuple(found.system.classes))
+    spec = runs.with_texts(spec, texts or {})
+    return runs.filled(spec, found.system.network.state_dict(), word, device), spec
+
+
 @contextmanager
 def kept(path: Path, again: str) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
     """Read a kept file; what does not fit while it is used makes it a damaged one.
@@ -86,7 +111,9 @@ def kept(path: Path, again: str) -> Iterator[tuple[dict[str, Tensor], dict[str, 
     raises: MissingFileError, FormatError or TruncatedFileError, naming the file
     """
     if not path.is_file():
-        raise MissingFileError("no trained network is kept here", file=path, remedy=f"run: {again}")
+        there = ", ".join(names(path.parent)) or "none"
+        remedy = f"make it (minutes): {again}; or copy book/trained of the repository"
+        raise MissingFileError(f"no trained network is kept here (there: {there})", file=path, remedy=remedy)
     state = checkpoint.read(path)
     try:
         about = json.loads(state["about"])

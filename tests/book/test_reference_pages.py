@@ -203,3 +203,19 @@ def test_a_word_is_met_in_the_chapter_that_it_links_to() -> None:
             cells = [cell.source for cell in found[name].read().cells if cell.cell_type == "markdown"]
             prose = " ".join("\n".join(cells).replace("*", "").split())
             assert word.casefold() in prose.casefold(), (word, name)
+
+
+def test_every_reference_has_its_doi() -> None:
+    entries = (BOOK / "references.bib").read_text(encoding="utf-8").split("@")[1:]
+    dois = [re.search(r"^  doi = \{(10\.\d{4,9}/[\w.()/-]+)\}$", entry, re.MULTILINE) for entry in entries]
+    assert len(entries) == 5 and all(dois)
+
+
+def test_every_picture_of_the_first_page_is_drawn_by_the_command_and_told_in_words() -> None:
+    import picture
+
+    found = re.findall(r"```\{image\} images/(\w+)\.png\n:alt: (.{40,})\n", text("intro"))
+    assert {name for name, _ in found} == set(picture.DRAWN) - {"tube"}
+    assert text("intro").count("{image}") == len(found)
+    sizes = {name: (BOOK / "images" / f"{name}.png").stat().st_size for name in picture.DRAWN}
+    assert max(sizes.values()) < 400_000

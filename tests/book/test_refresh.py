@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from pathlib import Path
 
@@ -13,7 +12,15 @@ import pytest
 import normalise
 import refresh
 import run_chapters
-from tests.book.tiny import ANIMATION, LINKED, REAL, WIDGET, make_book
+from tests.book.tiny import REAL, WIDGET, make_book
+
+PICTURE = """\
+from stad_lite.plots import style
+style.use()
+plt.plot([0, 1, 2], label="ours")
+plt.xlabel("step")
+plt.ylabel("loss")
+plt.show()"""
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +35,7 @@ def test_two_refreshes_give_the_same_bytes(tmp_path, capsys):
         all=[
             ("print('a')\nprint('b')", []),
             (WIDGET, ignored),
-            (LINKED, ignored),
-            (ANIMATION, ignored),
+            (PICTURE, []),
             (REAL, ["real-data", *ignored]),
             ("print('footage')", ["real-data", "real-video", *ignored]),
             ("1 + 1", []),
@@ -45,23 +51,18 @@ def test_two_refreshes_give_the_same_bytes(tmp_path, capsys):
 
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
-    assert [cell.id for cell in notebook.cells] == [f"all-{i:03d}" for i in range(1, 10)]
+    assert [cell.id for cell in notebook.cells] == [f"all-{i:03d}" for i in range(1, 9)]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == list(range(1, 9))
+    assert [cell.execution_count for cell in code] == list(range(1, 8))
     assert code[1].outputs[0].text == "a\nb\n"
-    assert "ucf101-24 is not here" in code[5].outputs[0].text
-    assert code[6].outputs == []
-    assert code[7].outputs[0].data["text/plain"] == "2"
-    state = notebook.metadata.widgets[normalise.WIDGETS]["state"]
-    shown = code[2].outputs[0].data[normalise.WIDGET_VIEW]["model_id"]
-    assert state[shown]["model_name"] == "VBoxModel"
-    for child in state[shown]["state"]["children"]:
-        assert child.removeprefix("IPY_MODEL_") in state
-    output = next(m["state"] for m in state.values() if m["model_name"] == "OutputModel")
-    picture = base64.b64decode(output["outputs"][0]["data"]["image/png"])
+    assert code[2].outputs == [] and "widgets" not in notebook.metadata  # dead without a kernel
+    (shown,) = code[3].outputs
+    assert shown.metadata == {"image/png": {"alt": "Curves of loss against step; ours from 0 to 2."}}
+    picture = base64.b64decode(shown.data["image/png"])
     assert b"Software" not in picture and picture.startswith(normalise.PNG_SIGNATURE)
-    page = json.dumps(code[4].outputs)
-    assert "data:image/png;base64," in page and "https:" not in page  # no style sheet from elsewhere
+    assert "ucf101-24 is not here" in code[4].outputs[0].text
+    assert code[5].outputs == []
+    assert code[6].outputs[0].data["text/plain"] == "2"
 
 
 def test_committed_outputs_are_made_without_a_gpu(tmp_path, monkeypatch):
@@ -96,6 +97,27 @@ def test_a_number_within_its_tolerance_stays_as_it_is_committed(tmp_path):
     assert refresh.main(["--book", str(book)]) == 0
     cells = nbformat.read(path, as_version=4).cells[2:]
     assert [cell.outputs[0].data["text/plain"] for cell in cells] == ["1.25", "1.26", "2.26"]
+
+
+def test_figures_of_real_annotations_stay_and_come_from_the_data_alone(tmp_path, capsys, monkeypatch):
+    seen = 'import os\nif os.listdir(os.environ["STAD_DATA"]):\n    print("drawn")'
+    drawn = (seen, ["real-data", "real-figure", "nbval-ignore-output"])
+    path = make_book(tmp_path, real=[drawn, (seen, [])]) / "part" / "real.ipynb"
+    arguments = ["--book", str(tmp_path / "book")]
+
+    def shown() -> list[list[str]]:
+        cells = nbformat.read(path, as_version=4).cells[2:]
+        return [[output.text for output in cell.outputs] for cell in cells]
+
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("STAD_DATA", str(data))
+    assert refresh.main([*arguments, "--data"]) == 1
+    assert "shows nothing" in capsys.readouterr().err
+    (data / "truth.txt").touch()
+    assert refresh.main(arguments) == 0 and shown() == [[], []]
+    assert refresh.main([*arguments, "--data"]) == 0 and shown() == [["drawn\n"], []]
+    assert refresh.main(arguments) == 0 and shown() == [["drawn\n"], []]
 
 
 def test_a_failing_chapter_is_named_and_stays_as_it_was(tmp_path, capsys):

@@ -29,20 +29,6 @@ def show(order):
 dial = widgets.IntSlider(value=1, min=0, max=4, description="order")
 _ = widgets.interact(show, order=dial)"""
 
-LINKED = """\
-label = widgets.IntText()
-widgets.jslink((dial, "value"), (label, "value"))
-widgets.HBox([dial, label])"""
-
-ANIMATION = """\
-from IPython.display import HTML
-from matplotlib.animation import FuncAnimation
-figure, axes = plt.subplots(figsize=(1, 1))
-movie = FuncAnimation(figure, lambda i: axes.plot([0, i]), frames=2)
-page = movie.to_jshtml()
-plt.close(figure)
-HTML(page)"""
-
 REAL = """\
 from stad_lite.data.location import have_data, missing_message
 print("here" if have_data("ucf101-24") else missing_message("ucf101-24"))"""

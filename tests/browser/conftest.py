@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,12 +54,12 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def page(chromium):
-    """A page that may ask this machine only; ``page.outside`` lists what else it asked for."""
-    context = chromium.new_context(viewport={"width": 1200, "height": 1400})
+@contextmanager
+def guarded(chromium, width: int, height: int):
+    """A page that may ask this machine only; lists what else it asked for and its errors."""
+    context = chromium.new_context(viewport={"width": width, "height": height})
     page = context.new_page()
-    page.outside = []
+    page.outside, page.errors = [], []
 
     def guard(route):
         if route.request.url.startswith(("http://127.0.0.1:", "data:", "blob:")):
@@ -67,5 +68,21 @@ def page(chromium):
         return route.abort()
 
     context.route("**/*", guard)
+    page.on("console", lambda told: page.errors.append(told.text) if told.type == "error" else None)
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
     yield page
     context.close()
+
+
+@pytest.fixture
+def page(chromium):
+    """A guarded page as wide as a window."""
+    with guarded(chromium, 1200, 1400) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def phone(chromium):
+    """A guarded page as wide as a phone, one for all pages."""
+    with guarded(chromium, 390, 844) as page:
+        yield page

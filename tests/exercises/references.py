@@ -16,3 +16,10 @@ def right_and_silent(
     assert capsys.readouterr().out.strip() == f"{reference.__name__}: right"
     check(lambda *given: ...)
     assert "not answered" in capsys.readouterr().out
+
+
+def verdicts(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what was said of each answer, without where and why."""
+    words = ("right", "not right", "not answered yet")
+    said = [line.split(": ", 1)[1] for line in capsys.readouterr().out.splitlines()]
+    return [next((word for word in words if one.startswith(word)), one) for one in said]

@@ -5,10 +5,7 @@ import pytest
 
 from stad_lite.exercises import boxes_to_tubes as exercises
 from stad_lite.linking import best_path, smooth_labels
-
-
-def verdicts(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return [line.split(": ")[1].split(";")[0] for line in capsys.readouterr().out.splitlines()]
+from tests.exercises.references import verdicts
 
 
 def test_the_best_sum(capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,10 +61,10 @@ def test_a_tube_that_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     flat[3, 2] = flat[3, 0]
     still = np.tile(exercises.ANCHOR, (24, 1))
     for boxes, word in (
-        (late, "hint"),
-        (still, "hint"),
-        (tube[:20], "wanted (24, 4)"),
-        (flat, "below a pixel"),
+        (late, "meets its first six"),
+        (still, "mean IoU"),
+        (tube[:20], "an array (24, 4)"),
+        (flat, "an array (24, 4)"),
     ):
         exercises.check_lost(boxes)
         told = capsys.readouterr().out

@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 from stad_lite.data import statistics, thumos14
 from stad_lite.exercises import data_sets as exercises
 from stad_lite.records import Annotations, Segment, VideoAnnotation
+from tests.exercises.references import verdicts
 
 spans_of_whole_seconds = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 6)).map(lambda pair: (pair[0], sum(pair))), max_size=8
 )
-
-
-def verdicts(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return [
-        line.split(": ")[1].split(" for ")[0].split(";")[0] for line in capsys.readouterr().out.splitlines()
-    ]
 
 
 def test_right_edges(capsys: pytest.CaptureFixture[str]) -> None:

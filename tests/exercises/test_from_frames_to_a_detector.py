@@ -8,10 +8,7 @@ from stad_lite.baselines import dense
 from stad_lite.baselines.config import DenseConfig
 from stad_lite.boxes import pairwise_iou
 from stad_lite.exercises import from_frames_to_a_detector as exercises
-
-
-def verdicts(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return [line.split(": ")[1].split(";")[0] for line in capsys.readouterr().out.splitlines()]
+from tests.exercises.references import verdicts
 
 
 def test_receptive_field(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
 
 def turning_tube() -> np.ndarray:
     """A walk that turns back half-way: (31, 4) boxes, 20 pixels wide and 40 high."""
-    x = 40 + 4.0 * np.minimum(np.arange(31), 30 - np.arange(31))
+    x = 40 + 2.0 * np.minimum(np.arange(31), 30 - np.arange(31))
     return np.stack([x, 0 * x, x + 20, 0 * x + 40], -1)
 
 

@@ -54,8 +54,8 @@ def test_eleven_boxes_of_ones_own(capsys: pytest.CaptureFixture[str]) -> None:
     flat = spread(PRINTED)
     flat[0, 2] = flat[0, 0]
     for boxes, word in (
-        (CUBOIDS["grid11"], "hint"), (CUBOIDS["grid34"], "wanted (11, 4)"), (outside, "leave the frame"),
-        (flat, "no width"),
+        (CUBOIDS["grid11"], "meet more"), (CUBOIDS["grid34"], "an array (11, 4)"),
+        (outside, "inside the frame"), (flat, "a width and a height"),
     ):  # fmt: skip
         exercises.check_grid(boxes)
         told = capsys.readouterr().out

@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 from stad_lite.exercises import scoring as exercises
-
-
-def verdicts(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return [line.split(": ")[1].split(";")[0] for line in capsys.readouterr().out.splitlines()]
+from tests.exercises.references import verdicts
 
 
 def test_one_score_lower(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,10 +5,7 @@ import pytest
 
 from stad_lite.exercises import tubes_and_overlap as exercises
 from stad_lite.tubes import Tube
-
-
-def verdicts(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    return [line.split(": ")[1].split(";")[0] for line in capsys.readouterr().out.splitlines()]
+from tests.exercises.references import verdicts
 
 
 def test_half_a_box(capsys: pytest.CaptureFixture[str]) -> None:

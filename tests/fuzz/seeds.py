@@ -23,7 +23,9 @@ from stad_lite.records import (
     VideoPredictions,
     exchange,
 )
+from stad_lite.records.exchange import via
 from stad_lite.tubes import Tube
+from tests.records import tool_files
 
 BOXES = np.array([[10.5, 20.0, 200.25, 220.0], [11.0, 20.0, 201.0, 220.0], [12.0, 21.5, 202.0, 221.0]])
 CLASSES = ("Diving", "Billiards")
@@ -89,12 +91,25 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
 def exchange_files() -> dict[str, Reader]:
     table = {}
     for format, kind in exchange.READERS:
+        if format == "via":  # it has no writer: below, in each of its forms
+            continue
         table[f"{format} {kind}"] = Reader(
             lambda folder, format=format, kind=kind: _write(folder, format, kind),
             lambda folder, format=format, kind=kind: (
                 exchange.read(folder / "a", format, kind, **OPTIONS.get((format, kind), {})).record
             ),
         )
+    for name, ending in {"via 2 json": ".json", "via 2 csv": ".csv", "via 3": ".json"}.items():
+        table[f"{name} annotations"] = Reader(
+            lambda folder, name=name: tool_files.write(folder, name),
+            lambda folder, ending=ending: (
+                via.read_ground_truth(folder / f"a{ending}", label="action", size=(64, 48), fps=10).record
+            ),
+        )
+    table["cvat of a tool annotations"] = Reader(
+        lambda folder: tool_files.write(folder, "cvat"),
+        lambda folder: exchange.cvat.read_ground_truth(folder / "a").record,
+    )
     table["ava actions"] = Reader(
         lambda folder: (folder / "a").write_text('item {\n  name: "a b"\n  id: 1\n}\n', "utf-8"),
         lambda folder: exchange.ava.read_action_list(folder / "a"),
@@ -113,6 +128,11 @@ def _write(folder: Path, format: str, kind: str) -> None:
         (folder / "a" / "v").mkdir(parents=True)
         boxes = {"scores": np.full((2, 3), 0.4), "loc": np.array([[0.1, 0.1, 0.5, 0.5]] * 2)}
         savemat(folder / "a" / "v" / "00001.mat", boxes)
+        return
+    if (format, kind) == ("mot", "predictions"):
+        lines = "1,-1,1,1,4,4,0.5,1\n1,7,1,1,4,4,0.5,2\n2,7,1,1,4,4,1.0,2\n"
+        (folder / "a" / "det").mkdir(parents=True)
+        (folder / "a" / "det" / "det.txt").write_text(lines, "utf-8")
         return
     format = format.removesuffix("-json").replace(
         "thumos14", "thumos14" if format == "thumos14" else "activitynet"

@@ -37,7 +37,7 @@ def test_boxes_have_the_colours_of_their_classes():
     tones = style.class_colours(CLASSES)
     assert [patch.get_bbox().extents.tolist() for patch in ax.patches] == [[1, 2, 5, 9], [0, 0, 2, 3]]
     assert [to_hex(p.get_edgecolor()).upper() for p in ax.patches] == [tones["sit"], tones["run"]]
-    live.class_legend(ax, CLASSES)
+    style.class_legend(ax.figure, CLASSES)
     assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == list(CLASSES)
 
 

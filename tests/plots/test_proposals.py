@@ -37,7 +37,7 @@ def test_on_frame_tells_found_from_missed() -> None:
         colour="#123456", title="here",
     )  # fmt: skip
     boxes = [(*patch.get_xy(), patch.get_width(), patch.get_height()) for patch in ax.patches]
-    assert boxes == [(-0.5, -0.5, 3, 4), (0.5, 1.5, 4, 7), (3.5, 3.5, 4, 4)]
+    assert boxes == [(0, 0, 3, 4), (1, 2, 4, 7), (4, 4, 4, 4)]
     assert to_hex(ax.patches[0].get_edgecolor()) == "#123456"
     assert ax.patches[1].get_linestyle() in ("-", "solid")
     assert ax.patches[2].get_linestyle() not in ("-", "solid")

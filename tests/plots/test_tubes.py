@@ -8,6 +8,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style, tubes
+from stad_lite.plots.frames import as_drawn
 from stad_lite.tubes import Tube
 
 CLASSES = ("run", "jump", "wave")
@@ -92,7 +93,7 @@ def test_pictures_are_the_same_every_time() -> None:
 
 
 def test_frames_may_be_floats_or_grey() -> None:
-    same = tubes.checked_frames(np.full((2, 3, 4), 0.5))
+    same = as_drawn(np.full((2, 3, 4), 0.5)).pixels
     assert same.shape == (2, 3, 4, 3) and same.dtype == np.uint8 and (same == 128).all()
 
 
@@ -149,24 +150,6 @@ def test_prism_stands_in_frame_x_y_space() -> None:
 def test_prism_draws_a_tube_of_one_frame() -> None:
     ax = tubes.prism(GREY, Tube(0, [[1.0, 1, 5, 5]]))
     assert extent(pixels(ax.figure), style.colour(0), tolerance=30) is not None
-
-
-def test_animation_moves_the_box_and_hides_it_outside_the_tube() -> None:
-    tube = moving(start=2, count=3)
-    animation = tubes.animate(GREY, tube, width=2.0)
-    scale = 2.0 * style.DPI / 40
-    seen = []
-    for index in range(6):
-        animation._func(index)
-        seen.append(extent(pixels(animation._fig), style.colour(0)))
-    assert [box is not None for box in seen] == [False, False, True, True, True, False]
-    for number in (2, 3, 4):
-        np.testing.assert_allclose(np.array(seen[number]) / scale, tube.boxes[number - 2], atol=0.6)
-
-
-def test_animation_becomes_a_page() -> None:
-    page = tubes.animate(GREY[:3], moving(), width=1.0).to_jshtml()
-    assert page.count("data:image/png;base64") == 3
 
 
 def test_spread_keeps_the_ends() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 
 from stad_lite.errors import FormatError
-from stad_lite.reproduce.parameters import pick, read_parameters
+from stad_lite.reproduce.parameters import checked, pick, read_parameters
+from stad_lite.settings import Between
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,34 @@ def test_a_whole_number_serves_as_float():
     assert parameters.epsilon == 1.0 and isinstance(parameters.epsilon, float)
 
 
+@pytest.mark.parametrize(("given", "text"), [(6, "6"), (0.5, "0.5"), ("1a", "1a")])
+def test_a_text_may_be_given_as_a_number(given, text):
+    """papermill makes a number of ``-p table 6``."""
+    assert read_parameters(Parameters, GOOD | {"results": given}).results == text
+
+
+def test_a_name_that_papermill_was_given_and_the_chapter_has_not_is_named():
+    cells = ["order = 1\nelsewhere = 2", "# Parameters\norder = 3\nordre = 4\n"]
+    with pytest.raises(FormatError, match="has no parameter ordre; it has profile, results, order, epsilon"):
+        read_parameters(Parameters, GOOD | {"In": cells})
+    assert read_parameters(Parameters, GOOD | {"In": [cells[0], "# Parameters\norder = 3\n"]}).order == 3
+
+
+def test_a_range_holds():
+    @dataclass(frozen=True)
+    class Ranged:
+        late: Annotated[int, Between(0, 30)]
+
+    assert read_parameters(Ranged, {"late": 30}).late == 30
+    with pytest.raises(FormatError, match="parameter late is 99; give a whole number from 0 to 30"):
+        read_parameters(Ranged, {"late": 99})
+    with pytest.raises(FormatError, match="late is '1' of type str"):
+        read_parameters(Ranged, {"late": "1"})
+    for seeds in (0, -3):
+        with pytest.raises(FormatError, match=f"seeds is {seeds}; give a number from 1"):
+            checked("seeds", seeds, int)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
@@ -38,6 +68,8 @@ def test_a_whole_number_serves_as_float():
         ("order", True, "order is True of type bool"),
         ("order", 3.0, "order is 3.0 of type float"),
         ("spline", 1, "spline is 1 of type int"),
+        ("order", -1, "order is -1; give a number from 0"),
+        ("epsilon", float("nan"), "epsilon is nan; give a number from 0"),
         ("results", None, "results is None"),
         ("profile", "quick", "no profile 'quick'; use one of smoke, lesson, paper"),
     ],

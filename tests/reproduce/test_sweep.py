@@ -100,7 +100,7 @@ def watched(costs, true, processes=1):
         ends.append((free[worker], job, seconds))
     told = [pace.left()]
     for now[0], job, seconds in sorted(ends, key=lambda end: end[0]):
-        pace.note(job, Row("base", job.seed, {}, {}, seconds=seconds))
+        pace.note(job, seconds)
         told.append(pace.left())
     finish = max(end for end, _, _ in ends)
     return told, [finish, *(finish - end for end in sorted(end for end, _, _ in ends))]
@@ -125,5 +125,5 @@ def test_time_left_is_not_told_before_anything_is_known_and_failures_say_nothing
     assert pace.left() is None and str(pace) == ""
     pace.note(jobs[0], None)
     assert pace.left() is None
-    pace.note(jobs[1], Row("base", 1, {}, {}, seconds=100.0))
+    pace.note(jobs[1], 100.0)
     assert pace.left() == 200.0 and str(pace) == ", about 3 min left"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stad_lite.data.drawn import Drawn
 from stad_lite.data.synthetic.actors import Part
 from stad_lite.data.synthetic.numerics import cosine, sine
 from stad_lite.data.synthetic.scene import (
@@ -23,6 +25,7 @@ from stad_lite.tubes import Tube
 
 GROUND, POST = -1, -2
 """Values of ``Clip.owner`` where no actor is seen."""
+DRAWN_SCALE = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,7 @@ class Clip:
     presence: one an actor over the whole clip, idle or acting, labelled ``person``
     masks: (actors, t, h, w) bool, the whole actor, also where something hides it; None unless asked for
     owner: (t, h, w) int8, the actor seen at each pixel, ``GROUND`` or ``POST``; None unless asked for
+    mirror: whether the clip is seen in a mirror
     """
 
     settings: Settings
@@ -46,6 +50,21 @@ class Clip:
     presence: tuple[Tube, ...]
     masks: np.ndarray | None = None
     owner: np.ndarray | None = None
+    mirror: bool = False
+
+    def drawn(self, numbers: Iterable[int] | None = None, scale: int = DRAWN_SCALE) -> Drawn:
+        """Return the same scene as people see it: more pixels, no noise of the camera.
+
+        numbers: of the frames that are wanted, all of them without it
+        scale: pixels of the drawing for one of the clip's
+
+        >>> render(Settings.smoke(), seed=0).drawn([3]).pixels.shape
+        (1, 192, 192, 3)
+        """
+        image = _Canvas.painted(build_scene(self.settings, self.seed), scale=scale).image
+        pixels = np.clip(np.rint(_cast(image, self.settings, self.seed)), 0.0, 255.0).astype(np.uint8)
+        pixels = pixels[:, :, ::-1] if self.mirror else pixels
+        return Drawn(pixels if numbers is None else pixels[list(numbers)], scale)
 
     def annotation(self) -> VideoAnnotation:
         """Return the tubes as a record."""
@@ -62,6 +81,7 @@ class Clip:
             presence=tuple(_mirrored(tube, self.settings.width) for tube in self.presence),
             masks=None if self.masks is None else self.masks[..., ::-1].copy(),
             owner=None if self.owner is None else self.owner[..., ::-1].copy(),
+            mirror=not self.mirror,
         )
 
 
@@ -86,16 +106,8 @@ def render(settings: Settings, seed: int, masks: bool = False) -> Clip:
         raise StadError(f"the seed is {seed!r}", remedy="give a whole number >= 0")
     seed = int(seed)
     scene = build_scene(settings, seed)
-    canvas = _Canvas(scene, masks)
-    for number, actor in enumerate(scene.actors):
-        for part in actor.parts:
-            canvas.paint(part, number)
-    if scene.post is not None:
-        canvas.paint(scene.post, POST)
-    for_noise, for_casts, for_vectors = np.random.SeedSequence((seed, 2)).spawn(3)
-    image = canvas.image
-    if settings.corrupt_rgb:
-        image = image + _colour_casts(generator(for_casts), settings)
+    canvas = _Canvas.painted(scene, masks)
+    for_noise, _, for_vectors = _branches(seed)
     flow = canvas.flow
     if flow is not None:
         if settings.corrupt_flow:
@@ -104,7 +116,7 @@ def render(settings: Settings, seed: int, masks: bool = False) -> Clip:
     return Clip(
         settings,
         seed,
-        _developed(image, for_noise, settings),
+        _developed(_cast(canvas.image, settings, seed), for_noise, settings),
         flow,
         scene.tubes(),
         scene.presence(),
@@ -118,18 +130,32 @@ class _Canvas:
 
     image: (t, h, w, 3) float32 grey levels
     flow: (t, h, w, 2) float32 pixels, or None
+    scale: pixels painted for one of the scene's; flow is painted at scale 1 only
     """
 
-    def __init__(self, scene: Scene, masks: bool) -> None:
+    def __init__(self, scene: Scene, masks: bool, scale: int) -> None:
         settings = scene.settings
-        self.shape = (settings.frames, settings.height, settings.width)
-        self.image = _ground_image(scene)
-        self.flow = _ground_flow(scene) if settings.flow else None
+        self.scale = scale
+        self.shape = (settings.frames, settings.height * scale, settings.width * scale)
+        self.image = _ground_image(scene, scale)
+        self.flow = _ground_flow(scene) if settings.flow and scale == 1 else None
         self.masks = np.zeros((len(scene.actors), *self.shape), dtype=bool) if masks else None
         self.owner = np.full(self.shape, GROUND, dtype=np.int8) if masks else None
 
+    @classmethod
+    def painted(cls, scene: Scene, masks: bool = False, scale: int = 1) -> _Canvas:
+        """Return the whole scene, from back to front."""
+        canvas = cls(scene, masks, scale)
+        for number, actor in enumerate(scene.actors):
+            for part in actor.parts:
+                canvas.paint(part, number)
+        if scene.post is not None:
+            canvas.paint(scene.post, POST)
+        return canvas
+
     def paint(self, part: Part, layer: int) -> None:
         """Paint a part over what is there. layer: number of its actor, or ``POST``"""
+        part = replace(part, joint=part.joint * self.scale, scale=part.scale * self.scale)
         spot, x, y, along, across, cover = _pixels(part, self.shape)
         frame = spot // (self.shape[1] * self.shape[2])
         image = self.image.reshape(-1, 3)
@@ -215,20 +241,21 @@ def _part_flow(
     return np.stack([new_x - x, new_y - y], axis=1)
 
 
-def _ground_places(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+def _ground_places(scene: Scene, scale: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Return the ground's coordinates under every column and row. returns: (t, w), (t, h)"""
     settings, camera = scene.settings, scene.camera
     zoom, place = camera.zoom[: settings.frames, None], camera.place[: settings.frames]
-    column = (np.arange(settings.width) + 0.5 - camera.centre[0]) / zoom + place[:, :1]
-    row = (np.arange(settings.height) + 0.5 - camera.centre[1]) / zoom + place[:, 1:]
+    x, y = ((np.arange(side * scale) + 0.5) / scale for side in (settings.width, settings.height))
+    column = (x - camera.centre[0]) / zoom + place[:, :1]
+    row = (y - camera.centre[1]) / zoom + place[:, 1:]
     return column, row
 
 
-def _ground_image(scene: Scene) -> np.ndarray:
+def _ground_image(scene: Scene, scale: int) -> np.ndarray:
     """Return the ground in every frame, interpolated linearly. returns: (t, h, w, 3) float32"""
     ground = draw_ground(scene).astype(np.float32)
     size = len(ground)
-    column, row = _ground_places(scene)
+    column, row = _ground_places(scene, scale)
     top, left = np.floor(row).astype(np.int64), np.floor(column).astype(np.int64)
     down = (row - top).astype(np.float32)[:, :, None, None]
     right = (column - left).astype(np.float32)[:, None, :, None]
@@ -274,19 +301,26 @@ def _corrupted_frames(rng: np.random.Generator, settings: Settings) -> np.ndarra
     return (times >= start) & (times < start + length)
 
 
-def _on_blocks(values: np.ndarray, settings: Settings) -> np.ndarray:
+def _branches(seed: int) -> list[np.random.SeedSequence]:
+    """Return where noise, colour casts and wrong vectors are drawn from."""
+    return np.random.SeedSequence((seed, 2)).spawn(3)
+
+
+def _on_blocks(values: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return values on an 8 x 8 grid as blocks of the frame. values: (t, 8, 8, c)"""
-    row = np.arange(settings.height) * 8 // settings.height
-    column = np.arange(settings.width) * 8 // settings.width
+    row, column = np.arange(height) * 8 // height, np.arange(width) * 8 // width
     return values[:, row[:, None], column]
 
 
-def _colour_casts(rng: np.random.Generator, settings: Settings) -> np.ndarray:
-    """Return what corrupts the RGB stream: uniform casts on blocks. returns: (t, h, w, 3)"""
+def _cast(image: np.ndarray, settings: Settings, seed: int) -> np.ndarray:
+    """Return the image with what corrupts the RGB stream: uniform casts on blocks. image: (t, h, w, 3)"""
+    if not settings.corrupt_rgb:
+        return image
+    rng = generator(_branches(seed)[1])
     wrong = _corrupted_frames(rng, settings)[:, None, None, None]
     reach = settings.corrupt_rgb * 1.7320508075688772  # a uniform draw's half-width in deviations
     casts = reach * (2.0 * rng.random((settings.frames, 8, 8, 3)) - 1.0)
-    return _on_blocks(np.where(wrong, casts, 0.0).astype(np.float32), settings)
+    return image + _on_blocks(np.where(wrong, casts, 0.0).astype(np.float32), *image.shape[1:3])
 
 
 def _wrong_vectors(rng: np.random.Generator, settings: Settings) -> np.ndarray:
@@ -294,4 +328,5 @@ def _wrong_vectors(rng: np.random.Generator, settings: Settings) -> np.ndarray:
     wrong = _corrupted_frames(rng, settings)[:, None, None, None]
     angle = 2.0 * np.pi * rng.random((settings.frames, 8, 8))
     vectors = settings.corrupt_flow * np.stack([cosine(angle), sine(angle)], axis=-1)
-    return _on_blocks(np.where(wrong, vectors, 0.0).astype(np.float32), settings)
+    vectors = np.where(wrong, vectors, 0.0).astype(np.float32)
+    return _on_blocks(vectors, settings.height, settings.width)

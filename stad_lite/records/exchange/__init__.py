@@ -12,7 +12,18 @@ from os import PathLike
 from typing import Any
 
 from stad_lite.errors import StadError
-from stad_lite.records.exchange import act, activitynet, ava, road, thumos14, yowo
+from stad_lite.records.exchange import (
+    act,
+    activitynet,
+    ava,
+    coco_tracks,
+    cvat,
+    mot,
+    road,
+    thumos14,
+    via,
+    yowo,
+)
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.types import Annotations, Predictions
 
@@ -24,9 +35,13 @@ __all__ = [
     "act",
     "activitynet",
     "ava",
+    "coco_tracks",
+    "cvat",
+    "mot",
     "read",
     "road",
     "thumos14",
+    "via",
     "write",
     "yowo",
 ]
@@ -39,11 +54,16 @@ READERS: Mapping[tuple[str, str], Callable[..., Reading[Any]]] = {
     ("activitynet", "predictions"): activitynet.read_results,
     ("ava", "annotations"): ava.read_ground_truth,
     ("ava", "predictions"): ava.read_results,
+    ("coco-tracks", "annotations"): coco_tracks.read_ground_truth,
+    ("cvat", "annotations"): cvat.read_ground_truth,
+    ("mot", "annotations"): mot.read_ground_truth,
+    ("mot", "predictions"): mot.read_results,
     ("road", "predictions"): road.read_tubes,
     ("road-frames", "predictions"): road.read_frames,
     ("thumos14", "annotations"): thumos14.read_ground_truth,
     ("thumos14-json", "annotations"): partial(activitynet.read_ground_truth, dataset="thumos14"),
     ("thumos14", "predictions"): thumos14.read_detections,
+    ("via", "annotations"): via.read_ground_truth,
     ("yowo", "annotations"): yowo.read_ground_truth,
     ("yowo", "predictions"): yowo.read_detections,
 }
@@ -57,6 +77,9 @@ WRITERS: Mapping[tuple[str, str], Callable[..., Any]] = {
     ("activitynet", "predictions"): activitynet.write_results,
     ("ava", "annotations"): ava.write_ground_truth,
     ("ava", "predictions"): ava.write_results,
+    ("coco-tracks", "annotations"): coco_tracks.write_ground_truth,
+    ("cvat", "annotations"): cvat.write_ground_truth,
+    ("mot", "annotations"): mot.write_ground_truth,
     ("road", "predictions"): road.write_tubes,
     ("thumos14", "annotations"): thumos14.write_ground_truth,
     ("thumos14", "predictions"): thumos14.write_detections,

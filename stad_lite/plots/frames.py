@@ -1,0 +1,54 @@
+"""Frames in pictures, drawn large where they can be, in the pixels that boxes count.
+
+Pixel i of a frame covers [i, i + 1), as boxes count it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stad_lite.data.drawn import Drawn
+from stad_lite.errors import FormatError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Frames = np.ndarray | Drawn
+"""(t, h, w, 3) or (t, h, w) uint8 or floats in [0, 1], or the same frames drawn larger."""
+
+
+def as_drawn(frames: Frames) -> Drawn:
+    """Return frames as (t, h, w, 3) uint8 with their scale.
+
+    raises: FormatError
+    """
+    if isinstance(frames, Drawn):
+        return frames
+    frames = np.asarray(frames)
+    if frames.ndim == 3:
+        frames = np.repeat(frames[..., None], 3, axis=-1)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or not frames.size:
+        raise FormatError(f"frames have shape {frames.shape}", remedy="give (t, h, w, 3), channels last")
+    if frames.dtype == np.uint8:
+        return Drawn(frames)
+    if frames.dtype.kind != "f" or frames.min() < 0 or frames.max() > 1:
+        raise FormatError(f"frames are {frames.dtype}", remedy="give uint8, or floats from 0 to 1")
+    return Drawn(np.round(frames * 255).astype(np.uint8))
+
+
+def show(ax: Axes, frame: Frames, faint: bool = False) -> Axes:
+    """Show one frame without ticks; boxes drawn on the axes are in the pixels that they count.
+
+    frame: (h, w, 3), or one frame drawn larger
+    faint: half as strong, in few shades: noise that nobody looks at makes large files
+    """
+    drawn = frame if isinstance(frame, Drawn) else as_drawn(np.asarray(frame)[None])[0]
+    height, width = drawn.size
+    pixels: np.ndarray = drawn.pixels
+    if faint:
+        pixels = np.round(24 * (1 - (1 - pixels / 255) * 0.6)) / 24
+    ax.imshow(pixels, extent=(0, width, height, 0))
+    ax.set(xticks=[], yticks=[], label="a frame of a clip")
+    return ax
