@@ -129,19 +129,28 @@ def most_in_any_window(
     return largest
 
 
-def share_histogram(annotations: Annotations, bins: int = 20) -> np.ndarray:
-    """Return the shares of instances by the part of their video that they take (SP-TAD Fig. 4).
+def share_histogram(annotations: Annotations, bins: int = 20, window: float = 0.0) -> np.ndarray:
+    """Return the shares of instances by the part of their video or window that they take (SP-TAD Fig. 4).
 
-    returns: (bins,) from 0 to 1 of the video's duration, summing to 1; videos of unknown duration
-        are left out, an instance past the end counts as the whole
+    window: seconds; windows overlap by half, and an instance counts where more than half of it lies inside,
+        with that length. 0 for whole videos
+    returns: (bins,) from 0 to 1 of the duration, summing to 1; whole videos of unknown duration are left
+        out, an instance past the end counts as the whole
     """
-    parts = [
-        (s.end - s.start) / video.duration
-        for video in annotations.videos.values()
-        for s in video.segments or ()
-        if video.duration
-    ]
-    counts, _ = np.histogram(np.clip(_some(np.array(parts)), 0, 1), bins, (0, 1))
+    if window:
+        pairs = (_inside(*pair, window) for pair in _windowed(annotations, window, window / 2, "end"))
+        seconds = [inside[inside > whole / 2] for inside, whole in pairs]
+        parts = np.concatenate([np.zeros(0), *seconds]) / window
+    else:
+        parts = np.array(
+            [
+                (s.end - s.start) / video.duration
+                for video in annotations.videos.values()
+                for s in video.segments or ()
+                if video.duration
+            ]
+        )
+    counts, _ = np.histogram(np.clip(_some(parts), 0, 1), bins, (0, 1))
     return counts / counts.sum()
 
 

@@ -67,6 +67,12 @@ def test_histogram() -> None:
     np.testing.assert_allclose(statistics.share_histogram(record, 4), [0.25, 0.25, 0, 0.5])
 
 
+def test_histogram_of_windows() -> None:
+    """Of windows at 0, 10, ... 40 s one holds (5, 15), two hold (41, 44), none half of the rest."""
+    record = made([[(5, 15), (0, 60), (41, 44)]])
+    np.testing.assert_allclose(statistics.share_histogram(record, 4, window=20.0), [2 / 3, 0, 1 / 3, 0])
+
+
 def test_evaluated_classes() -> None:
     examples = {1: 30, 2: 5, 3: 40, 4: 25, 9: 0}
     found = statistics.evaluated_classes(examples, {1: "a", 2: "b", 4: "d", 9: "x"}, range(1, 5))
