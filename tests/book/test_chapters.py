@@ -220,7 +220,7 @@ TOO_LONG = {
     "cfad/coarse_tubes",
     "cfad/refinement_at_key_timestamps",
     "cfad/polynomial_tubes", "evaluation/boxes_to_tubes",
-    "evaluation/scoring", "flow_subnet/fusion_and_speed", "ground/data_sets", "pcsc/messages_between_streams",
+    "evaluation/scoring", "ground/data_sets", "pcsc/messages_between_streams",
     "pcsc/proposals_and_boundaries",
     "step/extrapolation", "step/progressive_refinement",
 }  # fmt: skip
