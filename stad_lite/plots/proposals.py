@@ -1,4 +1,4 @@
-"""Pictures of proposals and boundaries: who gives boxes to whom, what boxes find, where tubes are cut."""
+"""Pictures of proposals and boundaries: what boxes find, where tubes are cut."""
 
 from __future__ import annotations
 
@@ -13,47 +13,6 @@ from stad_lite.plots.frames import Frames, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-Place = tuple[str, int]
-"""(stream, stage)."""
-
-
-def exchange(
-    turns: Sequence[tuple[Place, Place, Place]],
-    ax: Axes | None = None,
-    streams: Sequence[str] = ("rgb", "flow"),
-) -> Axes:
-    """Draw which detection boxes become which proposals: one row a stream, one column a stage.
-
-    turns: for each stage (whose proposals these are, its own boxes, the other stream's boxes)
-    streams: from top to bottom; all of them have boxes of stage 0
-    returns: the axes; own boxes come on grey arrows, the other stream's on coloured ones
-    raises: FormatError for a stream that is not among ``streams``
-    """
-    places = {(stream, 0) for stream in streams} | {place for places in turns for place in places}
-    for stream, _ in places:
-        if stream not in streams:
-            raise FormatError(f"no row for stream {stream!r}", remedy=f"choose from {', '.join(streams)}")
-    ax = ax or style.figure(width=6.0, height=2.0)[1]
-    row = {stream: -index for index, stream in enumerate(streams)}
-    for stream, stage in sorted(places):
-        tone = style.colour(streams.index(stream))
-        outline = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": tone}
-        ax.text(stage, row[stream], f"{stream} {stage}", ha="center", va="center", bbox=outline)
-    for (stream, stage), own, other in turns:
-        for (giver, earlier), tone, bend in (
-            (own, style.GREY, -0.35 if row[stream] == 0 else 0.35),
-            (other, style.colour(streams.index(other[0])), 0.0),
-        ):
-            arrow = {"arrowstyle": "->", "color": tone, "shrinkA": 16, "shrinkB": 16}
-            arrow["connectionstyle"] = f"arc3,rad={bend}"
-            ax.annotate("", (stage, row[stream]), (earlier, row[giver]), arrowprops=arrow)
-    last = max(stage for _, stage in places)
-    ax.set(xlim=(-0.5, last + 0.5), ylim=(min(row.values()) - 0.6, 0.6), yticks=[])
-    ax.set_xticks(range(last + 1), [f"stage {stage}" for stage in range(last + 1)])
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
-    return ax
 
 
 def on_frame(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 WIDTH = 8.0
@@ -93,6 +94,13 @@ def _tell_pictures() -> None:
     shell: Any = get_ipython()
     if shell is not None:
         shell.display_formatter.mimebundle_formatter.for_type(Figure, told)
+
+
+def plain_ticks(*axes: Axis) -> None:
+    """Label logarithmic axes in plain figures, whole decades alone: the style reads no mathematics."""
+    for axis in axes:
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
 
 
 def colour(index: int) -> str:

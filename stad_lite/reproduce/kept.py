@@ -135,10 +135,10 @@ class Means:
         return f"{mean:.{self.digits}f}{half}"
 
     def __repr__(self) -> str:
-        return f"{self._grid()!r}\n{self.below}"
+        return f"{self._grid()!r}\n{self.below}" if self.rows else self.below
 
     def _repr_html_(self) -> str:
-        return f"{self._grid()._repr_html_()}\n{_small(self.below)}"
+        return f"{self._grid()._repr_html_() if self.rows else ''}\n{_small(self.below)}".strip()
 
     def plot(self, column: int = 0, ax: Axes | None = None) -> Axes:
         """Draw a column: mean and interval of each row, its seeds as dots, the paper's as a diamond."""
@@ -192,14 +192,18 @@ class Verdicts:
 
     def _told(self) -> str:
         """How many of so many verdicts chance alone would make."""
+        if not self.rows:
+            return self.below
         count = sum(row.found.seeds >= FEWEST for row in self.rows)
         chance = f"{count} orderings are tested: were all differences 0, {(1 - LEVEL) * count:.1f} of them"
         return f"{chance} would be told all the same; Holm: what stays of all together. {self.below}"
 
     def __repr__(self) -> str:
-        return f"{grid(HEAD, self._lines())!r}\n{self._told()}"
+        return f"{grid(HEAD, self._lines())!r}\n{self._told()}" if self.rows else self._told()
 
     def _repr_html_(self) -> str:
+        if not self.rows:
+            return _small(self._told())
         lines = ["".join(f"<th>{name}</th>" for name in HEAD)]
         for row, cells in zip(self.rows, self._lines(), strict=True):
             colours = {

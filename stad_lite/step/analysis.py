@@ -1,4 +1,4 @@
-"""What each step is given and what it would find: the distribution of STEP's Fig. 4, and its Table 1a."""
+"""What each step is given: the distribution of STEP's Fig. 4, and how well added clips hold the actor."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from torch import Tensor
 from stad_lite import boxes as box_ops
 from stad_lite.arrays import as_numpy
 from stad_lite.data.source import VideoSource
-from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.step.clips import clip_runs, has_truth, item_of
 from stad_lite.step.config import StepConfig
 from stad_lite.step.criterion import input_overlaps
-from stad_lite.step.model import decode, extend, update
-from stad_lite.step.system import StepSystem, collate, look
-from stad_lite.step.tubes import on_frames
+from stad_lite.step.model import extend, update
+from stad_lite.step.system import StepSystem, collate
 from stad_lite.systems.detect import batched, evaluated
 from stad_lite.systems.items import Items
 from stad_lite.systems.maps import FrameMaps, frame_maps
@@ -114,13 +112,3 @@ def _outer_overlaps(longer: Tensor, batch: dict[str, Tensor], config: StepConfig
     counts = batch["present"][:, :, first : whole - first] & batch["valid"][..., None]
     counts[:, :, boxes:-boxes] = False
     return as_numpy(box_ops.iou(chosen[counts], truth[counts]))
-
-
-def detect_steps(system: StepSystem, source: VideoSource, maps: FrameMaps | None = None) -> list[Predictions]:
-    """Return the boxes on frames that each step would give were it the last."""
-    videos: list[dict[str, VideoPredictions]] = [{} for _ in range(system.config.steps)]
-    for video, runs, steps in look(system, source, maps):
-        for place, seen in zip(videos, steps, strict=True):
-            frames = on_frames(runs, decode(seen, system.config), source.num_frames(video), system.config)
-            place[video] = VideoPredictions(frames=frames)
-    return [Predictions(system.classes, place) for place in videos]

@@ -1,33 +1,11 @@
-"""Arrows, boxes and spans are drawn where they are."""
+"""Boxes and spans are drawn where they are."""
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
 from stad_lite.errors import FormatError
-from stad_lite.pcsc import cooperation
-from stad_lite.plots import proposals, style
-
-
-def turns(count: int) -> list:
-    found = [cooperation.turn(stage) for stage in range(1, count + 1)]
-    return [((turn.stream, turn.stage), turn.own, turn.other) for turn in found]
-
-
-def test_exchange_draws_every_place_and_two_arrows_a_stage() -> None:
-    ax = proposals.exchange(turns(3))
-    names = {text.get_text(): text.get_position() for text in ax.texts if text.get_text()}
-    assert names == {"rgb 0": (0, 0), "flow 0": (0, -1), "rgb 1": (1, 0), "flow 2": (2, -1), "rgb 3": (3, 0)}
-    arrows = [text for text in ax.texts if not text.get_text()]
-    assert [(arrow.xyann, arrow.xy) for arrow in arrows] == [
-        ((0, 0), (1, 0)), ((0, -1), (1, 0)),
-        ((0, -1), (2, -1)), ((1, 0), (2, -1)),
-        ((1, 0), (3, 0)), ((2, -1), (3, 0)),
-    ]  # fmt: skip
-    tones = [to_hex(arrow.arrow_patch.get_edgecolor()).upper() for arrow in arrows]
-    assert tones[:4] == [style.GREY, style.colour(1), style.GREY, style.colour(0)]
-    with pytest.raises(FormatError, match="no row for stream 'flow'"):
-        proposals.exchange(turns(1), streams=("rgb",))
+from stad_lite.plots import proposals
 
 
 def test_on_frame_tells_found_from_missed() -> None:

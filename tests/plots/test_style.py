@@ -79,3 +79,15 @@ def test_import_is_light() -> None:
     code = f"import sys, stad_lite.plots; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_logarithmic_axis_is_labelled_in_plain_figures() -> None:
+    """Its usual labels are mathematics, which the style shows letter by letter."""
+    style.use()
+    _, [usual, plain] = style.figure(2)
+    for ax in (usual, plain):
+        ax.semilogy([1, 1000])
+    style.plain_ticks(plain.yaxis)
+    told = [label.get_text() for label in plain.get_yticklabels(which="both")]
+    assert {"1", "10", "100", "1000", ""} <= set(told) and not any("$" in text for text in told)
+    assert any("$" in label.get_text() for label in usual.get_yticklabels())

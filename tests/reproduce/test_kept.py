@@ -82,6 +82,14 @@ def test_what_was_reckoned_by_seed_is_judged_too(runs):
     assert runs.gain(("base", "frame_map"), ("rgb", "frame_map")) == {}
 
 
+def test_where_nothing_was_run_only_the_command_is_told(runs):
+    claim = ("RGB helps", ("rgb", "frame_map"), ("base", "frame_map"), "Table 1b")
+    for empty in (runs.judge(claim), runs.table({"rgb": "RGB"}, {"frame_map": "mAP"})):
+        assert len(repr(empty).splitlines()) == 1
+        assert repr(empty).endswith("--variants rgb --seeds 5 --profile lesson")
+        assert empty._repr_html_().count("<") == 2 and "--variants rgb" in empty._repr_html_()
+
+
 def test_the_family_is_stricter_than_each(runs):
     rng = np.random.default_rng(0)
     noise = [dict(enumerate(rng.normal(0.8, 0.6, 5))) for _ in range(12)]

@@ -14,9 +14,9 @@ from stad_lite.data.synthetic import CLASSES, Settings
 from stad_lite.errors import FormatError, StadError
 from stad_lite.metrics import evaluate
 from stad_lite.records import Annotations, VideoAnnotation
+from stad_lite.reproduce.experiments.step import detect_in
 from stad_lite.step import clips, tubes
 from stad_lite.step import system as pipeline
-from stad_lite.step.analysis import detect_steps
 from stad_lite.step.clips import read_seen, shown
 from stad_lite.step.config import StepConfig, schedule
 from stad_lite.step.model import Dense
@@ -133,7 +133,7 @@ def test_detect_gives_boxes_and_tubes_inside_the_videos(source):
         assert video.frames.box.min() >= 0 and video.frames.box.max() <= 48
         assert set(video.frames.frame.tolist()) <= set(range(16))
         assert all(0 <= tube.start < tube.end <= 16 for tube in video.tubes)
-    steps = detect_steps(one, source)
+    steps = detect_in([one], source, [frame_maps(one, source)])
     assert len(steps) == 2
     for video in source.videos:
         assert steps[-1].videos[video].frames == found.videos[video].frames

@@ -38,7 +38,7 @@ from stad_lite.pcsc.actionness import ActionnessDetectors
 from stad_lite.records import Predictions, VideoPredictions
 from stad_lite.reproduce.experiments import Chosen, pcsc
 from stad_lite.reproduce.rows import SWEEPS, Sweep, read_sweep
-from stad_lite.systems.maps import kept_maps
+from stad_lite.systems.maps import FrameMaps, kept_maps
 from stad_lite.training.profile import clock
 from stad_lite.tubes import Tube
 
@@ -102,7 +102,7 @@ def run(variant: str, seed: int, profile: str, device: str = "cpu") -> dict[str,
     general = one_for_all(system, boxes, seed)
     figures: dict[str, float] = {}
     for split in ("val", "test"):
-        tubes = _linked(system, sources[split], maps[split], general)
+        tubes = evidence(system, sources[split], maps[split], general)
         figures |= {f"{split}_{name}": value for name, value in along_grid(tubes, sources[split]).items()}
         if split == "test":
             figures |= at_all_levels(tubes, sources[split], system.config.trim)
@@ -127,9 +127,13 @@ Found = dict[str, tuple[Sequence[Tube], Evidence]]
 """Video -> its tubes as they are linked, and for each rule what it reads along them."""
 
 
-def _linked(
-    system: pipeline.PCSCSystem, source: VideoSource, maps: Any, general: ActionnessDetectors
+def evidence(
+    system: pipeline.PCSCSystem, source: VideoSource, maps: FrameMaps, general: ActionnessDetectors
 ) -> Found:
+    """Return every video's tubes as they are linked, and what each rule reads along them.
+
+    general: one classifier of all classes
+    """
     found: Found = {}
     for video, seen in stages.look(system, source, maps, last=True):
         linked: Linked = stages.tubes_of(seen.stages[-1], system.config, system.classes)
