@@ -102,7 +102,8 @@ def _errors(results: Results, older: Scored) -> None:
 
 
 def _coverage(results: Results, older: Scored) -> None:
-    found = evaluate(*older, "v-mabo").mean
+    found = evaluate(*older, "v-mabo").value
+    assert found is not None
     results.add("annotator, v-MABO", found, data="ucf101-24", claim="CFAD Sec. 4.1")
     curve = recall_curve(*older, (1, 2, 3, 5, 10), (0.5,))
     for number, value in zip(curve.numbers, curve.recall[0], strict=True):
