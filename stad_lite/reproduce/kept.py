@@ -233,7 +233,7 @@ HEAD = ("claim", "difference", "95 % interval", "seeds", "verdict", "Holm", "pap
 
 def _paper(told: Any) -> str:
     some = told if isinstance(told, Sequence) else [told]
-    return ", ".join("" if one is None else f"{one:g}" for one in some)
+    return ", ".join("-" if one is None else f"{one:g}" for one in some if told is not None)
 
 
 def _cell(text: str, colour: str) -> str:
