@@ -50,6 +50,7 @@ def test_columns_of_one_row_have_their_own_figures_of_the_paper(runs):
         "3.8",
         "5",
         "74.3,",
+        "-",
     ]
 
 
