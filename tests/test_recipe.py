@@ -88,7 +88,9 @@ def run(folder: Path, *words: str) -> str:
 
 def passing(folder: Path, *words: str) -> set[str]:
     """Run tests of the copy; the names of those that passed."""
-    told = run(folder, "-m", "pytest", "-rA", "-p", "no:cacheprovider", *words)
+    told = run(
+        folder, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "-m", "not browser and not slow", *words
+    )
     return set(re.findall(r"^PASSED \S*::(\w+)", told, re.MULTILINE))
 
 

@@ -1,6 +1,6 @@
-"""Write the chapters for a course: without solutions, or with the answers filled in.
+"""Write the chapters for a course: without solutions (``student``), or with answers filled in (``solved``).
 
-    python book/_tools/course.py student|solved [--only CHAPTER] [--out FOLDER]
+    python book/_tools/course.py student [--only CHAPTER] [--out FOLDER]
 
 Answer cells and checks are tagged and hold nbgrader's metadata: its ``generate_assignment`` starts from the
 solved chapters, and where STAD_GRADING is 1 a check that is not passed raises.
@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from normalise import write_text
 from notebooks import BOOK, ToolError, chapters
-from stad_lite.records.exchange import text
+from stad_lite.records.exchange.text import write_text as write_whole
 
 HEADING = re.compile(r"(?m)^#+ Exercise (\d+)")
 DETAILS = re.compile(r"\n*<details>.*?</details>[ \t]*", re.S)
@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         for chapter in chapters(options.book.absolute(), options.only):
             notebook, exercises = for_course(chapter.read(), chapter.name, solved=options.kind == "solved")
             if exercises:
-                text.write_text(out / f"{chapter.name}.ipynb", write_text(notebook))
+                write_whole(out / f"{chapter.name}.ipynb", write_text(notebook))
                 count += 1
     except ToolError as error:
         print(error, file=sys.stderr)

@@ -141,9 +141,9 @@ FAULTS = {
         ("return np.clip(actor.extent()[:-1],", "return np.clip(1.0 + actor.extent()[:-1],"),
         "ground/tubes_and_overlap",
     ),
-    "a wrong sign in the loss": (
+    "cells that lie half a stride off": (
         "stad_lite/baselines/dense.py",
-        ('"box": config.box_weight', '"box": -config.box_weight'),
+        ("torch.stack([x, y], -1) + 0.5)", "torch.stack([x, y], -1) + 1.0)"),
         "ground/from_frames_to_a_detector",
     ),
 }
@@ -153,6 +153,8 @@ FAULTS = {
 def test_a_fault_in_the_library_is_still_caught(fault, tmp_path):
     folder = copied(tmp_path)
     shutil.copytree(REPOSITORY / "stad_lite", folder / "stad_lite")
+    for kept in ("trained", "sweeps"):
+        shutil.copytree(BOOK / kept, folder / "book" / kept)
     name, (right, wrong), chapter = FAULTS[fault]
     source = (folder / name).read_text(encoding="utf-8")
     assert source.count(right) == 1

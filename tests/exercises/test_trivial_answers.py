@@ -41,13 +41,14 @@ def like(expected: Any, value: float) -> Any:
 
 
 def zeroed(given: tuple[Any, ...]) -> list[Any]:
-    """Return the input with every number 0; arrays and lists are changed themselves."""
+    """Return the input with every number 0 and no letter; arrays and lists are changed themselves."""
     for one in given:
         if isinstance(one, (np.ndarray, torch.Tensor)):
             one[...] = 0
         elif isinstance(one, list):
             one[:] = [like(each, 0) for each in one]
-    return [like(one, 0) if isinstance(one, (bool, int, float, tuple)) else one for one in given]
+    emptied = ["" if isinstance(one, str) else one for one in given]
+    return [like(one, 0) if isinstance(one, (bool, int, float, tuple)) else one for one in emptied]
 
 
 def trivial(reference: Callable[..., Any], first: tuple[Any, ...]) -> dict[str, Callable[..., Any]]:
