@@ -379,3 +379,14 @@ def test_a_bad_coco_file_is_refused_with_its_place(tmp_path: Path) -> None:
     refused(
         lambda d: d["videos"].append({"id": 2, "name": "street"}), FormatError, "two videos have one name"
     )
+
+
+@pytest.mark.parametrize(("read", "kind"), [(mot.read_ground_truth, "gt"), (mot.read_results, "det")])
+def test_of_two_sequences_with_one_name_none_is_lost(read: Any, kind: str, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        place = tmp_path / folder / "walk" / kind
+        place.mkdir(parents=True)
+        (place / f"{kind}.txt").write_text("1,1,1,1,4,4,1,1,1\n", "utf-8")
+        (place.parent / "seqinfo.ini").write_text("[Sequence]\nimWidth=9\nimHeight=9\nseqLength=2\n", "utf-8")
+    with pytest.raises(FormatError, match=r"a second sequence is called walk"):
+        read(tmp_path)

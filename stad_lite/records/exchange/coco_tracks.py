@@ -14,24 +14,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from stad_lite.errors import FormatError, StadError, UnknownLabelError, UnknownVideoError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import read_json, write_text
 from stad_lite.records.exchange.tracks import (
     Key,
-    broken,
     corners,
     entries,
+    following,
     number,
     of_track,
     table,
-    tubes_of,
+    tubes_with_gaps,
     whole,
 )
 from stad_lite.records.types import Annotations, VideoAnnotation
-from stad_lite.tubes import Tube
 
 Tracks = dict[Any, list[Key]]
 
@@ -59,8 +56,8 @@ def read_ground_truth(path: str | PathLike[str], dataset: str = "coco-tracks") -
         found = {}
         for key, entry in videos.items():
             try:
-                frames = np.unique(np.array(sorted(looked.get(key, ())), dtype=np.int64))
-                found[names[key]] = _video(entry, tracks.get(key, {}), frames, _sizes(images.values(), key))
+                frames, size = looked.get(key, set()), _sizes(images.values(), key)
+                found[names[key]] = _video(entry, tracks.get(key, {}), frames, size)
             except StadError as error:
                 raise error.at(video=names[key]) from None
         classes = tuple(dict.fromkeys(labels.values()))
@@ -151,16 +148,9 @@ def _sizes(images: Iterable[Mapping[str, Any]], video: Any) -> Mapping[str, Any]
 
 
 def _video(
-    entry: Mapping[str, Any], tracks: Tracks, looked: np.ndarray, image: Mapping[str, Any]
+    entry: Mapping[str, Any], tracks: Tracks, looked: set[int], image: Mapping[str, Any]
 ) -> VideoAnnotation:
-    def following(frame: int) -> float:
-        place = int(np.searchsorted(looked, frame, "right"))
-        return int(looked[place]) if place < len(looked) else np.inf
-
-    tubes: list[Tube] = []
-    for track, keys in tracks.items():
-        with of_track(track):
-            tubes += tubes_of(broken(keys, following))
+    tubes = tubes_with_gaps(tracks, following(looked))
     about: dict[str, Any] = {
         key: whole(value, key, 1)
         for key in ("width", "height")

@@ -9,17 +9,26 @@ evaluated".
 from __future__ import annotations
 
 import configparser
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from stad_lite.errors import FormatError, MissingFileError, StadError, UnknownLabelError
 from stad_lite.records.exchange.report import Reading, Tally
 from stad_lite.records.exchange.text import numbers, read_text, rows
-from stad_lite.records.exchange.tracks import Key, broken, number, of_track, tubes_of, whole, word
+from stad_lite.records.exchange.tracks import (
+    Key,
+    broken,
+    number,
+    of_track,
+    tubes_of,
+    tubes_with_gaps,
+    whole,
+    word,
+)
 from stad_lite.records.files import safe_name, write_folder
 from stad_lite.records.types import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.tubes import Tube
@@ -32,6 +41,7 @@ CLASSES = (
 
 Row = tuple[int, int, float, int, list[float]]
 """Frame from 0, id, conf, class from 0, xyxy pixels."""
+Video = TypeVar("Video")
 
 
 def read_ground_truth(
@@ -46,9 +56,35 @@ def read_ground_truth(
     size, fps: (width, height) and rate where there is no ``seqinfo.ini``
     raises: MissingFileError, FormatError, NotFiniteError, UnknownLabelError and what ``Tube`` raises
     """
-    tally, videos = Tally(), {}
+    tally = Tally()
+
+    def annotated(one: _Sequence) -> VideoAnnotation:
+        about = {**_given(size, fps), **one.told}
+        return _annotated(_rows(one.file, one.classes), one.classes, about, tally, one.name)
+
+    classes, videos = _each(Path(path), "gt", annotated)
+    try:
+        return Reading(Annotations(dataset, classes, videos), tally.sentences())
+    except StadError as error:
+        raise error.at(file=path) from None
+
+
+class _Sequence(NamedTuple):
+    """One text file of boxes, the classes that its numbers mean, and what ``seqinfo.ini`` tells."""
+
+    file: Path
+    name: str
+    classes: tuple[str, ...]
+    told: dict[str, Any]
+
+
+def _each(
+    path: Path, kind: str, read: Callable[[_Sequence], Video]
+) -> tuple[tuple[str, ...], dict[str, Video]]:
+    """Return the classes that all sequences have, and what is read of each, by name."""
+    videos: dict[str, Video] = {}
     classes: tuple[str, ...] | None = None
-    for file in _files(Path(path), "gt"):
+    for file in _files(path, kind):
         try:
             known, told = _labels(file), _seqinfo(file)
             if classes not in (None, known):
@@ -57,13 +93,15 @@ def read_ground_truth(
             name = told.pop("name", _name(file))
             if name in videos:
                 raise FormatError(f"a second sequence is called {name}", remedy="rename one")
-            videos[name] = _annotated(_rows(file, known), known, {**_given(size, fps), **told}, tally, name)
+            videos[name] = read(_Sequence(file, name, known, told))
         except StadError as error:
             raise error.at(file=file) from None
-    try:
-        return Reading(Annotations(dataset, classes or (), videos), tally.sentences())
-    except StadError as error:
-        raise error.at(file=path) from None
+    return classes or (), videos
+
+
+def _next(frame: int) -> float:
+    """The frame after one: all are looked at."""
+    return frame + 1
 
 
 def _given(size: tuple[int, int] | None, fps: float | None) -> dict[str, Any]:
@@ -82,11 +120,7 @@ def _annotated(
     if tracks and not ("width" in about and "height" in about):
         remedy = "put seqinfo.ini beside the folder gt, or give the size (--size WIDTH,HEIGHT)"
         raise FormatError("the size of the frames is not told", remedy=remedy)
-    tubes: list[Tube] = []
-    for identity, keys in tracks.items():
-        with of_track(identity):
-            tubes += tubes_of(broken(keys, lambda frame: frame + 1))
-    return VideoAnnotation(**about, tubes=tuple(tubes))
+    return VideoAnnotation(**about, tubes=tuple(tubes_with_gaps(tracks, _next)))
 
 
 def read_results(path: str | PathLike[str]) -> Reading[Predictions]:
@@ -95,18 +129,11 @@ def read_results(path: str | PathLike[str]) -> Reading[Predictions]:
     path: a file, or a folder of sequences with ``det/det.txt`` or of one ``NAME.txt`` a sequence
     raises: as in ``read_ground_truth``
     """
-    videos, classes = {}, None
-    for file in _files(Path(path), "det"):
-        try:
-            known = _labels(file)
-            if classes not in (None, known):
-                raise FormatError("its classes are others than those of the other sequences")
-            classes, name = known, _seqinfo(file).get("name", _name(file))
-            videos[name] = _predicted(_rows(file, known), known)
-        except StadError as error:
-            raise error.at(file=file) from None
+    classes, videos = _each(
+        Path(path), "det", lambda one: _predicted(_rows(one.file, one.classes), one.classes)
+    )
     try:
-        return Reading(Predictions(classes or (), videos), [])
+        return Reading(Predictions(classes, videos), [])
     except StadError as error:
         raise error.at(file=path) from None
 
@@ -122,7 +149,7 @@ def _predicted(table: list[Row], classes: tuple[str, ...]) -> VideoPredictions:
         with of_track(identity):
             keys = [Key(row[0], (row[4][0], row[4][1], row[4][2], row[4][3]), classes[row[3]]) for row in own]
             score = {row[0]: row[2] for row in own}
-            for tube in tubes_of(broken(keys, lambda frame: frame + 1)):
+            for tube in tubes_of(broken(keys, _next)):
                 scores = np.array([score[int(frame)] for frame in tube.frames])
                 tubes.append(Tube(tube.start, tube.boxes, tube.label, float(scores.mean()), scores))
     frames = None

@@ -81,6 +81,34 @@ def broken(keys: Iterable[Key], following: Callable[[int], float]) -> list[Key]:
     return found
 
 
+def following(looked: Iterable[int]) -> Callable[[int], float]:
+    """Return what gives the next of the frames that were looked at, infinite after the last (``broken``).
+
+    >>> after = following({4, 0, 9})
+    >>> after(0), after(9)
+    (4, inf)
+    """
+    places = np.array(sorted(looked), dtype=np.int64)
+
+    def after(frame: int) -> float:
+        place = int(np.searchsorted(places, frame, "right"))
+        return int(places[place]) if place < len(places) else np.inf
+
+    return after
+
+
+def tubes_with_gaps(tracks: Mapping[Any, list[Key]], after: Callable[[int], float]) -> list[Tube]:
+    """Return the tubes of all tracks of a video, cut at their gaps (``broken``).
+
+    raises: as ``tubes_of``, naming the track
+    """
+    tubes: list[Tube] = []
+    for name, keys in tracks.items():
+        with of_track(name):
+            tubes += tubes_of(broken(keys, after))
+    return tubes
+
+
 @contextmanager
 def of_track(name: object) -> Iterator[None]:
     """Name the track in the errors of a block."""

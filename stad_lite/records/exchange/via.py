@@ -28,17 +28,15 @@ from stad_lite.records.exchange.tracks import (
     LATEST,
     Box,
     Key,
-    broken,
     corners,
     entries,
+    following,
     number,
-    of_track,
     table,
-    tubes_of,
+    tubes_with_gaps,
 )
 from stad_lite.records.files import without_ending
 from stad_lite.records.types import Annotations, FrameBoxes, Segment, VideoAnnotation
-from stad_lite.tubes import Tube
 
 RECTANGLE = 2
 """VIA 3's number of the shape, which stands before x, y, width and height."""
@@ -88,7 +86,7 @@ def read_ground_truth(
                 remedy = "give it, as --size WIDTH,HEIGHT"
                 raise FormatError("VIA does not keep the size of the frames", video=name, remedy=remedy)
             try:
-                videos[name] = _video(own, label, track, sorted(frames), classes, size, fps)
+                videos[name] = _video(own, label, track, frames, classes, size, fps)
             except StadError as error:
                 raise error.at(video=name) from None
         return Reading(Annotations(dataset, classes, videos), tally.sentences())
@@ -244,7 +242,7 @@ def _class(region: Region, label: str) -> str:
 
 
 def _video(
-    own: list[Region], label: str, track: str, looked: list[int], classes: tuple[str, ...],
+    own: list[Region], label: str, track: str, looked: set[int], classes: tuple[str, ...],
     size: tuple[int, int] | None, fps: float | None,
 ) -> VideoAnnotation:  # fmt: skip
     tracks: dict[str, list[Key]] = {}
@@ -259,16 +257,7 @@ def _video(
             tracks.setdefault(region.attributes[track], []).append(key)
         elif region.box:
             single.append((region.frame, classes.index(named), region.box))
-    places = np.array(looked, dtype=np.int64)
-
-    def following(frame: int) -> float:
-        place = int(np.searchsorted(places, frame, "right"))
-        return int(places[place]) if place < len(places) else np.inf
-
-    tubes: list[Tube] = []
-    for name, keys in tracks.items():
-        with of_track(name):
-            tubes += tubes_of(broken(keys, following))
+    tubes = tubes_with_gaps(tracks, following(looked))
     frames = None
     if single:
         frame, index, box = zip(*single, strict=True)
