@@ -19,6 +19,7 @@ from nbconvert import SlidesExporter
 from nbformat import NotebookNode
 
 from build_site import vendor
+from normalise import WIDGET_VIEW
 from notebooks import BOOK, ToolError, chapters
 
 MOST = 3
@@ -29,7 +30,6 @@ SCRIPTS = {
     "mermaid_js_url": "",
     "mathjax_url": "mathjax/tex-svg.js",
 }
-LIVE = "application/vnd.jupyter.widget-view+json"
 SOLUTION = re.compile(r"<details>.*?</details>", re.DOTALL)
 
 
@@ -51,7 +51,7 @@ def kind_of(cell: NotebookNode, shown: int) -> str:
     if cell.cell_type == "markdown" and (head := re.match(r"(#+) ", cell.source)):
         return "slide" if len(head[1]) <= 2 else "subslide"
     outputs = cell.get("outputs", [])
-    live = any(LIVE in one.get("data", {}) for one in outputs)
+    live = any(WIDGET_VIEW in one.get("data", {}) for one in outputs)
     if not cell.source.strip() or (cell.cell_type == "code" and (live or not outputs)):
         return "skip"
     return "subslide" if shown >= MOST else "-"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,12 @@ def one_screen(outcomes: Iterable[Outcome]) -> tuple[Grid, str]:
             (short(name, 30), short(what, 32), short(ours, 14), short(paper, 12), data, verdict, seconds)
         )
         links.append((f"[{name}](chapters/{name}.ipynb)", what, ours, paper, data, verdict, seconds))
-    return grid(HEAD, screen), markdown([HEAD, *links])
+    return grid(HEAD, screen), grid(HEAD, links).markdown() + "\n"
 
 
 def write_figures(outcomes: Iterable[Outcome], out: Path) -> None:
     """Write the long table, every figure of every chapter, as ``figures.csv`` and ``figures.md``."""
-    rows = [("chapter", "figure", "value", "unit", "data", "claim", "seconds")]
+    head, rows = ("chapter", "figure", "value", "unit", "data", "claim", "seconds"), []
     for o in outcomes:
         seconds = f"{o.seconds:.1f}"
         if o.failure:
@@ -98,16 +98,9 @@ def write_figures(outcomes: Iterable[Outcome], out: Path) -> None:
             data = data_of(f.data, o.results.profile if o.results else "")
             rows.append((o.chapter.name, f.name, show(f.value), f.unit, data, f.claim, seconds))
     table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows(rows)
+    csv.writer(table, lineterminator="\n").writerows([head, *rows])
     (out / "figures.csv").write_text(table.getvalue(), encoding="utf-8", newline="\n")
-    (out / "figures.md").write_text(markdown(rows), encoding="utf-8", newline="\n")
-
-
-def markdown(rows: Sequence[tuple[str, ...]]) -> str:
-    """Return rows as a markdown table; the first is its head."""
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines.insert(1, "| " + " | ".join("---" for _ in rows[0]) + " |")
-    return "\n".join(lines) + "\n"
+    (out / "figures.md").write_text(grid(head, rows).markdown() + "\n", encoding="utf-8", newline="\n")
 
 
 def write_pictures(copy: Path, folder: Path) -> int:

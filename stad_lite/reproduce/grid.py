@@ -26,8 +26,14 @@ class Grid:
         return "\n".join(line.rstrip() for line in padded)
 
     def _repr_html_(self) -> str:
-        lines = [_line("th", self.head), *(_line("td", row) for row in self.rows)]
-        return "<table>\n" + "\n".join(lines) + "\n</table>"
+        head = [cell(text, tag="th") for text in self.head]
+        return page([head, *([cell(text) for text in row] for row in self.rows)])
+
+    def markdown(self) -> str:
+        """Return the table as markdown."""
+        lines = [[text.replace("|", "\\|") for text in row] for row in (self.head, *self.rows)]
+        lines.insert(1, ["---"] * len(self.head))
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def grid(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Grid:
@@ -35,5 +41,17 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Grid:
     return Grid(tuple(head), tuple(tuple(map(str, row)) for row in rows))
 
 
-def _line(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def cell(text: str, colour: str = "", tag: str = "td", style: str = "") -> str:
+    """Return a text as a cell of HTML. colour: behind it, light enough for black letters"""
+    return marked(html.escape(text), colour, tag, style)
+
+
+def marked(inside: str, colour: str = "", tag: str = "td", style: str = "") -> str:
+    """Return HTML as a cell; the rest is as in ``cell``."""
+    look = ";".join(filter(None, [style, f"background:{colour};color:#000" if colour else ""]))
+    return f'<{tag} style="{look}">{inside}</{tag}>' if look else f"<{tag}>{inside}</{tag}>"
+
+
+def page(lines: Iterable[Sequence[str]]) -> str:
+    """Return rows of HTML cells as a table."""
+    return "<table>\n" + "\n".join(f"<tr>{''.join(line)}</tr>" for line in lines) + "\n</table>"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from stad_lite.errors import StadError
 from stad_lite.plots import style
 from stad_lite.plots.streams import differences
-from stad_lite.reproduce.grid import Grid, grid
+from stad_lite.reproduce.grid import Grid, cell, grid, page
 from stad_lite.reproduce.results import Results
 from stad_lite.reproduce.rows import SWEEPS, command, read_sweep
 from stad_lite.reproduce.statistics import FEWEST, LEVEL, Judgement, holm, interval, judge
@@ -150,7 +150,7 @@ class Means:
             if math.isfinite(low):
                 ax.plot([low, high], [place, place], color=style.colour(0), linewidth=2)
             ax.plot(list(values.values()), [place] * len(values), ".", color=style.GREY, markersize=4)
-            ax.plot(mean, place, "o", color=style.colour(0), label="here" if not place else None)
+            ax.plot(mean, place, "o", color=style.colour(0))
             if isinstance(told, int | float):
                 ax.plot(told, place, "D", color=style.INK, fillstyle="none")
         ax.set(
@@ -204,15 +204,14 @@ class Verdicts:
     def _repr_html_(self) -> str:
         if not self.rows:
             return _small(self._told())
-        lines = ["".join(f"<th>{name}</th>" for name in HEAD)]
+        lines = [[cell(name, tag="th") for name in HEAD]]
         for row, cells in zip(self.rows, self._lines(), strict=True):
             colours = {
                 HEAD.index("verdict"): COLOURS[row.found.verdict],
                 HEAD.index("Holm"): COLOURS[cells[5]],
             }
-            lines.append("".join(_cell(text, colours.get(at, "")) for at, text in enumerate(cells)))
-        table = "\n".join(f"<tr>{line}</tr>" for line in lines)
-        return f"<table>\n{table}\n</table>\n{_small(self._told())}"
+            lines.append([cell(text, colours.get(at, "")) for at, text in enumerate(cells)])
+        return f"{page(lines)}\n{_small(self._told())}"
 
     def plot(self, xlabel: str = "difference (points), 95 %", ax: Axes | None = None) -> Axes:
         """Draw the differences with their intervals, the paper's as diamonds.
@@ -234,11 +233,6 @@ HEAD = ("claim", "difference", "95 % interval", "seeds", "verdict", "Holm", "pap
 def _paper(told: Any) -> str:
     some = told if isinstance(told, Sequence) else [told]
     return ", ".join("-" if one is None else f"{one:g}" for one in some if told is not None)
-
-
-def _cell(text: str, colour: str) -> str:
-    background = f' style="background:{colour};color:#000"' if colour else ""
-    return f"<td{background}>{html.escape(text)}</td>"
 
 
 def _small(text: str) -> str:

@@ -62,9 +62,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table as markdown."""
-        rows = [[cell.replace("|", "\\|") for cell in row] for row in self._rows()]
-        rows.insert(1, ["---"] * len(rows[0]))
-        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        return self._grid().markdown()
 
     def __repr__(self) -> str:
         return repr(self._grid())

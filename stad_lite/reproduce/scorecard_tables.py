@@ -7,11 +7,13 @@ from collections import Counter
 from dataclasses import dataclass
 
 from stad_lite.errors import StadError
-from stad_lite.reproduce.grid import grid
+from stad_lite.reproduce.grid import cell, grid, marked, page
 from stad_lite.reproduce.scorecard import Score, Scorecard
 from stad_lite.reproduce.verdicts import ALL_VERDICTS, COLOURS, Part
 
 TITLES = {"cfad": "CFAD", "step": "STEP", "sp_tad": "SP-TAD", "pcsc": "PCSC", "flow_subnet": "Flow subnet"}
+LOOK = "text-align:left;vertical-align:top"
+"""Of every cell."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class SummaryTable:
         head, *body = self.rows()
         cells = [_cell(name, COLOURS.get(name, ""), "th") for name in head]
         lines = [cells, *([_cell(text) for text in row] for row in body)]
-        return _table(lines)
+        return page(lines)
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,13 @@ class ScoreTable:
             figure = html.escape(f"{one.figure} ({one.source})")
             lines.append(
                 [
-                    _raw(said),
-                    _raw(figure),
+                    marked(said, style=LOOK),
+                    marked(figure, style=LOOK),
                     _cell(one.told, COLOURS[one.verdict]),
                     _cell(one.holm, COLOURS.get(one.holm, "")),
                 ]
             )
-        return _table(lines)
+        return page(lines)
 
 
 def _inside(one: Score) -> str:
@@ -96,7 +98,7 @@ def _inside(one: Score) -> str:
         ("command", one.command),
     ]
     rest = "".join(f"<div>{name}: {html.escape(text)}</div>" for name, text in told if text)
-    table = _table(lines) if one.parts else ""
+    table = page(lines) if one.parts else ""
     mark = " (marked)" if one.where.marks else ""
     return f"<details><summary>{len(one.parts)} parts{mark}</summary>{table}{rest}</details>"
 
@@ -112,16 +114,7 @@ def _part(part: Part) -> list[str]:
 
 
 def _cell(text: str, colour: str = "", tag: str = "td") -> str:
-    return _raw(html.escape(text), colour, tag)
-
-
-def _raw(text: str, colour: str = "", tag: str = "td") -> str:
-    style = "text-align:left;vertical-align:top" + (f";background:{colour};color:#000" if colour else "")
-    return f'<{tag} style="{style}">{text}</{tag}>'
-
-
-def _table(lines: list[list[str]]) -> str:
-    return "<table>\n" + "\n".join(f"<tr>{''.join(line)}</tr>" for line in lines) + "\n</table>"
+    return cell(text, colour, tag, LOOK)
 
 
 def _plain(rows: list[list[str]]) -> str:

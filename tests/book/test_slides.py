@@ -23,7 +23,7 @@ def shown(text: str = "x"):
 
 
 def live():
-    return v4.new_code_cell("interact(f)", outputs=[v4.new_output("display_data", {slides.LIVE: {}})])
+    return v4.new_code_cell("interact(f)", outputs=[v4.new_output("display_data", {slides.WIDGET_VIEW: {}})])
 
 
 def test_headings_begin_slides_and_what_shows_nothing_is_left_out() -> None:
