@@ -87,16 +87,6 @@ class Sweep:
         found = {row.seed: row.figures[figure] for row in rows}
         return found if len(found) >= least else {}
 
-    def left_out(self, variants: Sequence[str], least: int = 2) -> str:
-        """Return which variants have fewer than ``least`` seeds and what runs them; "" for none."""
-        seeds = [row.variant for row in self.rows]
-        few = [variant for variant in variants if seeds.count(variant) < least]
-        if not few:
-            return ""
-        return (
-            f"left out, with fewer than {least} seeds; to run:\n{command(self.experiment, self.profile, few)}"
-        )
-
     def shared(self, *variants: str) -> str:
         """Return what the seeds of some variants share, as words."""
         names = [name for row in self.rows if row.variant in variants for name in row.shared]

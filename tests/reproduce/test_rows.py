@@ -137,7 +137,7 @@ def test_figures_that_are_not_there_are_asked_for_in_vain():
         known.values("wide", "map")
 
 
-def test_variants_that_were_hardly_run_are_left_out_and_told():
+def test_variants_that_were_hardly_run_are_left_out():
     found = [
         Row(name, seed, {}, {"map": 10.0 * seed}) for name, n in (("a", 3), ("b", 1)) for seed in range(n)
     ]
@@ -146,11 +146,6 @@ def test_variants_that_were_hardly_run_are_left_out_and_told():
     assert (
         kept.ran("a", "map", 4) == kept.ran("b", "map") == kept.ran("c", "map") == kept.ran("a", "ap") == {}
     )
-    assert kept.left_out(["a"], 3) == ""
-    told = kept.left_out(["a", "b", "c"], 3)
-    assert told.splitlines() == [
-        "left out, with fewer than 3 seeds; to run:", rows.command("toy", "lesson", ["b", "c"])
-    ]  # fmt: skip
 
 
 class Seen(Exception):
