@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stad_lite.data.drawn import Drawn
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.frames import Frames, as_drawn, show
+from stad_lite.plots.frames import Frames, as_drawn, as_one, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +34,7 @@ def box_sets(
     """
     if not sets:
         raise FormatError("no sets of boxes", remedy="give at least one")
-    drawn = None if frame is None else as_drawn(frame if isinstance(frame, Drawn) else frame[None])
-    height, wide = (1, 1) if drawn is None else drawn.size
+    height, wide = (1, 1) if frame is None else as_one(frame).size
     columns = min(columns, len(sets))
     rows = -(-len(sets) // columns)
     panel = width / columns

@@ -38,13 +38,18 @@ def as_drawn(frames: Frames) -> Drawn:
     return Drawn(np.round(frames * 255).astype(np.uint8))
 
 
+def as_one(frame: Frames) -> Drawn:
+    """Return one frame (h, w, 3) as one that may be drawn larger. raises: FormatError"""
+    return frame if isinstance(frame, Drawn) else as_drawn(np.asarray(frame)[None])[0]
+
+
 def show(ax: Axes, frame: Frames, faint: bool = False) -> Axes:
     """Show one frame without ticks; boxes drawn on the axes are in the pixels that they count.
 
     frame: (h, w, 3), or one frame drawn larger
     faint: half as strong, in few shades: noise that nobody looks at makes large files
     """
-    drawn = frame if isinstance(frame, Drawn) else as_drawn(np.asarray(frame)[None])[0]
+    drawn = as_one(frame)
     height, width = drawn.size
     pixels: np.ndarray = drawn.pixels
     if faint:

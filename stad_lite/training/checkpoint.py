@@ -133,6 +133,14 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return found
 
 
+def kept_of_cpu(path: Path, device: torch.device | str, make: Callable[[], Any]) -> Any:
+    """Return ``kept``, of the CPU alone: what a device makes is made every time.
+
+    There what it rests on, such as a pretrained backbone, may be another one next time.
+    """
+    return kept(path, make) if torch.device(device).type == "cpu" else make()
+
+
 def place_of(path: Path, device: torch.device | str | None) -> Path:
     """Return where what a device makes is kept: what the CPU has made serves all, others are kept apart."""
     kind = torch.device(device or "cpu").type

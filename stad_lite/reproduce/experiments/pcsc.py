@@ -206,8 +206,7 @@ def boxes_trained(
         train_system(system, train, maps, profile, seed, length, device)
         return {"network": system.network.state_dict(), "seconds": clock(device) - started}
 
-    # of another device nothing is kept: there the backbone may be another one next time
-    kept = checkpoint.kept(path, train_now) if torch.device(device).type == "cpu" else train_now()
+    kept = checkpoint.kept_of_cpu(path, device, train_now)
     system.network.load_state_dict(kept["network"])
     return system, train, maps, {"feature_seconds": started - began, "cpu_seconds": float(kept["seconds"])}
 

@@ -194,8 +194,7 @@ def train(
         seconds = fit_steps(system, data, plan, range(config.steps) if stepwise else (None,), device)
         return {"heads": system.network.heads.state_dict(), "seconds": seconds}
 
-    # of another device nothing is kept: there the backbone may be another one next time
-    kept = checkpoint.kept(path, train_now) if torch.device(device).type == "cpu" else train_now()
+    kept = checkpoint.kept_of_cpu(path, device, train_now)
     system.network.heads.load_state_dict(kept["heads"])
     return Trained(system, float(kept["seconds"]))
 
