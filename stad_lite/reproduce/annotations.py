@@ -23,6 +23,7 @@ from stad_lite.records import Annotations
 from stad_lite.reproduce.claims import Claim, chosen, read_claims
 from stad_lite.reproduce.drift import overlaps, three_clips
 from stad_lite.reproduce.oracles import ORDERS, fitted, greedy_figures
+from stad_lite.reproduce.program import program
 from stad_lite.reproduce.results import COMMITTED, Results
 
 NAME = "reproduce/scorecard"
@@ -213,18 +214,15 @@ def counted(claims: Iterable[Claim], data: Path | None = None) -> Results:
     return results
 
 
+@program("annotations")
 def main(arguments: list[str] | None = None) -> int:
     """Print or keep the figures from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Count the exact claims on the published annotations.")
     parser.add_argument("claims", nargs="*", metavar="CLAIM", help="ids, all exact claims without it")
     parser.add_argument("--keep", action="store_true", help=f"write them to book/results/{NAME}.json")
     options = parser.parse_args(arguments)
-    try:
-        register = read_claims()
-        results = counted(chosen(register, [] if options.keep else options.claims))
-    except StadError as error:
-        print(f"annotations: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    register = read_claims()
+    results = counted(chosen(register, [] if options.keep else options.claims))
     print(results.table())
     if options.keep:
         results.prepared_for_commit().write(KEPT)

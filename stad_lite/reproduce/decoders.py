@@ -25,6 +25,7 @@ from stad_lite.data.source import VideoSource, synthetic_source
 from stad_lite.errors import MissingExtraError, StadError
 from stad_lite.reproduce import trained
 from stad_lite.reproduce.experiments.cfad import settings, tube_scores
+from stad_lite.reproduce.program import program
 
 DETECTOR = "cfad"
 SIZE = (64, 64)
@@ -109,6 +110,7 @@ def _files(data: str, clips: int) -> dict[str, Path]:
     return dict(list(files.items())[::every][:clips])
 
 
+@program("decoders")
 def main(arguments: list[str] | None = None) -> int:
     """Print both tables and return the exit code: 2 where the data is not there."""
     parser = argparse.ArgumentParser(description="Compare what two decoders give.")
@@ -116,19 +118,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=40, metavar="N", help="clips of the set")
     parser.add_argument("--rendered", type=int, default=trained.CLIPS, metavar="N", help="synthetic clips")
     chosen = parser.parse_args(arguments)
-    try:
-        if not have_data(chosen.data):
-            raise StadError(missing_message(chosen.data))
-        files = _files(chosen.data, max(1, chosen.clips))
-        for size in (None, SIZE):
-            print(f"{chosen.data}, {'its own size' if size is None else f'{size[0]} x {size[1]}'}: ", end="")
-            print(TOLD.format(**pixels(files, size)))
-        print(f"{DETECTOR} on {chosen.rendered} synthetic clips, percent:")
-        for name, figures in scores(max(1, chosen.rendered)).items():
-            print(f"  {name:<12}" + "  ".join(f"{key} {value:5.1f}" for key, value in figures.items()))
-    except StadError as error:
-        print(f"decoders: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    if not have_data(chosen.data):
+        raise StadError(missing_message(chosen.data))
+    files = _files(chosen.data, max(1, chosen.clips))
+    for size in (None, SIZE):
+        print(f"{chosen.data}, {'its own size' if size is None else f'{size[0]} x {size[1]}'}: ", end="")
+        print(TOLD.format(**pixels(files, size)))
+    print(f"{DETECTOR} on {chosen.rendered} synthetic clips, percent:")
+    for name, figures in scores(max(1, chosen.rendered)).items():
+        print(f"  {name:<12}" + "  ".join(f"{key} {value:5.1f}" for key, value in figures.items()))
     return 0
 
 

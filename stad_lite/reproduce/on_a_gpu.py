@@ -33,6 +33,7 @@ from stad_lite.plots.watching import Point, Screen, curve, found_segments, found
 from stad_lite.records import Predictions, atomic_write
 from stad_lite.records.exchange.text import read_json
 from stad_lite.reproduce.origin import origin
+from stad_lite.reproduce.program import program
 from stad_lite.settings import from_plain
 from stad_lite.systems.truth import segment_truth
 from stad_lite.training.examples import CLASSES, Noise
@@ -270,6 +271,7 @@ def _thinned(points: list[Point]) -> tuple[Point, ...]:
     return tuple((step, float(f"{loss:.4g}"), float(f"{speed:.4g}")) for step, loss, speed in kept)
 
 
+@program("on_a_gpu")
 def main(arguments: list[str] | None = None) -> int:
     """Train and show from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Train a system on a GPU and show what it reached.")
@@ -281,14 +283,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--run", metavar="DIR", help="folder of the run and of the pictures")
     parser.add_argument("--out", metavar="DIR", help="folder to keep the figures in: book/results/gpu")
     chosen = parser.parse_args(arguments)
-    try:
-        train_and_show(
-            chosen.system, chosen.data, chosen.profile, chosen.device, chosen.out,
-            run=chosen.run, settings=runs.pairs(chosen.settings),
-        )  # fmt: skip
-    except StadError as error:
-        print(f"on_a_gpu: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    train_and_show(
+        chosen.system, chosen.data, chosen.profile, chosen.device, chosen.out,
+        run=chosen.run, settings=runs.pairs(chosen.settings),
+    )  # fmt: skip
     return 0
 
 

@@ -32,6 +32,7 @@ from stad_lite.reproduce.annotations import KEPT
 from stad_lite.reproduce.claims import Claim, check_variants, read_claims
 from stad_lite.reproduce.experiments import experiment_module
 from stad_lite.reproduce.origin import ROOT, commit
+from stad_lite.reproduce.program import program
 from stad_lite.reproduce.results import COMMITTED, Results, installed_versions, read_results
 from stad_lite.reproduce.rows import NOT_RECORDED, SWEEPS, Row, Sweep, read_sweep, stale
 from stad_lite.reproduce.sweep import sweep
@@ -361,6 +362,7 @@ def read_scorecard(
     return card
 
 
+@program("scorecard")
 def main(arguments: list[str] | None = None) -> int:
     """Make a scorecard from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Judge every claim of the five papers.")
@@ -372,15 +374,11 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     smoke = chosen.profile == "smoke"
     path = Path(chosen.out or (ROOT / "runs" / "scorecard.json" if smoke else SCORECARD))
-    try:
-        claims = tuple(read_claims().values())
-        folder = path.parent / "scorecard" if smoke else SWEEPS
-        problems = run_smoke(claims, folder, chosen.jobs) if smoke else []
-        card = score(chosen.profile, run_tests(claims), folder)
-        write_scorecard(card, path)
-    except StadError as error:
-        print(f"scorecard: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    claims = tuple(read_claims().values())
+    folder = path.parent / "scorecard" if smoke else SWEEPS
+    problems = run_smoke(claims, folder, chosen.jobs) if smoke else []
+    card = score(chosen.profile, run_tests(claims), folder)
+    write_scorecard(card, path)
     for problem in problems:
         print(f"not run: {problem}", file=sys.stderr)
     for one in card.claims:

@@ -19,6 +19,7 @@ from stad_lite.catalogue import PROFILES
 from stad_lite.errors import StadError
 from stad_lite.reproduce.experiments import variants_of
 from stad_lite.reproduce.jobs import Done, Job, Workers, done, hands
+from stad_lite.reproduce.program import program
 from stad_lite.reproduce.rows import SWEEPS, Sweep, config_of, keep_row, read_sweep, stale
 
 ON_A_GPU = "the experiment protocol, or python -m stad_lite.reproduce.on_a_gpu SYSTEM"
@@ -181,6 +182,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
+@program("sweep")
 def main(arguments: list[str] | None = None) -> int:
     """Run a sweep from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Run the variants of an experiment over several seeds.")
@@ -198,9 +200,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sweep: stopped; the same line goes on from the runs that are kept", file=sys.stderr)
         return 130
-    except StadError as error:
-        print(f"sweep: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     return 0
 
 

@@ -26,6 +26,7 @@ from stad_lite import runs
 from stad_lite.catalogue import ENTRIES, find
 from stad_lite.errors import FormatError, MissingFileError, StadError
 from stad_lite.reproduce.experiments import experiment_module
+from stad_lite.reproduce.program import program
 from stad_lite.reproduce.results import installed_versions
 from stad_lite.schedule import plain
 from stad_lite.settings import from_plain
@@ -182,6 +183,7 @@ def _wide(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
+@program("trained")
 def main(arguments: list[str] | None = None) -> int:
     """Make a trained detector from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Train the small detectors of the chapters and keep them.")
@@ -190,13 +192,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--profile", choices=("smoke", "lesson"), default="lesson")
     parser.add_argument("--out", default=str(FOLDER), metavar="DIR", help="folder of the kept detectors")
     chosen = parser.parse_args(arguments)
-    try:
-        for name in chosen.systems or SHOWN:
-            path = make(name, chosen.seed, chosen.profile, chosen.out)
-            print(f"{path}: {path.stat().st_size:,} bytes, {load(name, chosen.out).figures}")
-    except StadError as error:
-        print(f"trained: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    for name in chosen.systems or SHOWN:
+        path = make(name, chosen.seed, chosen.profile, chosen.out)
+        print(f"{path}: {path.stat().st_size:,} bytes, {load(name, chosen.out).figures}")
     return 0
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 
 from stad_lite.data.flow import Estimator
-from stad_lite.errors import StadError
 from stad_lite.nets.flow.estimator import estimator
 from stad_lite.nets.flow.pwcnet import PWCNet, small_pwcnet
 from stad_lite.reproduce.experiments import flow as experiment
+from stad_lite.reproduce.program import program
 from stad_lite.reproduce.trained import FOLDER, halve, keep, kept
 
 NAME = "pwc_net"
@@ -82,6 +82,7 @@ def command(seed: int = 0, profile: str = "lesson") -> str:
     return f"python -m stad_lite.reproduce.trained_flow --seed {seed} --profile {profile}"
 
 
+@program("trained_flow")
 def main(arguments: list[str] | None = None) -> int:
     """Make the trained network from the command line and return the exit code."""
     parser = argparse.ArgumentParser(description="Train a small flow network for the chapters and keep it.")
@@ -90,11 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", default=str(FOLDER), metavar="DIR", help="folder of what is kept")
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        path = make(chosen.seed, chosen.profile, chosen.out)
-    except StadError as error:
-        print(f"trained_flow: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    path = make(chosen.seed, chosen.profile, chosen.out)
     print(f"{path}: {path.stat().st_size:,} bytes, {load(chosen.out).figures}")
     return 0
 
