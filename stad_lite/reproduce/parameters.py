@@ -1,17 +1,16 @@
-"""A chapter's parameters cell, turned into a frozen dataclass."""
+"""A chapter's cell of parameters, checked and turned into a frozen dataclass."""
 
 from __future__ import annotations
 
 import ast
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import make_dataclass
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from stad_lite.errors import FormatError
-from stad_lite.settings import from_plain
+from stad_lite.settings import Between, from_plain
 
-Config = TypeVar("Config")
 Value = TypeVar("Value")
 
 LEAST = {"seeds": 1}
@@ -22,43 +21,50 @@ PROFILES = ("smoke", "lesson", "paper")
 """How much a chapter does: seconds, minutes, or what the paper did (a system has ``large`` besides)."""
 
 
-def read_parameters(config: type[Config], namespace: Mapping[str, Any]) -> Config:
-    """Return the dataclass filled with the variables of the same names.
+def read_parameters(namespace: Mapping[str, Any], **ranges: tuple[float, float]) -> Any:
+    """Return the parameters that a chapter declares, checked, as a frozen dataclass.
 
-    A chapter sets flat names in its cell tagged ``parameters``, papermill may override them in the
-    next cell, and this gathers and checks them.
+    A chapter declares them in its cell tagged ``parameters`` (``seed: int = 0``), papermill may override them
+    in the next cell, and this gathers them.
 
-    config: a frozen dataclass with fields of type str, int, float or bool, with their range where they have
-        one (``Annotated[int, Between(0, 30)]``); without it a number is from 0, or from ``LEAST``
-    namespace: ``globals()`` of the chapter; its ``In`` holds the cells that were run
-    raises: FormatError for a missing name, a wrong type, a value out of range, an unknown profile, and a name
-        that papermill was given and the chapter has not
+    namespace: ``globals()`` of the chapter: its ``__annotations__`` say what is a parameter and of which type
+        (str, int, float or bool), its ``In`` which cells were run
+    ranges: parameter -> its smallest and largest value; without it a number is from 0, or from ``LEAST``
+    raises: FormatError where nothing is declared, for a name without a value, a wrong type, a value out of
+        range, an unknown profile, and a name that papermill was given and the chapter has not
 
-    >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True)
-    ... class Parameters:
-    ...     profile: str
-    ...     order: int
-    >>> read_parameters(Parameters, {"profile": "smoke", "order": 3})
+    >>> read_parameters({"__annotations__": {"profile": str, "order": int}, "profile": "smoke", "order": 3})
     Parameters(profile='smoke', order=3)
     """
-    if not is_dataclass(config):
-        raise FormatError(f"{config.__name__} is no dataclass", remedy="decorate it with @dataclass")
-    types = get_type_hints(config, include_extras=True)
-    known = [field.name for field in fields(config)]
-    if unknown := sorted(injected(namespace.get("In", ())) - set(known)):
-        remedy = f"it has {', '.join(known)}"
+    types = _declared(namespace)
+    if not types:
+        raise FormatError(
+            "this chapter declares no parameter", remedy='run its cell of parameters (profile: str = "smoke")'
+        )
+    if unknown := sorted(injected(namespace.get("In", ())) - set(types)):
+        remedy = f"it has {', '.join(types)}"
         raise FormatError(f"this chapter has no parameter {', '.join(unknown)}", remedy=remedy)
+    if stray := sorted(set(ranges) - set(types)):
+        raise FormatError(
+            f"a range is given for {', '.join(stray)}", remedy=f"the chapter has {', '.join(types)}"
+        )
     values = {}
-    for field in fields(config):
-        if field.name not in namespace:
-            raise FormatError(
-                f"parameter {field.name} is not set", remedy="set it in the cell tagged parameters"
-            )
-        values[field.name] = checked(field.name, namespace[field.name], types[field.name])
+    for name, wanted in types.items():
+        if name not in namespace:
+            raise FormatError(f"parameter {name} is not set", remedy="set it in the cell tagged parameters")
+        bounds = Annotated[wanted, Between(*ranges[name])] if name in ranges else wanted
+        values[name] = checked(name, namespace[name], bounds)
     if "profile" in values:
         pick(values["profile"], smoke=None, lesson=None, paper=None)
-    return config(**values)
+    return make_dataclass("Parameters", list(types.items()), frozen=True)(**values)
+
+
+def _declared(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a module's annotations declare; Python 3.14 evaluates them when asked."""
+    annotations = namespace.get("__annotations__")
+    if annotations is None and (evaluate := namespace.get("__annotate__")):
+        annotations = evaluate(1)
+    return dict(annotations or {})
 
 
 def pick(profile: str, *, smoke: Value, lesson: Value, paper: Value, **more: Value) -> Value:

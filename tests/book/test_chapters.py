@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import statistics
 from pathlib import Path
 
 import nbformat
@@ -16,7 +17,7 @@ CHAPTERS = [c for c in chapters() if c.path.is_file()]
 LESSONS = [c for c in CHAPTERS if not c.name.startswith("reproduce/")]
 ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}")
 MACHINE_PATH = re.compile(r"(?<![\w.])/(home|root|tmp|work|Users)/")
-LONGEST_LINE, LONGEST_CELL, MEDIAN_CELL = 79, 20, 10
+LONGEST_LINE, LONGEST_CELL, MEDIAN_CELL, SET_UP = 79, 20, 6, 8
 
 every = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda c: c.name)
 lesson = pytest.mark.parametrize("chapter", LESSONS, ids=lambda c: c.name)
@@ -134,19 +135,32 @@ def test_code_is_short(chapter):
     lengths = []
     for cell in code_cells(chapter):
         lines = cell.source.splitlines()
-        lengths.append(len(lines))
+        lengths.append(sum(bool(line.strip()) for line in lines))
         assert len(lines) <= LONGEST_CELL, f"{cell.id} has {len(lines)} lines"
         assert all(len(line) <= LONGEST_LINE for line in lines), f"{cell.id} is too wide"
         assert not re.search(r"(?m)^\s*[!%]", cell.source), f"{cell.id}: no shell lines, no magics"
         if "nbval-ignore-output" not in tags(cell):
             assert not cell.source.rstrip().endswith(";"), f"{cell.id}: nbval shows it all the same"
-    assert sorted(lengths)[len(lengths) // 2] <= MEDIAN_CELL
+    assert statistics.median(lengths) <= MEDIAN_CELL
+
+
+@every
+def test_set_up_is_one_short_cell(chapter):
+    """What is needed throughout; the rest is imported where it is used."""
+    cells = chapter.read().cells
+    at = next(n for n, cell in enumerate(cells) if cell.cell_type == "code" and " = begin(" in cell.source)
+    assert [tags(cell) for cell in cells[:at] if cell.cell_type == "code"] == [["parameters"]]
+    assert sum(bool(line.strip()) for line in cells[at].source.splitlines()) <= SET_UP
+    for cell in cells[at + 1 :]:
+        if cell.cell_type == "code":
+            kinds = {type(node) for node in ast.parse(cell.source).body}
+            assert kinds - {ast.Import, ast.ImportFrom}, f"{cell.id} does nothing but import"
 
 
 @every
 def test_results_are_written(chapter):
     source = "\n".join(cell.source for cell in code_cells(chapter))
-    assert f'Results("{chapter.name}"' in source
+    assert re.search(rf'begin\(\s*"{chapter.name}", globals\(\)', source)
     assert ".write(" in source
 
 
