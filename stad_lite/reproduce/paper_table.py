@@ -189,16 +189,17 @@ class PaperTable:
 
     def plot(self, ax: Axes | None = None, ylabel: str = "%") -> Axes:
         """Draw each row over the columns: measured as a line, published dashed in the same colour."""
-        ax = style.figure(width=5.6, height=2.8)[1] if ax is None else ax
+        ax = style.figure(height=2.8)[1] if ax is None else ax
         for number, row in enumerate(self.rows):
             printed = self.tables[self.dials.table][row]
             for values, line, what in ((self.means(row), "o-", "measured"), (printed, "x--", "published")):
-                heights = [math.nan if value is None else value for value in values]
-                if any(map(math.isfinite, heights)):
-                    places, colour = self.columns[: len(heights)], style.colour(number)
-                    ax.plot(places, heights, line, color=colour, label=f"{row}, {what}")
+                told = [(at, value) for at, value in enumerate(values) if value is not None]
+                if told:
+                    colour, label = style.colour(number), f"{row}, {what}"
+                    ax.plot(*zip(*told, strict=True), line, color=colour, label=label)
+        ax.set_xticks(range(len(self.columns)), self.columns)
         ax.set(ylabel=ylabel)
-        ax.legend(fontsize=7)
+        ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         return ax
 
     def _add(self, name: str, value: float | str, unit: str = "", section: str = "") -> None:
