@@ -71,6 +71,18 @@ class Kept:
         absent = [variant for variant, row in found.items() if not any(row.values())]
         return Means(tuple(figures.values()), kept, digits, self._below([*rows], absent))
 
+    def readings(self, variant: str, settings: Mapping[str, str], figures: Mapping[str, str]) -> Means:
+        """Return figures of one variant by settings of inference, as means in a table.
+
+        settings: title of a column -> what stands before its figures' names
+        figures: figure -> name of its row
+        """
+        rows = {
+            (name, None): tuple(self.values(variant, before + figure) for before in settings.values())
+            for figure, name in figures.items()
+        }
+        return Means(tuple(settings), {row: found for row, found in rows.items() if any(found)})
+
     def judge(self, *claims: tuple[Any, ...]) -> Verdicts:
         """Judge orderings over seeds, and add the verdicts to the chapter's results.
 

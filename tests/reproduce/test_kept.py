@@ -128,3 +128,13 @@ def test_bars_stand_side_by_side_a_group_a_column(runs):
     left, right = (group[0] for group in ax.containers[1::2])
     assert left.get_x() + left.get_width() < right.get_x() and left.get_x() < 0 < right.get_x()
     plt.close("all")
+
+
+def test_readings_of_one_network_are_columns(runs):
+    table = runs.readings("base", {"plain": "", "none": "no_"}, {"frame_map": "mAP", "late": "late", "x": "X"})
+    assert table.columns == ("plain", "none")
+    found = {name: row for (name, _), row in table.rows.items()}
+    assert found == {
+        "mAP": (dict(enumerate(BASE)), {}),
+        "late": ({seed: value + seed for seed, value in enumerate(BASE)}, {}),
+    }
