@@ -131,7 +131,9 @@ def test_bars_stand_side_by_side_a_group_a_column(runs):
 
 
 def test_readings_of_one_network_are_columns(runs):
-    table = runs.readings("base", {"plain": "", "none": "no_"}, {"frame_map": "mAP", "late": "late", "x": "X"})
+    table = runs.readings(
+        "base", {"plain": "", "none": "no_"}, {"frame_map": "mAP", "late": "late", "x": "X"}
+    )
     assert table.columns == ("plain", "none")
     found = {name: row for (name, _), row in table.rows.items()}
     assert found == {
