@@ -76,7 +76,7 @@ def test_labels_fit_into_the_image() -> None:
 
 
 def test_what_was_linked_is_shown_once() -> None:
-    """A single frame's box that a tube of its class has, too, is the same box; one of another class is not."""
+    """A single frame's box that a tube of its class has, too, is that box; one of another class is not."""
     tube = Tube(2, BOXES, "jump", 0.9)
     frames = FrameBoxes([3, 3, 3], [1, 0, 1], np.array([BOXES[1], BOXES[1], BOXES[1] + 9]), [0.8, 0.7, 0.6])
     shown = boxes_at(VideoPredictions(tubes=(tube,), frames=frames), CLASSES, 3)
