@@ -46,6 +46,20 @@ def measure(results: Results) -> list[str]:
     return []
 
 
+def one_video(name: str) -> dict[str, Sequence[Tube]]:
+    """Return the tubes of one video, "annotated" and linked again by each linker without NMS.
+
+    returns: {} where the file is not
+    """
+    path = second_annotation.find()
+    if path is None:
+        return {}
+    tubes = second_annotation.read(path).videos[name].tubes or ()
+    boxes = taken_apart(tubes)
+    again = {how: link(boxes).tubes for how, link in LINKERS.items() if how.endswith("no NMS")}
+    return {"annotated": tubes, **again}
+
+
 def taken_apart(tubes: Sequence[Tube]) -> Detections:
     """Return the boxes of tubes as detections of one class."""
     frames = np.concatenate([tube.frames for tube in tubes])
