@@ -89,6 +89,7 @@ def tied(values: Sequence[float], ends: Mapping[str, float]) -> Axes:
     )
     for (name, value), tone in zip(ends.items(), (5, 2, 7), strict=False):
         ax.axvline(value, color=style.colour(tone), label=name)
+    ax.yaxis.get_major_locator().set_params(integer=True)
     ax.set_xlim(min(ends.values()) - 0.05 * span, max(ends.values()) + 0.05 * span)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
