@@ -14,6 +14,7 @@ from stad_lite.errors import FormatError
 from stad_lite.plots import style
 from stad_lite.plots.describe import describe
 from stad_lite.plots.frames import Frames, as_drawn
+from stad_lite.records import VideoAnnotation
 from stad_lite.tubes import Tube
 
 if TYPE_CHECKING:
@@ -105,6 +106,19 @@ def strip(
     return figure
 
 
+def on_grey(video: VideoAnnotation, columns: int = 6, width: float = style.WIDTH) -> Figure:
+    """Return a line of a video's frames in grey, with its true boxes: what they are without the footage.
+
+    video: with the numbers of its frames, their width and their height
+    raises: FormatError
+    """
+    if not (video.num_frames and video.width and video.height):
+        raise FormatError("the video's frames have no size", remedy="give num_frames, width and height")
+    shape = (video.num_frames, video.height, video.width, 3)
+    return strip(np.broadcast_to(_GREY, shape), video.tubes or (), columns, rows=1, width=width)
+
+
+_GREY = np.array(205, dtype=np.uint8)
 _TAG = {"facecolor": style.INK, "alpha": 0.6, "linewidth": 0, "boxstyle": "square,pad=0.15"}
 
 
