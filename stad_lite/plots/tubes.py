@@ -107,7 +107,7 @@ def strip(
 
 
 def on_grey(video: VideoAnnotation, columns: int = 6, width: float = style.WIDTH) -> Figure:
-    """Return a line of a video's frames in grey, with its true boxes: what they are without the footage.
+    """Return a line of a video's frames in grey with its boxes and the way of their centres: no footage.
 
     video: with the numbers of its frames, their width and their height
     raises: FormatError
@@ -115,7 +115,15 @@ def on_grey(video: VideoAnnotation, columns: int = 6, width: float = style.WIDTH
     if not (video.num_frames and video.width and video.height):
         raise FormatError("the video's frames have no size", remedy="give num_frames, width and height")
     shape = (video.num_frames, video.height, video.width, 3)
-    return strip(np.broadcast_to(_GREY, shape), video.tubes or (), columns, rows=1, width=width)
+    tubes = video.tubes or ()
+    figure = strip(np.broadcast_to(_GREY, shape), tubes, columns, rows=1, width=width)
+    for place in range(min(columns, video.num_frames)):
+        left = place * (video.width + 0.03 * max(video.width, video.height))
+        for tube, colour in zip(tubes, tube_colours(tubes, None), strict=True):
+            x, y = (tube.boxes[:, :2] + tube.boxes[:, 2:]).T / 2
+            figure.axes[0].plot(left + x, y, color=colour, linewidth=0.8)
+    describe(figure, describe(figure).replace("Frames", "Grey in place of the frames", 1))
+    return figure
 
 
 _GREY = np.array(205, dtype=np.uint8)
