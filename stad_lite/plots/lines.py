@@ -37,6 +37,19 @@ def interval(runs: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndar
     return mean, mean - half, mean + half
 
 
+def told(runs: np.ndarray, digits: int = 1, sign: str = "") -> list[str]:
+    """Return each column's mean over runs and half of its interval as text.
+
+    runs: (runs, n)
+    sign: ``+`` writes it before every mean
+
+    >>> told(np.array([[1., 5.], [3., 5.]]), sign="+")
+    ['+2.0 ± 12.7', '+5.0 ± 0.0']
+    """
+    columns = zip(*interval(runs), strict=True)
+    return [f"{mean:{sign}.{digits}f} ± {high - mean:.{digits}f}" for mean, _, high in columns]
+
+
 def curves(
     x: np.ndarray,
     series: Mapping[str, np.ndarray],

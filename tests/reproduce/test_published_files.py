@@ -104,8 +104,10 @@ def still(start, frames, x):
 
 def test_tubes_are_taken_apart_and_only_whole_ones_count():
     tubes = [still(0, 5, 0.0), still(2, 5, 100.0)]
-    boxes = boxes_to_tubes.taken_apart(tubes)
+    boxes = boxes_to_tubes.taken_apart([tubes])
     assert sorted(boxes.frame.tolist()) == sorted([*range(5), *range(2, 7)])
+    both = boxes_to_tubes.taken_apart([tubes, tubes[1:]])
+    assert both.label.tolist() == [0] * 10 + [1] * 5
     for name, linker in boxes_to_tubes.LINKERS.items():
         assert (boxes_to_tubes.whole(tubes, linker(boxes).tubes) == 2) == name.startswith("online"), name
     assert boxes_to_tubes.whole(tubes, [still(0, 4, 0.0), still(2, 5, 100.0)]) == 1
