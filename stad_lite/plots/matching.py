@@ -105,13 +105,19 @@ def lanes(
         tone = colours[n] if colours else tones[own[n]] if n in own else style.GREY
         ax.barh(n + 1, end - start, left=start, height=0.55, color=tone)
         if notes:
-            ax.text(end, n + 1, f" {notes[n]}", va="center", fontsize=7, color=style.INK)
+            ax.text(end, n + 1, f" {notes[n]}", va="center", fontsize=7, color=style.INK, bbox=_UNDER)
     for n, g in chosen:
         ends = [truths[g].mean(), proposals[n].mean()]
         ax.plot(ends, [0.35, n + 0.72], color=tones[g], linewidth=1.0)
     ax.set_yticks(range(len(proposals) + 1), ["truth", *(f"p{n + 1}" for n in range(len(proposals)))])
     ax.set(ylim=(len(proposals) + 0.6, -0.6), xlabel=xlabel)
+    tied = f", {len(own)} of them tied to one" if chosen else ""
+    ax.set_label(f"bars of {len(truths)} truths and below of {len(proposals)} proposals in time{tied}")
     return ax
+
+
+_UNDER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "boxstyle": "square,pad=0.05"}
+"""Behind a note, so that no line runs through it."""
 
 
 def holders(

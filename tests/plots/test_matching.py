@@ -6,6 +6,7 @@ from matplotlib.colors import to_hex
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import matching, style
+from stad_lite.plots.describe import describe
 
 COST = np.array([[1.0, 2.0, 6.0], [2.0, 5.0, 9.0]])
 TRUTHS = np.array([[1.0, 3.0], [5.0, 9.0]])
@@ -43,6 +44,8 @@ def test_lanes_draw_segments_and_ties() -> None:
     assert tones == [style.colour(1), style.colour(0), style.GREY]
     np.testing.assert_allclose([line.get_xdata() for line in ax.lines], [[7, 6.5], [2, 1.75]])
     assert texts(ax) == ["t1", "t2", " 0.9", " 0.8", " 0.1"]
+    told = "Bars of 2 truths and below of 3 proposals in time, 2 of them tied to one"
+    assert describe(ax.figure).startswith(told)
 
 
 def test_lanes_take_given_colours_and_no_truth() -> None:
