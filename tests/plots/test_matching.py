@@ -58,6 +58,19 @@ def test_lanes_take_given_colours_and_no_truth() -> None:
     assert tones == ["#AAAAAA", "#BBBBBB", "#BBBBBB", style.GREY, style.GREY]
 
 
+def test_specialists_are_told_from_all_by_colour() -> None:
+    places, lengths = np.array([[1.0, 8.0], [3.0, 6.0]]), np.array([[2.0, 4.0], [2.0, 8.0]])
+    sure = np.array([[True, True], [True, False]])
+    figure = matching.specialists(places, lengths, sure, np.array([[5.0, 1.0], [6.0, 2.0]]), [1, 0])
+    first, second = figure.axes[:2]
+    assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("proposal 2", "proposal 1")
+    dots = [[line.get_xdata().tolist() for line in ax.lines] for ax in (first, second)]
+    assert dots == [[[1, 8, 3], [8], [6]], [[1, 8, 3], [1, 3], [5]]]
+    assert "2 at 8 s, 4 s long; 1 at 2 s, 2 s long on average" in figure.get_label()
+    with pytest.raises(FormatError, match="no proposal"):
+        matching.specialists(places, lengths, sure, np.zeros((2, 2)), [])
+
+
 def test_holders_follow_the_matched_proposal() -> None:
     segments = np.stack([PROPOSALS, PROPOSALS + 1, PROPOSALS + 2, PROPOSALS + 3])
     holder = np.array([[0, -1], [0, 1], [2, 1], [2, 1]])
