@@ -118,7 +118,7 @@ def lanes(
     return ax
 
 
-_UNDER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "boxstyle": "square,pad=0.05"}
+_UNDER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "boxstyle": "square,pad=0"}
 """Behind a note, so that no line runs through it."""
 
 
