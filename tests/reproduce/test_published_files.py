@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stad_lite.cfad import trajectory
+from stad_lite.cfad.labeller import KeyLabels
 from stad_lite.data.synthetic import Settings, annotate
 from stad_lite.data.synthetic.detectors import Habits, tubes_said
 from stad_lite.errors import FormatError
@@ -16,6 +17,7 @@ from stad_lite.reproduce.published_files import (
     boxes_to_tubes,
     data_sets,
     extrapolation,
+    key_timestamps,
     polynomial_tubes,
     scoring,
     second_annotation,
@@ -27,6 +29,7 @@ CHAPTERS = {
     "evaluation/boxes_to_tubes": 1,
     "evaluation/scoring": 3,
     "cfad/polynomial_tubes": 1,
+    "cfad/key_timestamps": 1,
     "ground/data_sets": 6,
     "sp_tad/bipartite_matching": 1,
     "sp_tad/sparse_proposals": 2,
@@ -167,3 +170,20 @@ def test_lines_and_copies_of_a_runner():
     np.testing.assert_allclose(extrapolation.best_line(cut), cut)
     step = 1 / np.sqrt(20 * 40)
     np.testing.assert_allclose(extrapolation.motion(cut, 5, 11), [[step, 0], [-step, 0]], atol=1e-12)
+def test_more_keys_come_closer_and_greedy_ones_closest():
+    way = np.cumsum(np.random.default_rng(0).normal(0, 1, (12, 40, 2)), axis=1)
+    tubes = [np.concatenate([move, move + 20], axis=1) for move in way]
+    found = key_timestamps.by_scheme(tubes, 8, (2, 4, 8), "linear")
+    greedy, uniform, random = found["greedy"], found["uniform"], found["random"]
+    assert greedy[0] == uniform[0] == random[0] and greedy[2] == uniform[2] == random[2]
+    assert greedy[0] < uniform[1] < greedy[1] < greedy[2] and random[1] < greedy[1]
+    assert key_timestamps.by_scheme(tubes, 8, (4,), "linear", seed=1)["random"] != [random[1]]
+
+
+def test_sparseness_counts_labels_and_tubes():
+    labels = KeyLabels([np.arange(2), np.arange(6)], np.array([8, 8]), np.array([0.9, 0.8]))
+    assert key_timestamps.sparseness(labels, 0.8) == {
+        "keys a tube": 4.0,
+        "share of labels 1": 0.5,
+        "share never reaching epsilon": 0.5,
+    }
