@@ -11,7 +11,8 @@ from torch import Tensor
 
 from stad_lite.data.source import VideoSource
 from stad_lite.pcsc.clips import clips
-from stad_lite.pcsc.model import PCSC
+from stad_lite.pcsc.cooperation import STREAMS
+from stad_lite.pcsc.model import PCSC, Outputs
 from stad_lite.pcsc.system import PCSCSystem
 from stad_lite.systems.maps import FrameMaps, frame_maps
 from stad_lite.systems.truth import boxes_on
@@ -51,6 +52,39 @@ def true_frames(
                 boxes = torch.from_numpy(np.concatenate([some for some, _ in true])).float()
                 item = torch.arange(len(true)).repeat_interleave(torch.tensor([len(of) for _, of in true]))
                 found.append(TrueFrames(bottom_up, boxes, item, labels))
+    return found
+
+
+class Asked(NamedTuple):
+    """One frame, its true boxes, and all that the network says of it.
+
+    video, number: of the frame
+    outputs: of its batch
+    row: of the frame in the batch
+    boxes: (m, 4) xyxy pixels of the true boxes
+    labels: (m,) class indices
+    """
+
+    video: str
+    number: int
+    outputs: Outputs
+    row: int
+    boxes: np.ndarray
+    labels: np.ndarray
+
+
+@torch.no_grad()
+def outputs_of_frames(
+    system: PCSCSystem, source: VideoSource, maps: FrameMaps | None = None, batch: int = 16
+) -> list[Asked]:
+    """Return every frame with the network's raw outputs; ``maps`` and ``batch`` as in ``true_frames``."""
+    maps, found = maps or frame_maps(system, source), []
+    for video, truth in source.annotations.videos.items():
+        for numbers, seen in clips(source, system.config, video, maps, batch):
+            outputs = system.network(*(seen[stream] for stream in STREAMS))
+            for row, number in enumerate(numbers.tolist()):
+                true = boxes_on(truth, number, system.classes)
+                found.append(Asked(video, number, outputs, row, *true))
     return found
 
 

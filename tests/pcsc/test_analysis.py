@@ -56,3 +56,20 @@ def test_every_part_of_the_papers_network_is_called_on_shapes():
     }
     assert named <= set(called)
     assert called["heads.stage4"].shape == (7, 25)
+
+
+def test_every_frame_is_asked_once_with_its_own_row_of_the_outputs():
+    source = synthetic_source(Settings.smoke(), 2, "test")
+    system = pipeline.build(PCSCConfig.smoke(), source.classes, 0)
+    system.network.eval()
+    frames = analysis.outputs_of_frames(system, source, batch=5)
+    assert [(one.video, one.number) for one in frames] == [
+        (video, number) for video in source.videos for number in range(source.num_frames(video))
+    ]
+    whole = analysis.outputs_of_frames(system, source, batch=64)
+    for one, other in zip(frames, whole, strict=True):
+        wanted = boxes_on(source.annotations.videos[one.video], one.number, source.classes)
+        np.testing.assert_array_equal(one.boxes, wanted[0])
+        np.testing.assert_array_equal(one.labels, wanted[1])
+        scores, same = (f.outputs.rpn["rgb"][0][f.row] for f in (one, other))
+        torch.testing.assert_close(scores, same, atol=1e-4, rtol=1e-4)
