@@ -9,6 +9,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,4 +121,26 @@ def bars(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
         ax.legend()
+    return ax
+
+
+def scatter(
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str = "", ylabel: str = ""
+) -> Axes:
+    """Draw a point a name at the means of two figures, with the interval of the second; names stand beside.
+
+    points: name -> the runs' figures along x and along y
+    raises: FormatError for no point
+    """
+    if not points:
+        raise FormatError("there is no point to draw", remedy="give at least one")
+    ax: Axes = style.figure(width=7.5, height=3.2)[1]
+    for index, (name, (along, up)) in enumerate(points.items()):
+        mean, low, high = (float(value[0]) for value in interval(np.reshape(up, (-1, 1))))
+        reach, tone, sign = [[mean - low], [high - mean]], style.colour(index), "osD^v"[index % 5]
+        ax.errorbar(float(np.mean(along)), mean, reach, fmt=sign, color=tone, markersize=6, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    told = "; ".join(f"{name} {np.mean(y):.1f} at {np.mean(x):.3g}" for name, (x, y) in points.items())
+    describe(ax.figure, f"Points of {ylabel} against {xlabel}: {told}.")  # type: ignore[arg-type]
     return ax

@@ -172,6 +172,8 @@ def test_lines_and_copies_of_a_runner():
     np.testing.assert_allclose(extrapolation.best_line(cut), cut)
     step = 1 / np.sqrt(20 * 40)
     np.testing.assert_allclose(extrapolation.motion(cut, 5, 11), [[step, 0], [-step, 0]], atol=1e-12)
+
+
 def test_more_keys_come_closer_and_greedy_ones_closest():
     way = np.cumsum(np.random.default_rng(0).normal(0, 1, (12, 40, 2)), axis=1)
     tubes = [np.concatenate([move, move + 20], axis=1) for move in way]
