@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -59,11 +59,13 @@ class Trained:
     system: with its weights, in float32, on the CPU
     command: that made it
     figures: name -> percent, on the first ``CLIPS`` clips of ``test``
+    profile: at which it was trained
     """
 
     system: Any
     command: str
     figures: dict[str, float]
+    profile: str = "lesson"
 
 
 def names(folder: str | PathLike[str] = FOLDER) -> tuple[str, ...]:
@@ -85,6 +87,23 @@ def load(name: str, folder: str | PathLike[str] = FOLDER) -> Trained:
         return Trained(system, about["command"], about["figures"])
 
 
+def choose(name: str, network: str, seed: int = 0, profile: str = "lesson") -> Trained:
+    """Return the detector that a chapter shows: the one that is kept, or one that is trained now.
+
+    network: ``trained``, or ``live`` for a training with this seed at this profile (lesson or smoke)
+    raises: FormatError for another word, and what ``load`` raises
+    """
+    if network not in ("trained", "live"):
+        raise FormatError(f"no network {network!r}", remedy="choose trained or live")
+    if network == "trained":
+        return load(name)
+    experiment, variant = shown(name)
+    system, _ = experiment.trained(variant, seed, profile)
+    system.network.eval()
+    figures = experiment.looked(system, CLIPS, profile)
+    return Trained(system, command(name, seed, profile), figures, profile)
+
+
 def open_run(
     word: str, texts: dict[str, str] | None = None, device: str | None = None
 ) -> tuple[Any, runs.Spec]:
@@ -101,6 +120,25 @@ def open_run(
     spec = runs.Spec(name, "lesson", found.system.config, plan, data, tuple(found.system.classes))
     spec = runs.with_texts(spec, texts or {})
     return runs.filled(spec, found.system.network.state_dict(), word, device), spec
+
+
+def chosen(
+    name: str, network: str, seed: int = 0, profile: str = "smoke", say: Callable[[str], object] = print
+) -> tuple[Any, str]:
+    """Return the detector that a chapter shows, and the profile of its clips.
+
+    network: ``trained`` for the kept one, of which command and figures are said, or ``live``: trained now
+    seed, profile: of a live one
+    raises: FormatError for another word, and what ``load`` and the training raise
+    """
+    if network == "live":
+        experiment, variant = shown(name)
+        return experiment.trained(variant, seed, profile)[0], profile
+    if network != "trained":
+        raise FormatError(f"no network is called {network!r}", remedy="choose trained or live")
+    found = load(name)
+    say(f"{found.command}\non {CLIPS} clips: {found.figures}")
+    return found.system, "lesson"
 
 
 @contextmanager

@@ -34,6 +34,18 @@ def test_what_is_kept_comes_back(made, monkeypatch, tmp_path):
     assert found.figures == {name: round(value, 1) for name, value in looked.items()}
 
 
+def test_a_chapter_trains_its_own_or_shows_what_is_kept(made, monkeypatch):
+    live = trained.choose("cfad", "live", profile="smoke")
+    kept = trained.load("cfad", made.parent)
+    assert (live.command, live.profile) == (kept.command, "smoke") and not live.system.network.training
+    for name, value in kept.system.network.state_dict().items():
+        torch.testing.assert_close(live.system.network.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+    monkeypatch.setattr(trained, "load", lambda name: name)
+    assert trained.choose("cfad", "trained", profile="smoke") == "cfad"
+    with pytest.raises(FormatError, match="choose trained or live"):
+        trained.choose("cfad", "new")
+
+
 def test_every_system_has_one():
     assert set(trained.names()) == set(trained.SHOWN) == set(ENTRIES)
 
@@ -81,3 +93,15 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert trained.main(["nothing", "--out", str(tmp_path)]) == 2
     assert "choose from" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_chapter_is_given_the_kept_detector_or_one_that_is_trained_now(monkeypatch, tmp_path):
+    monkeypatch.setenv("STAD_CACHE", str(tmp_path))
+    told: list[str] = []
+    system, level = trained.chosen("cfad", "trained", 0, "smoke", told.append)
+    assert level == "lesson" and told[0].startswith(trained.command("cfad"))
+    assert system.config == trained.load("cfad").system.config
+    live, level = trained.chosen("cfad", "live", 0, "smoke", told.append)
+    assert level == "smoke" and len(told) == 1 and live.config != system.config
+    with pytest.raises(FormatError, match="no network is called 'kept'"):
+        trained.chosen("cfad", "kept")

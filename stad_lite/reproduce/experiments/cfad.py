@@ -15,7 +15,6 @@ the small network's maps are computed once and kept (``feature_seconds``).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +48,7 @@ from stad_lite.reproduce.parameters import pick
 from stad_lite.systems.detect import dialled, evaluated
 from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training import distributed
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -181,8 +180,7 @@ def trained(
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     plan = replace(plan, seed=seed, checkpoint_every=10**6)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    fit_unkept(system, data, plan, device, pipeline.collate)
     ended = clock(device)
     return system, {"feature_seconds": started - began, "cpu_seconds": ended - started}
 
