@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ROW, COLUMNS = 0.2, (0.03, 0.32, 0.53, 0.98)
 """Inches of a line; where its name, kind, output and parameters stand, in shares of the width."""
 
+MOST_LETTERS = 15
+"""Of a part's kind that leaves room for how often it was called."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -165,7 +168,8 @@ def _block(ax: Any, block: list[Layer], y: float, height: float, tone: str) -> N
     for number, layer in enumerate(lines):
         at, inner = y + 0.65 + number, "." in layer.name
         name = layer.name.split(".", 1)[1] if inner else layer.name
-        calls = f"  {layer.calls} calls" if layer.calls > 1 else ""
+        room = inner or len(layer.kind) < MOST_LETTERS
+        calls = f"  {layer.calls} calls" if layer.calls > 1 and room else ""
         shape = " x ".join(map(str, layer.shape)) if layer.shape is not None else ""
         texts = (name, layer.kind + calls, shape, f"{layer.parameters:,}" if layer.parameters else "")
         for x, text in zip(COLUMNS, texts, strict=True):

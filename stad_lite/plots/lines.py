@@ -9,6 +9,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +36,19 @@ def interval(runs: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndar
     half = factor * spread / np.sqrt(np.maximum(count, 1))
     mean = np.where(count > 0, mean, np.nan)
     return mean, mean - half, mean + half
+
+
+def told(runs: np.ndarray, digits: int = 1, sign: str = "") -> list[str]:
+    """Return each column's mean over runs and half of its interval as text.
+
+    runs: (runs, n)
+    sign: ``+`` writes it before every mean
+
+    >>> told(np.array([[1., 5.], [3., 5.]]), sign="+")
+    ['+2.0 ± 12.7', '+5.0 ± 0.0']
+    """
+    columns = zip(*interval(runs), strict=True)
+    return [f"{mean:{sign}.{digits}f} ± {high - mean:.{digits}f}" for mean, _, high in columns]
 
 
 def curves(
@@ -107,4 +121,26 @@ def bars(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
         ax.legend()
+    return ax
+
+
+def scatter(
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str = "", ylabel: str = ""
+) -> Axes:
+    """Draw a point a name at the means of two figures, with the interval of the second; names stand beside.
+
+    points: name -> the runs' figures along x and along y
+    raises: FormatError for no point
+    """
+    if not points:
+        raise FormatError("there is no point to draw", remedy="give at least one")
+    ax: Axes = style.figure(width=7.5, height=3.2)[1]
+    for index, (name, (along, up)) in enumerate(points.items()):
+        mean, low, high = (float(value[0]) for value in interval(np.reshape(up, (-1, 1))))
+        reach, tone, sign = [[mean - low], [high - mean]], style.colour(index), "osD^v"[index % 5]
+        ax.errorbar(float(np.mean(along)), mean, reach, fmt=sign, color=tone, markersize=6, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    told = "; ".join(f"{name} {np.mean(y):.1f} at {np.mean(x):.3g}" for name, (x, y) in points.items())
+    describe(ax.figure, f"Points of {ylabel} against {xlabel}: {told}.")  # type: ignore[arg-type]
     return ax

@@ -159,6 +159,21 @@ class Means:
         ax.invert_yaxis()
         return ax
 
+    def bars(self, ax: Axes | None = None) -> Axes:
+        """Draw a group of bars for each column, a bar for each row, with its interval."""
+        ax = style.figure(width=6.6, height=2.2)[1] if ax is None else ax
+        width = 0.8 / len(self.rows)
+        for number, ((name, _), row) in enumerate(self.rows.items()):
+            found = [interval(values.values()) if values else (math.nan,) * 3 for values in row]
+            places = [place + width * (number - (len(self.rows) - 1) / 2) for place in range(len(row))]
+            reach = [high - mean if math.isfinite(high) else 0.0 for mean, _, high in found]
+            ax.bar(
+                places, [mean for mean, *_ in found], 0.9 * width, yerr=reach, ecolor=style.GREY, label=name
+            )
+        ax.set_xticks(range(len(self.columns)), self.columns)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+        return ax
+
 
 @dataclass(frozen=True)
 class Verdict:

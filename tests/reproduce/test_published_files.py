@@ -113,8 +113,10 @@ def still(start, frames, x):
 
 def test_tubes_are_taken_apart_and_only_whole_ones_count():
     tubes = [still(0, 5, 0.0), still(2, 5, 100.0)]
-    boxes = boxes_to_tubes.taken_apart(tubes)
+    boxes = boxes_to_tubes.taken_apart([tubes])
     assert sorted(boxes.frame.tolist()) == sorted([*range(5), *range(2, 7)])
+    both = boxes_to_tubes.taken_apart([tubes, tubes[1:]])
+    assert both.label.tolist() == [0] * 10 + [1] * 5
     for name, linker in boxes_to_tubes.LINKERS.items():
         assert (boxes_to_tubes.whole(tubes, linker(boxes).tubes) == 2) == name.startswith("online"), name
     assert boxes_to_tubes.whole(tubes, [still(0, 4, 0.0), still(2, 5, 100.0)]) == 1
@@ -170,6 +172,8 @@ def test_lines_and_copies_of_a_runner():
     np.testing.assert_allclose(extrapolation.best_line(cut), cut)
     step = 1 / np.sqrt(20 * 40)
     np.testing.assert_allclose(extrapolation.motion(cut, 5, 11), [[step, 0], [-step, 0]], atol=1e-12)
+
+
 def test_more_keys_come_closer_and_greedy_ones_closest():
     way = np.cumsum(np.random.default_rng(0).normal(0, 1, (12, 40, 2)), axis=1)
     tubes = [np.concatenate([move, move + 20], axis=1) for move in way]
