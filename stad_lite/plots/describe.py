@@ -53,7 +53,7 @@ def _panel(ax: Axes) -> tuple[str, str, str, str]:
     title = " ".join(ax.get_title(loc=where) for where in ("left", "center", "right")).strip()
     x, y = ax.get_xlabel(), ax.get_ylabel()
     axes = f"of {y} against {x}" if x and y else f"of {x or y}" if x or y else ""
-    axes = axes.removeprefix("of ") if ax.images else "" if ax.get_label() else axes
+    axes = axes.removeprefix("of ") if ax.images else axes
     legend = ax.get_legend()
     names = [text.get_text() for text in legend.get_texts()] if legend else []
     lines = [line for line in ax.lines if not str(line.get_label()).startswith("_") and _long(line)]

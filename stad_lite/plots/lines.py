@@ -125,11 +125,15 @@ def bars(
 
 
 def scatter(
-    points: Mapping[str, tuple[Sequence[float], Sequence[float]]], xlabel: str = "", ylabel: str = ""
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str = "",
+    ylabel: str = "",
+    level: tuple[str, float] | None = None,
 ) -> Axes:
     """Draw a point a name at the means of two figures, with the interval of the second; names stand beside.
 
     points: name -> the runs' figures along x and along y
+    level: name and height of a line across
     raises: FormatError for no point
     """
     if not points:
@@ -139,6 +143,8 @@ def scatter(
         mean, low, high = (float(value[0]) for value in interval(np.reshape(up, (-1, 1))))
         reach, tone, sign = [[mean - low], [high - mean]], style.colour(index), "osD^v"[index % 5]
         ax.errorbar(float(np.mean(along)), mean, reach, fmt=sign, color=tone, markersize=6, label=name)
+    if level is not None:
+        ax.axhline(level[1], color=style.GREY, linewidth=0.8, zorder=0, label=level[0])
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     told = "; ".join(f"{name} {np.mean(y):.1f} at {np.mean(x):.3g}" for name, (x, y) in points.items())

@@ -113,8 +113,8 @@ def lanes(
         ax.plot(ends, [0.35, n + 0.72], color=tones[g], linewidth=1.0)
     ax.set_yticks(range(len(proposals) + 1), ["truth", *(f"p{n + 1}" for n in range(len(proposals)))])
     ax.set(ylim=(len(proposals) + 0.6, -0.6), xlabel=xlabel)
-    tied = f", {len(own)} of them tied to one" if chosen else ""
-    ax.set_label(f"bars of {len(truths)} truths and below of {len(proposals)} proposals in time{tied}")
+    tied = f", {len(own)} of them tied to a truth," if chosen else ""
+    ax.set_label(f"{len(truths)} truths and below {len(proposals)} proposals{tied} as bars on an axis")
     return ax
 
 

@@ -59,13 +59,11 @@ class Trained:
     system: with its weights, in float32, on the CPU
     command: that made it
     figures: name -> percent, on the first ``CLIPS`` clips of ``test``
-    profile: at which it was trained
     """
 
     system: Any
     command: str
     figures: dict[str, float]
-    profile: str = "lesson"
 
 
 def names(folder: str | PathLike[str] = FOLDER) -> tuple[str, ...]:
@@ -85,23 +83,6 @@ def load(name: str, folder: str | PathLike[str] = FOLDER) -> Trained:
         system.network.load_state_dict(weights)
         system.network.eval()
         return Trained(system, about["command"], about["figures"])
-
-
-def choose(name: str, network: str, seed: int = 0, profile: str = "lesson") -> Trained:
-    """Return the detector that a chapter shows: the one that is kept, or one that is trained now.
-
-    network: ``trained``, or ``live`` for a training with this seed at this profile (lesson or smoke)
-    raises: FormatError for another word, and what ``load`` raises
-    """
-    if network not in ("trained", "live"):
-        raise FormatError(f"no network {network!r}", remedy="choose trained or live")
-    if network == "trained":
-        return load(name)
-    experiment, variant = shown(name)
-    system, _ = experiment.trained(variant, seed, profile)
-    system.network.eval()
-    figures = experiment.looked(system, CLIPS, profile)
-    return Trained(system, command(name, seed, profile), figures, profile)
 
 
 def open_run(

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from stad_lite.errors import FormatError
-from stad_lite.plots import bars, curves, interval, style
+from stad_lite.plots import bars, curves, interval, lines, style
 
 
 def test_interval_is_students() -> None:
@@ -58,3 +58,17 @@ def test_bars_stand_in_groups_at_their_places() -> None:
     assert named.get_legend() is None
     with pytest.raises(FormatError, match="2 values for 3 places"):
         bars(["x", "y", "z"], {"a": [1, 2]})
+
+
+def test_scatter_stands_at_the_means_with_the_interval_of_the_second() -> None:
+    ax = lines.scatter({"a": ([1, 3], [10, 14]), "b": ([5], [6])}, "error", "mAP", ("none", 7.0))
+    points = [container.lines[0].get_xydata()[0].tolist() for container in ax.containers]
+    assert points == [[2, 12], [5, 6]]
+    _, low, high = lines.interval(np.array([[10.0], [14.0]]))
+    bar = ax.containers[0].lines[2][0].get_segments()[0]
+    np.testing.assert_allclose(bar[:, 1], [low[0], high[0]])
+    names = {text.get_text() for text in ax.get_legend().get_texts()}
+    assert names == {"a", "b", "none"}
+    assert "a 12.0 at 2; b 6.0 at 5" in ax.figure.get_label()
+    with pytest.raises(FormatError, match="no point"):
+        lines.scatter({})

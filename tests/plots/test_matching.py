@@ -44,7 +44,7 @@ def test_lanes_draw_segments_and_ties() -> None:
     assert tones == [style.colour(1), style.colour(0), style.GREY]
     np.testing.assert_allclose([line.get_xdata() for line in ax.lines], [[7, 6.5], [2, 1.75]])
     assert texts(ax) == ["t1", "t2", " 0.9", " 0.8", " 0.1"]
-    told = "Bars of 2 truths and below of 3 proposals in time, 2 of them tied to one"
+    told = "2 truths and below 3 proposals, 2 of them tied to a truth, as bars on an axis of time (s)"
     assert describe(ax.figure).startswith(told)
 
 

@@ -34,18 +34,6 @@ def test_what_is_kept_comes_back(made, monkeypatch, tmp_path):
     assert found.figures == {name: round(value, 1) for name, value in looked.items()}
 
 
-def test_a_chapter_trains_its_own_or_shows_what_is_kept(made, monkeypatch):
-    live = trained.choose("cfad", "live", profile="smoke")
-    kept = trained.load("cfad", made.parent)
-    assert (live.command, live.profile) == (kept.command, "smoke") and not live.system.network.training
-    for name, value in kept.system.network.state_dict().items():
-        torch.testing.assert_close(live.system.network.state_dict()[name], value, atol=1e-3, rtol=1e-3)
-    monkeypatch.setattr(trained, "load", lambda name: name)
-    assert trained.choose("cfad", "trained", profile="smoke") == "cfad"
-    with pytest.raises(FormatError, match="choose trained or live"):
-        trained.choose("cfad", "new")
-
-
 def test_every_system_has_one():
     assert set(trained.names()) == set(trained.SHOWN) == set(ENTRIES)
 
