@@ -1,8 +1,8 @@
 # Two commands on a fresh machine: `make reproduce` runs every chapter, `make test` checks everything.
 # Variables: PYTHON (which interpreter makes .venv), STAD_DATA (where the real data lies),
 # WORKERS (processes that share the tests and chapters),
-# ARGS (passed on by reproduce, results, scorecard, student, solved, refresh, lab, picture, slides,
-# unit, browser, fuzz and bench).
+# ARGS (passed on by reproduce, results, scorecard, student, solved, refresh, lab, book, picture,
+# slides, unit, browser, fuzz and bench).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -125,7 +125,7 @@ lab: $(READY)  ## JupyterLab on the book (ARGS="--no-browser --port 9000")
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) book
 
 book: $(READY) system  ## build the site into book/_build/html (warnings are errors)
-	@$(BIN)/python book/_tools/build_site.py
+	@$(BIN)/python book/_tools/build_site.py $(ARGS)
 
 slides: $(READY) system  ## slides of chapters into runs/slides (ARGS="step/extrapolation"; all without it)
 	@$(BIN)/python book/_tools/slides.py $(ARGS)

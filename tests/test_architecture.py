@@ -100,6 +100,8 @@ ADDRESSES_IN = {
     "data_scripts/registry.toml": "the one place for them",
     "LICENSE": "the licence's own text",
     "CITATION.cff": "its form asks for them",
+    "book/_tools/launch.py": "where the launch buttons lead",
+    "tests/book/test_launch.py": "what they become",
 }
 # What only tests use so far, and who will use it.
 AWAITED: dict[str, str] = {}

@@ -34,6 +34,7 @@ DONE = {
     "scorecard": "stad_lite.reproduce.scorecard",
     "refresh": "book/_tools/refresh.py",
     "slides": "book/_tools/slides.py",
+    "book": "book/_tools/build_site.py",
     "picture": "book/_tools/picture.py",
     "student": "book/_tools/course.py",
     "solved": "book/_tools/course.py",

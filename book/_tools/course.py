@@ -72,7 +72,7 @@ def for_course(notebook: NotebookNode, name: str, solved: bool) -> tuple[Noteboo
             stub, checks = split(cell.source)
             stem = name.replace("/", "-")
             cells += [
-                _cell(f"{BEGIN}\n{answer}\n{END}" if solved else stub, f"{stem}-{mark}-answer", "solution"),
+                _cell(filled(stub, answer) if solved else stub, f"{stem}-{mark}-answer", "solution"),
                 _cell(checks, f"{stem}-{mark}-check", "check", points=checks.count(CHECK)),
             ]
             waiting = None
@@ -93,6 +93,18 @@ def solution(source: str, where: str = "exercise") -> str:
     if not (hidden and (code := CODE.search(hidden[0]))):
         raise ToolError(f"{where} has no solution in <details>")
     return code[1].rstrip()
+
+
+def filled(stub: str, answer: str) -> str:
+    """Return an answer as nbgrader takes it away again: what was asked stays, as a comment.
+
+    >>> print(filled("x = ...  # your answer", "x = 3"))
+    # x = ...  # your answer
+    ### BEGIN SOLUTION
+    x = 3
+    ### END SOLUTION
+    """
+    return "\n".join([*(f"# {line}" for line in stub.splitlines()), BEGIN, answer, END])
 
 
 def split(source: str) -> tuple[str, str]:

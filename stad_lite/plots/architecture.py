@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 ROW, COLUMNS = 0.2, (0.03, 0.32, 0.53, 0.98)
 """Inches of a line; where its name, kind, output and parameters stand, in shares of the width."""
 
+MOST_LETTERS = 15
+"""Of a part's kind that leaves room for how often it was called."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -55,7 +58,7 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
     depth: names of at most so many parts; modules that are never called are left out
     raises: FormatError where the run calls nothing of the network
     """
-    named = {name: part for name, part in network.named_modules() if name and name.count(".") < depth}
+    named = {name: part for name, part in network.named_modules() if name and _depth(network, name) <= depth}
     seen = {name: entry for name, entry in _watched(named, run).items() if entry.calls}
     if not seen:
         raise FormatError("the run calls no part of the network", remedy="call it, or what uses it, in run")
@@ -73,6 +76,15 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
         )
         for name in ordered
     ]
+
+
+def _depth(network: nn.Module, name: str) -> int:
+    """How deep a module is; lists inside of parts, which are never called themselves, do not count."""
+    from torch import nn
+
+    parts = name.split(".")
+    inside = (".".join(parts[:end]) for end in range(2, len(parts)))
+    return len(parts) - sum(isinstance(network.get_submodule(one), nn.ModuleList) for one in inside)
 
 
 def _watched(named: dict[str, nn.Module], run: Callable[[], Any]) -> dict[str, _Seen]:
@@ -156,7 +168,8 @@ def _block(ax: Any, block: list[Layer], y: float, height: float, tone: str) -> N
     for number, layer in enumerate(lines):
         at, inner = y + 0.65 + number, "." in layer.name
         name = layer.name.split(".", 1)[1] if inner else layer.name
-        calls = f"  {layer.calls} calls" if layer.calls > 1 else ""
+        room = inner or len(layer.kind) < MOST_LETTERS
+        calls = f"  {layer.calls} calls" if layer.calls > 1 and room else ""
         shape = " x ".join(map(str, layer.shape)) if layer.shape is not None else ""
         texts = (name, layer.kind + calls, shape, f"{layer.parameters:,}" if layer.parameters else "")
         for x, text in zip(COLUMNS, texts, strict=True):

@@ -80,7 +80,7 @@ def _kind(ax: Axes) -> str:
 
 
 def _long(line: Any) -> bool:
-    return len(line.get_xdata()) > 2
+    return len(line.get_xdata()) > 2 and line.get_linestyle() != "None"
 
 
 def _led(line: Any) -> str:

@@ -6,12 +6,14 @@ red, down yellow, left cyan, up violet.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.frames import Frames, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -93,6 +95,31 @@ def wheel(flow: np.ndarray, ax: Axes | None = None, length: float | None = None,
     if key:
         legend(ax.inset_axes((0.76, 0.02, 0.22, 0.22 * width / height)), length)
     return ax
+
+
+def fields(
+    flows: Mapping[str, np.ndarray],
+    images: Mapping[str, Frames] | None = None,
+    length: float | None = None,
+) -> np.ndarray:
+    """Show frames and then flow fields side by side; the first field has the wheel that explains them all.
+
+    flows: title -> (h, w, 2) pixels right and down
+    images: title -> one frame, that may be drawn larger
+    length: pixels that get the full colour in all fields, None for ``full_length`` of the first
+    returns: (n,) axes
+    raises: FormatError for no field
+    """
+    if not flows:
+        raise FormatError("there is no flow to draw", remedy="give at least one field")
+    images, first = images or {}, np.asarray(next(iter(flows.values())))
+    count, (height, width) = len(flows) + len(images), first.shape[:2]
+    axes = np.ravel(style.figure(count, height=0.35 + style.WIDTH / count * height / width, squeeze=False)[1])
+    for ax, (title, image) in zip(axes, images.items(), strict=False):
+        show(ax, image).set_title(title)
+    for number, (ax, (title, flow)) in enumerate(zip(axes[len(images) :], flows.items(), strict=True)):
+        wheel(flow, ax, length or full_length(first), key=number == 0).set_title(title)
+    return axes
 
 
 def legend(ax: Axes, length: float, pixels: int = 129) -> Axes:

@@ -1,14 +1,15 @@
-"""Lines with the interval of their mean."""
+"""Lines with the interval of their mean, and bars in groups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,4 +89,64 @@ def curves(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
         ax.legend()
+    return ax
+
+
+def bars(
+    places: Sequence[str] | np.ndarray,
+    series: Mapping[str, Sequence[float] | np.ndarray],
+    ax: Axes | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+) -> Axes:
+    """Draw one group of bars a place, in it one bar a series.
+
+    places: n names; or (n,) numbers, evenly spaced, where the groups stand
+    series: name -> n values
+    returns: the axes; each series has its name in the legend
+    raises: FormatError where a series does not have n values
+    """
+    if ax is None:
+        ax = style.figure(width=style.WIDTH * 0.7, height=2.5)[1]
+    named = isinstance(places[0], str)
+    middle = np.arange(len(places)) if named else np.asarray(places, dtype=np.float64)
+    width = 0.8 / len(series) * (middle[1] - middle[0] if len(middle) > 1 else 1)
+    for index, (name, values) in enumerate(series.items()):
+        if len(values) != len(places):
+            raise FormatError(f"series {name!r} has {len(values)} values for {len(places)} places")
+        shift = width * (index - (len(series) - 1) / 2)
+        ax.bar(middle + shift, values, 0.92 * width, color=style.colour(index), label=name)
+    if named:
+        ax.set_xticks(middle, list(map(str, places)))
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def scatter(
+    points: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    xlabel: str = "",
+    ylabel: str = "",
+    level: tuple[str, float] | None = None,
+) -> Axes:
+    """Draw a point a name at the means of two figures, with the interval of the second; names stand beside.
+
+    points: name -> the runs' figures along x and along y
+    level: name and height of a line across
+    raises: FormatError for no point
+    """
+    if not points:
+        raise FormatError("there is no point to draw", remedy="give at least one")
+    ax: Axes = style.figure(width=7.5, height=3.2)[1]
+    for index, (name, (along, up)) in enumerate(points.items()):
+        mean, low, high = (float(value[0]) for value in interval(np.reshape(up, (-1, 1))))
+        reach, tone, sign = [[mean - low], [high - mean]], style.colour(index), "osD^v"[index % 5]
+        ax.errorbar(float(np.mean(along)), mean, reach, fmt=sign, color=tone, markersize=6, label=name)
+    if level is not None:
+        ax.axhline(level[1], color=style.GREY, linewidth=0.8, zorder=0, label=level[0])
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    told = "; ".join(f"{name} {np.mean(y):.1f} at {np.mean(x):.3g}" for name, (x, y) in points.items())
+    describe(ax.figure, f"Points of {ylabel} against {xlabel}: {told}.")  # type: ignore[arg-type]
     return ax

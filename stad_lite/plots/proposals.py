@@ -21,13 +21,14 @@ def on_frame(
     truth: np.ndarray,
     found: np.ndarray,
     ax: Axes | None = None,
-    colour: str = "#FFFFFF",
+    colour: str | Sequence[str] = "#FFFFFF",
     title: str = "",
 ) -> Axes:
     """Show a frame with some boxes and the true ones: solid where they are found, dashed where not.
 
     image: (h, w, 3) uint8, or one frame drawn larger
-    boxes: (n, 4) xyxy pixels, drawn thin in ``colour``
+    boxes: (n, 4) xyxy pixels, drawn thin
+    colour: of all boxes, or of each
     truth: (m, 4) xyxy pixels
     found: (m,) bool
     returns: the axes
@@ -38,13 +39,15 @@ def on_frame(
         raise FormatError(f"{np.size(found)} answers for {len(truth)} true boxes", remedy="give one a box")
     ax = ax or style.figure(width=2.4, height=2.4)[1]
     show(ax, image)
-    for box in boxes:
-        _outline(ax, box, edgecolor=colour, linewidth=0.9, alpha=0.9)
+    tones = [colour] * len(boxes) if isinstance(colour, str) else colour
+    for box, tone in zip(boxes, tones, strict=True):
+        _outline(ax, box, edgecolor=tone, linewidth=1.4, alpha=0.9)
     for box, hit in zip(truth, found, strict=True):
         line = "-" if hit else (0, (3, 2))
         _outline(ax, box, edgecolor=style.PALETTE[6], linewidth=2.2, linestyle=line)
     ax.set_axis_off()
     ax.set_title(title)
+    ax.set_label(f"a frame, {int(np.sum(found))} of {len(truth)} true boxes found,")
     return ax
 
 
@@ -85,4 +88,6 @@ def cut_curve(
         ax.text(frames[-1] + 0.8, -0.11 - 0.15 * row, name, va="center", fontsize=8, color=tone)
     ax.set(ylim=(-0.1 - 0.15 * len(spans), 1.05), xlim=(frames[0] - 0.7, frames[-1] + 0.7))
     ax.set(xlabel="frame", yticks=[0, 0.5, 1])
+    told = (f"{name} {first} to {end - 1}" for name, ranges in spans.items() for first, end in ranges)
+    ax.set_label(f"scores along a tube over frames {', '.join(told)}")
     return ax

@@ -19,6 +19,9 @@ from stad_lite.plots.describe import describe
 MOST = 64
 """Pictures that one set of slides may hold: a page has to load them all."""
 
+FEW = 4096
+"""Colours of a drawing of lines; what shows a frame has more."""
+
 MOVE = (
     "const d=this.closest('.stad-slides');let n=0;for(const s of d.querySelectorAll('input')){"
     "n=n*(+s.max+1)+ +s.value;s.nextElementSibling.textContent=s.dataset.stops.split('|')[s.value]}"
@@ -149,9 +152,13 @@ def webp(picture: bytes | np.ndarray) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else Image.open(io.BytesIO(picture))
+    image = image.convert("RGB")
+    ways: list[dict[str, Any]] = [{"quality": 80}]
+    if image.getcolors(FEW) is not None:  # of more the exact way is slow and never the smaller one
+        ways.append({"lossless": True})
     files = []
-    for options in ({"lossless": True}, {"quality": 80}):
+    for options in ways:
         stream = io.BytesIO()
-        image.convert("RGB").save(stream, "WEBP", method=4, **options)
+        image.save(stream, "WEBP", method=4, **options)
         files.append(stream.getvalue())
     return min(files, key=len)

@@ -10,10 +10,12 @@ import numpy as np
 from stad_lite.data.drawn import Drawn
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
 from stad_lite.plots.frames import Frames
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LANES = {"rgb": 1.0, "flow": 0.0}
 """Stream -> height of its lane."""
@@ -94,7 +96,8 @@ def cooperation(turns: Sequence[tuple[Head, Head, Head]], ax: Axes | None = None
     if image:
         _arrow(ax, (-1, LANES["flow"]), (-1, LANES["rgb"]), style.colour(5), 0)
     ax.set(xlim=(-1.5, last + 0.5), ylim=(-0.55, 1.55))
-    ax.set_label(f"arrows from head to head over stages 0 to {last} of the RGB and the flow stream")
+    told = "; ".join(f"stage {n} of {s}: own {own[1]}, {other[0]} {other[1]}" for (s, n), own, other in turns)
+    ax.set_label(f"heads of two streams; the stages whose boxes reach them by arrows: {told}")
     ax.set_axis_off()
     return ax
 
@@ -107,6 +110,51 @@ def _box(ax: Axes, place: tuple[float, float], text: str, colour: str) -> None:
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], colour: str, bend: float) -> None:
     look = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.6, "shrinkA": 20, "shrinkB": 20}
     ax.annotate("", end, start, arrowprops={**look, "connectionstyle": f"arc3,rad={bend}"})
+
+
+def class_tables(chances: Mapping[str, np.ndarray], classes: Sequence[str], true: int) -> Figure:
+    """Draw probabilities of classes called ``look-motion`` as tables, a row a look; red: the true class.
+
+    chances: title -> (k,) probabilities
+    classes: k names, all looks times all motions
+    true: place of the true class
+    raises: FormatError where the classes are no table
+    """
+    from matplotlib.patches import Rectangle
+
+    looks, motions = (list(dict.fromkeys(name.split("-")[at] for name in classes)) for at in (0, -1))
+    if [f"{look}-{motion}" for look in looks for motion in motions] != list(classes):
+        raise FormatError(f"classes {', '.join(classes)}", remedy="give all looks times motions")
+    figure, axes = style.figure(len(chances), height=2.2, squeeze=False)
+    for ax, (title, values) in zip(axes[0], chances.items(), strict=True):
+        table = np.reshape(values, (len(looks), len(motions)))
+        ax.imshow(table, vmin=0, vmax=1, cmap="Blues")
+        for (y, x), value in np.ndenumerate(table):
+            tone = "white" if value > 0.6 else style.INK
+            ax.text(x, y, f"{value:.2f}", ha="center", va="center", color=tone)
+        y, x = divmod(true, len(motions))
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, lw=2, ec=style.colour(5), zorder=3))
+        ax.set(xticks=range(len(motions)), xticklabels=motions, title=title)
+        ax.set(yticks=range(len(looks)), yticklabels=looks if ax is axes[0, 0] else [])
+    said = "; ".join(f"{values[true]:.2f} {' '.join(title.split())}" for title, values in chances.items())
+    describe(figure, f"Tables of probabilities of all classes. The true one, {classes[true]}, gets {said}.")
+    return figure
+
+
+def bars(pairs: Mapping[str, tuple[float, float]], ylabel: str) -> Axes:
+    """Draw bars in pairs, alone and with help, in the two streams' colours; a line each: what it was before.
+
+    pairs: name -> the bar and the line, in percent; alone and helped in turns
+    """
+    ax: Axes = style.figure(width=5.0, height=2.6)[1]
+    for x, (value, before) in enumerate(pairs.values()):
+        ax.bar(x, value, 0.6, color=style.colour(x // 2), alpha=0.5 + x % 2 / 2)
+        ax.plot([x - 0.4, x + 0.4], [before] * 2, color=style.INK, linewidth=1)
+    ax.set_xticks(range(len(pairs)), list(pairs))
+    ax.set(ylim=(0, 100), ylabel=ylabel)
+    told = "; ".join(f"{' '.join(n.split())} {v:.0f}, line at {b:.0f}" for n, (v, b) in pairs.items())
+    describe(ax.figure, f"Bars of {ylabel}: {told}.")  # type: ignore[arg-type]
+    return ax
 
 
 def differences(
@@ -130,4 +178,6 @@ def differences(
         ax.plot([mean], [y], "o", color=tone)
     ax.set_yticks(range(len(rows)), [row[0] for row in rows])
     ax.set(xlabel=xlabel, ylim=(len(rows) - 0.5, -0.5))
+    told = "; ".join(f"{name} {mean:+.1f} ({low:+.1f} to {high:+.1f})" for name, mean, low, high in rows)
+    ax.set_label(f"one line a claim, {told}:")
     return ax

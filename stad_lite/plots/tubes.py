@@ -188,7 +188,7 @@ def traces(
         if name == "y" and not ax.yaxis_inverted():
             ax.invert_yaxis()
     if fits or len(keys):
-        panels[0].legend()
+        panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return panels
 
 

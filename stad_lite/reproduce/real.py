@@ -11,10 +11,11 @@ A run's folder goes on where it was stopped. All figures are percent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -79,8 +80,31 @@ def train_and_test(data: DataConfig, test_limit: int = 0) -> Parts:
     return train, replace(test, limit=test_limit)
 
 
-def missing(parts: Parts) -> str:
+def by_split(dials: Any) -> dict[int, Parts]:
+    """Return a data set's two parts by split, as a chapter's parameters ask for them.
+
+    dials: ``data``, ``videos``, ``splits`` ("1,2,3", read of JHMDB-21 alone), ``limit``, ``test_limit``, and
+        ``flow`` where the chapter has it
+    """
+    splits = [int(word) for word in dials.splits.split(",")]
+    flow = getattr(dials, "flow", DataConfig.flow)
+    data = DataConfig(dials.data, limit=dials.limit, flow=flow, files=dials.videos)
+    kept = splits if data.known == "jhmdb21" else splits[:1]
+    return {number: train_and_test(replace(data, split=number), dials.test_limit) for number in kept}
+
+
+def over_splits(
+    files: Mapping[int, Parts], figures: Callable[[Parts], Mapping[str, float]]
+) -> dict[str, float]:
+    """Return means over splits, of the figures that all of them have."""
+    found = [figures(parts) for parts in files.values()]
+    shared = [name for name in found[0] if all(name in row for row in found)]
+    return {name: fmean(row[name] for row in found) for name in shared}
+
+
+def missing(*splits: Parts) -> str:
     """Return one line that says what a run lacks and what fetches it, "" where all is there."""
+    parts = [part for split in splits for part in split]
     found = dict.fromkeys(filter(None, (part.missing() for part in parts)))
     if found and parts[0].known is None:
         folder = Path(parts[0].name).parent

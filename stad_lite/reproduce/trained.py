@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -101,6 +101,25 @@ def open_run(
     spec = runs.Spec(name, "lesson", found.system.config, plan, data, tuple(found.system.classes))
     spec = runs.with_texts(spec, texts or {})
     return runs.filled(spec, found.system.network.state_dict(), word, device), spec
+
+
+def chosen(
+    name: str, network: str, seed: int = 0, profile: str = "smoke", say: Callable[[str], object] = print
+) -> tuple[Any, str]:
+    """Return the detector that a chapter shows, and the profile of its clips.
+
+    network: ``trained`` for the kept one, of which command and figures are said, or ``live``: trained now
+    seed, profile: of a live one
+    raises: FormatError for another word, and what ``load`` and the training raise
+    """
+    if network == "live":
+        experiment, variant = shown(name)
+        return experiment.trained(variant, seed, profile)[0], profile
+    if network != "trained":
+        raise FormatError(f"no network is called {network!r}", remedy="choose trained or live")
+    found = load(name)
+    say(f"{found.command}\non {CLIPS} clips: {found.figures}")
+    return found.system, "lesson"
 
 
 @contextmanager

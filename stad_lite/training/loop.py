@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -149,6 +150,18 @@ def fit(
         if distributed.rank() == 0 and (steps or not (training.run / "curves.png").exists()):
             run_folder.plot_run(training.run)
     return Run(training.run, total, training.first)
+
+
+def fit_unkept(
+    system: System,
+    data: TrainingData,
+    config: TrainConfig,
+    device: str | None = None,
+    collate: Callable[[list[Any]], Any] = default_collate,
+) -> None:
+    """Train a system as ``fit`` does, keep no run and say nothing; raises as it does."""
+    with tempfile.TemporaryDirectory() as folder:
+        fit(system, data, config, folder, device=device, collate=collate, say=lambda line: None)
 
 
 def check_workers(workers: int) -> None:

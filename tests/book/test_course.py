@@ -84,11 +84,12 @@ def test_a_students_chapter_holds_no_solution_and_all_that_is_asked(chapter: Cha
 
 @lesson
 def test_a_solution_answers_what_is_asked(chapter: Chapter) -> None:
-    """It sets every name that the cell for the answer has."""
+    """It sets every name that is asked for; nbgrader takes it away again, and what was asked stays."""
     solved, _ = for_course(chapter.read(), chapter.name, solved=True)
     asked, _ = for_course(chapter.read(), chapter.name, solved=False)
     for answer, stub in zip(marked(solved, "solution"), marked(asked, "solution"), strict=True):
-        assert answer.source.startswith(BEGIN) and answer.source.endswith(END)
+        before, given = answer.source.split(BEGIN)
+        assert given.endswith(END) and before == "".join(f"# {line}\n" for line in stub.source.splitlines())
         assert names(stub.source)[0] <= names(answer.source)[0], answer.source
 
 

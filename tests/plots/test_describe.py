@@ -35,6 +35,14 @@ def test_curves_tell_where_they_lead_and_legends_what_is_what():
     assert told == "Curves of loss against epoch; ours from 0.5 to 0.25. bars of share (%). legend: a, b."
 
 
+def test_marks_without_a_line_are_points():
+    figure, ax = plt.subplots()
+    ax.plot([1, 2, 3], [3, 1, 2], "o", label="ours")
+    ax.set(xlabel="before", ylabel="after")
+    ax.legend()
+    assert describe(figure) == "Points and areas of after against before; ours."
+
+
 def test_own_words_win_and_long_ones_end():
     figure, ax = plt.subplots()
     assert describe(figure, "Two people wave at each other.") == describe(figure)

@@ -72,3 +72,14 @@ def test_full_length_ignores_outliers_and_gaps() -> None:
 def test_wrong_shape_is_refused() -> None:
     with pytest.raises(FormatError, match="shape"):
         flow_plots.colours(np.zeros((2, 4, 4)))
+
+
+def test_fields_stand_behind_their_frames_at_one_length() -> None:
+    long, short = np.full((4, 6, 2), 3.0), np.full((4, 6, 2), 1.0)
+    axes = flow_plots.fields({"exact": long, "found": short}, {"frame": np.zeros((4, 6, 3), np.uint8)})
+    assert [ax.get_title(loc="left") for ax in axes] == ["frame", "exact", "found"]
+    shown = np.asarray(axes[2].images[0].get_array())
+    np.testing.assert_array_equal(shown, flow_plots.colours(short, flow_plots.full_length(long)))
+    assert [len(ax.child_axes) for ax in axes] == [0, 1, 0]  # one wheel
+    with pytest.raises(FormatError, match="no flow"):
+        flow_plots.fields({})

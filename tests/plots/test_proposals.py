@@ -40,3 +40,15 @@ def test_cut_curve_draws_scores_and_spans() -> None:
     assert [text.get_text() for text in ax.texts] == ["truth", "kept"]
     with pytest.raises(FormatError, match="2 filtered scores for 3"):
         proposals.cut_curve(scores, filtered[:2], 0.3, {})
+
+
+def test_boxes_may_have_a_colour_each() -> None:
+    boxes = [[0, 0, 3, 4], [1, 1, 4, 4]]
+    ax = proposals.on_frame(
+        np.zeros((9, 9, 3), np.uint8),
+        boxes,
+        np.zeros((0, 4)),
+        np.zeros(0, bool),
+        colour=["#FF0000", "#0000FF"],
+    )
+    assert [to_hex(patch.get_edgecolor()) for patch in ax.patches] == ["#ff0000", "#0000ff"]

@@ -73,3 +73,22 @@ def test_differences_say_which_intervals_hold_zero() -> None:
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
     with pytest.raises(FormatError, match="no differences"):
         streams.differences([])
+
+
+def test_class_tables_mark_the_true_class_and_tell_what_it_gets() -> None:
+    chances = {"alone": np.array([0.1, 0.2, 0.3, 0.4]), "with\nhelp": np.array([0.7, 0.1, 0.1, 0.1])}
+    figure = streams.class_tables(chances, ("warm-wave", "warm-chop", "cool-wave", "cool-chop"), 2)
+    for ax, values in zip(figure.axes, chances.values(), strict=True):
+        assert np.asarray(ax.images[0].get_array()).tolist() == values.reshape(2, 2).tolist()
+        assert [text.get_text() for text in ax.texts] == [f"{value:.2f}" for value in values]
+        assert ax.patches[0].get_xy() == (-0.5, 0.5)
+    assert "cool-wave, gets 0.30 alone; 0.10 with help" in figure.get_label()
+    with pytest.raises(FormatError, match="classes warm-wave, cool-chop"):
+        streams.class_tables(chances, ("warm-wave", "cool-chop"), 0)
+
+
+def test_bars_stand_beside_what_was_before() -> None:
+    ax = streams.bars({"a": (30.0, 40.0), "b": (50.0, 20.0), "c": (5.0, 6.0)}, "right (%)")
+    assert [bar.get_height() for bar in ax.patches] == [30, 50, 5]
+    assert [line.get_ydata()[0] for line in ax.lines] == [40, 20, 6]
+    assert "a 30, line at 40; b 50, line at 20" in ax.figure.get_label()

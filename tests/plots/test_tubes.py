@@ -115,7 +115,7 @@ def test_traces_follow_the_edges() -> None:
             np.testing.assert_array_equal(line.get_xdata(), source.frames)
             np.testing.assert_array_equal(line.get_ydata(), source.boxes[:, column])
     assert y.yaxis_inverted() and not x.yaxis_inverted()
-    assert [text.get_text() for text in x.get_legend().get_texts()] == ["truth", "fit"]
+    assert [text.get_text() for text in y.get_legend().get_texts()] == ["truth", "fit"]
 
 
 def test_traces_mark_key_timestamps_on_the_edges() -> None:

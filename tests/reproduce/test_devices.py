@@ -53,7 +53,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> dict[str, set[
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_a_run_trains_on_its_device(name, variant, elsewhere, monkeypatch):
-    def fit(system: Any, *_: Any, device: str, **__: Any) -> None:
+    def fit(system: Any, data: Any, plan: Any, device: str, *_: Any) -> None:
         raise Arrived(device)
 
     def train(net: Any, pairs: Any, plan: Any, size: Any, device: Any) -> None:
@@ -63,7 +63,7 @@ def test_a_run_trains_on_its_device(name, variant, elsewhere, monkeypatch):
     if name == "flow":
         monkeypatch.setattr(flow, "train", train)
     else:
-        monkeypatch.setattr(pcsc if name == "trims" else module, "fit", fit)
+        monkeypatch.setattr(pcsc if name == "trims" else module, "fit_unkept", fit)
     with pytest.raises(Arrived) as told:
         module.run(variant, 0, "smoke", device=GPU)
     assert told.value.args == (GPU,)

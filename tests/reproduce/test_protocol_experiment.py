@@ -13,7 +13,6 @@ from stad_lite.metrics.errors import TYPES
 from stad_lite.records import Predictions, Segment, VideoPredictions
 from stad_lite.reproduce.experiments import protocol as experiment
 from stad_lite.systems.truth import segment_truth
-from stad_lite.training.loop import Run
 
 BOXES = {"frame_map", "video_map_20", "video_map_50", "video_map_all"}
 SPANS = {"span_map", "span_map_50", *(f"span_gain_{kind}" for kind in TYPES[1:])}
@@ -116,12 +115,11 @@ def test_a_run(variant):
 def test_a_seed_sets_weights_and_order(variant, monkeypatch):
     asked = []
 
-    def watched(system, data, config, folder, **_):
+    def watched(system, data, config, *_):
         weights = np.concatenate([value.numpy().ravel() for value in system.network.state_dict().values()])
         asked.append((config.seed, data.seed, weights))
-        return Run(folder, 0, 0)
 
-    monkeypatch.setattr(experiment, "fit", watched)
+    monkeypatch.setattr(experiment, "fit_unkept", watched)
     for seed in (0, 1, 1):
         experiment.trained(variant, seed, "smoke")
     assert [one[:2] for one in asked] == [(0, 0), (1, 1), (1, 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,21 @@ def test_what_a_published_set_lacks_is_one_line_with_its_script(tmp_path, monkey
     for name, script in (("jhmdb21", "jhmdb21"), ("ucf101-24", "ucf101_24"), ("ava", "ava")):
         told = real.missing(real.train_and_test(DataConfig(name)))
         assert told.count(f"python data_scripts/{script}.py download") == 1 and "\n" not in told
+
+
+def test_only_jhmdb21_has_several_splits():
+    asked = SimpleNamespace(data="jhmdb21", videos="", splits="1,3", limit=4, test_limit=2, flow="brox")
+    found = real.by_split(asked)
+    assert [[part.split for part in parts] for parts in found.values()] == [[1, 1], [3, 3]]
+    assert [(part.limit, part.flow) for part in found[3]] == [(4, "brox"), (2, "brox")]
+    del asked.flow
+    asked.data = "ucf101-24"
+    assert [*real.by_split(asked)] == [1] and real.by_split(asked)[1][0].flow == DataConfig.flow
+
+
+def test_figures_are_means_over_splits_of_what_all_have():
+    figures = {1: {"map": 10.0, "refined": 3.0}, 3: {"map": 20.0}}
+    assert real.over_splits({1: 1, 3: 3}, figures.get) == {"map": 15.0}
 
 
 def test_words_change_settings():

@@ -162,12 +162,12 @@ class Seen(Exception):
 def test_what_a_run_goes_by_is_what_is_trained(name, variant, monkeypatch, tmp_path):
     """The settings and the schedule that the training is handed are among those that the hash covers."""
 
-    def fit(system, data, config, *rest, **options):
+    def fit(system, data, config, *rest):
         raise Seen(system.config, config)
 
     monkeypatch.setenv("STAD_CACHE", str(tmp_path))
     module = rows.experiment_module(name)
-    monkeypatch.setattr(module, "fit", fit)
+    monkeypatch.setattr(module, "fit_unkept", fit)
     with pytest.raises(Seen) as found:
         module.run(variant, 3, "smoke")
     config, schedule = found.value.args

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from stad_lite.reproduce.experiments import baselines, cfad, flow_subnet, matching, pcsc, sp_tad, step
-from stad_lite.training.loop import Run
 
 PRETRAINED = "smoke"
 """Small backbones are pretrained here too, as they are in lessons."""
@@ -54,13 +53,12 @@ def _small(monkeypatch, tmp_path) -> Iterator[None]:
 def test_two_seeds_share_what_is_said(experiment, variant, monkeypatch):
     asked: list[tuple[int, int, set[str], str, str]] = []
 
-    def watched(system: Any, data: Any, config: Any, folder: Any, **_: Any) -> Run:
+    def watched(system: Any, data: Any, config: Any, *_: Any) -> None:
         names = {data.name(index).split()[0].strip(",") for index in range(len(data))}
         weights = digest(system.network, "backbone"), digest(system.network, "")
         asked.append((config.seed, data.seed, names, *weights))
-        return Run(folder, 0, 0)
 
-    monkeypatch.setattr(experiment, "fit", watched)
+    monkeypatch.setattr(experiment, "fit_unkept", watched)
     found = []
     for seed in (0, 1):
         asked.clear()

@@ -81,3 +81,15 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
     assert trained.main(["nothing", "--out", str(tmp_path)]) == 2
     assert "choose from" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_chapter_is_given_the_kept_detector_or_one_that_is_trained_now(monkeypatch, tmp_path):
+    monkeypatch.setenv("STAD_CACHE", str(tmp_path))
+    told: list[str] = []
+    system, level = trained.chosen("cfad", "trained", 0, "smoke", told.append)
+    assert level == "lesson" and told[0].startswith(trained.command("cfad"))
+    assert system.config == trained.load("cfad").system.config
+    live, level = trained.chosen("cfad", "live", 0, "smoke", told.append)
+    assert level == "smoke" and len(told) == 1 and live.config != system.config
+    with pytest.raises(FormatError, match="no network is called 'kept'"):
+        trained.chosen("cfad", "kept")

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from stad_lite.linking import LabelSmoothing, trim_tubes
-from stad_lite.reproduce.experiments import trims
+from stad_lite.pcsc import stages
+from stad_lite.pcsc import system as pipeline
+from stad_lite.pcsc.actionness import ActionnessDetectors
+from stad_lite.reproduce.experiments import pcsc, trims
 from stad_lite.reproduce.rows import Row, Sweep, write_sweep
+from stad_lite.systems.maps import frame_maps
 from stad_lite.tubes import Tube
 
 
@@ -58,3 +62,18 @@ def test_the_command_prints_what_val_chose(tmp_path):
     lines: list[str] = []
     trims.main(["--out", str(tmp_path)], lines.append)
     assert lines == ["base own: own_5_0.1, on test 11.0 over 3 seeds"]
+
+
+def test_what_is_known_of_videos_is_not_looked_at_again(monkeypatch):
+    source = pcsc.open_clips(pcsc.settings("smoke", {}), 2, "test")
+    system = pipeline.build(pcsc.config_of("smoke", {}), source.classes, 0)
+    maps, general = frame_maps(system, source), ActionnessDetectors(2 * system.config.hidden, 1, 4)
+    known = dict(stages.look(system, source, maps, last=True))
+    wanted = trims.evidence(system, source, maps, general)
+    monkeypatch.setattr(stages, "look", None)
+    found = trims.evidence(system, source, maps, general, known)
+    assert {v: [t.start for t in tubes] for v, (tubes, _) in found.items()} == {
+        v: [t.start for t in tubes] for v, (tubes, _) in wanted.items()
+    }
+    points = trims.along_grid(found, source, ("own",))
+    assert set(points) == {"whole", *(name for name, (rule, *_) in trims.grid().items() if rule == "own")}

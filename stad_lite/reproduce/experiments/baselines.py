@@ -10,7 +10,6 @@ linked tubes; ``actor_ap``, of the detections of one class against all actors, t
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +25,7 @@ from stad_lite.records import Annotations
 from stad_lite.reproduce.experiments import Chosen, clips_of_seed
 from stad_lite.reproduce.parameters import pick
 from stad_lite.training.checkpoint import seed_all
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -80,8 +79,7 @@ def trained(variant: str, seed: int, profile: str, device: str = "cpu") -> tuple
     system = pipeline.build(replace(config, size=train.size), train.classes)
     data = pipeline.training_set(system, train)
     data.seed = seed
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    fit_unkept(system, data, plan, device, pipeline.collate)
     return system, clock(device) - began
 
 

@@ -15,7 +15,6 @@ the small network's maps are computed once and kept (``feature_seconds``).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,7 +48,7 @@ from stad_lite.reproduce.parameters import pick
 from stad_lite.systems.detect import dialled, evaluated
 from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training import distributed
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -87,6 +86,22 @@ DIALS: dict[str, dict[str, Any]] = {
 }
 """Settings of inference beside the profile's own, by the name that stands before their figures."""
 
+FIGURES = {
+    "map_20": "video-mAP@.2",
+    "map_30": "video-mAP@.3",
+    "map_50": "video-mAP@.5",
+    "map_all": "video-mAP@.5:.95",
+    "mabo": "v-MABO",
+}
+"""What tubes are judged by, in words."""
+KINDS = {
+    "true_positive": "true positive",
+    "wrong_class": "wrong class",
+    "bad_localization": "bad localisation",
+    "duplicate": "duplicate",
+    "background": "background",
+}
+"""Kinds of error at .5, in words (CFAD Sec. 4.2)."""
 FEW = ("", "coarse_")
 """What the variants beside ``base`` are judged by."""
 TRIM = MedianFilter(width=9, threshold=0.1, rescore=False)
@@ -165,8 +180,7 @@ def trained(
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
     plan = replace(plan, seed=seed, checkpoint_every=10**6)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    fit_unkept(system, data, plan, device, pipeline.collate)
     ended = clock(device)
     return system, {"feature_seconds": started - began, "cpu_seconds": ended - started}
 

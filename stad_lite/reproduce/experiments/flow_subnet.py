@@ -12,7 +12,6 @@ and flow network; classical estimators and exact flow take the network's place. 
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,7 +35,7 @@ from stad_lite.reproduce.experiments.flow import spynet
 from stad_lite.reproduce.parameters import pick
 from stad_lite.systems.items import read_stream
 from stad_lite.systems.truth import boxes_on
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 EXACT = {"estimator": "given", "flow": "exact"}
@@ -159,8 +158,7 @@ def trained(
     data = pipeline.training_set(system, source)
     data.seed = seed
     plan = replace(configured(variant, profile)[1], seed=seed, checkpoint_every=10**6)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, collate=pipeline.collate, device=device, say=lambda text: None)
+    fit_unkept(system, data, plan, device, pipeline.collate)
     return system, {"cpu_seconds": clock(device) - began}
 
 

@@ -9,7 +9,6 @@ that on windows it was trained on.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,7 +32,7 @@ from stad_lite.sp_tad.config import SpTadConfig, schedule
 from stad_lite.sp_tad.criterion import Instances, match, set_loss
 from stad_lite.sp_tad.model import Outputs
 from stad_lite.systems.detect import batched
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 LABELS = ("one-to-one", "one-to-many")
@@ -248,8 +247,7 @@ def run(variant: str, seed: int, profile: str, device: str = "cpu") -> dict[str,
     system = build(config, source.annotations.classes, VARIANTS[variant])
     settings = replace(planned(variant, profile), seed=seed)
     data = pipeline.training_set(system.system, source, seed)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, settings, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    fit_unkept(system, data, settings, device, pipeline.collate)
     unseen = one_window(profile, "test")[1]
     seen = sequence_source(source.settings, clips_of_seed(seed, min(SEEN, len(source.videos))), "train")
     found = figures(unseen.annotations, answers(system, unseen))

@@ -13,7 +13,6 @@ is what training, actionness and the test take; the small networks' maps are com
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,7 +37,7 @@ from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig, config_hash
 from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training import checkpoint
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 from stad_lite.tubes import Tube
 
@@ -242,8 +241,7 @@ def train_system(
     wanted = replace(planned(profile, length), seed=seed, checkpoint_every=10**6)
     data = pipeline.training_set(system, source, maps)
     data.seed = seed
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, wanted, folder, device=device, collate=pipeline.collate, say=lambda line: None)
+    fit_unkept(system, data, wanted, device, pipeline.collate)
 
 
 def judge_system(

@@ -17,7 +17,6 @@ of small backbones, which is kept.
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from math import isnan
 from typing import Any
@@ -38,7 +37,7 @@ from stad_lite.reproduce.parameters import pick
 from stad_lite.schedule import TrainConfig
 from stad_lite.systems.truth import segment_truth, segments_of
 from stad_lite.training.checkpoint import seed_all
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 LONG: dict[str, dict[str, Any]] = {
@@ -118,8 +117,7 @@ def trained(variant: str, seed: int, profile: str, device: str = "cpu") -> tuple
     data = entry.training_set(system, source)
     data.seed = seed
     plan = replace(schedule(variant, profile), seed=seed, checkpoint_every=10**6)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, plan, folder, collate=entry.collate, device=device, say=lambda line: None)
+    fit_unkept(system, data, plan, device, entry.collate)
     entry.finish(system, source.subset(source.videos[:FINISHING]), seed)
     return system, clock(device) - began
 

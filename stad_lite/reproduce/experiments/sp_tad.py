@@ -9,7 +9,6 @@ their backbone, a classifier of clips of other classes, is trained once a seed a
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +33,7 @@ from stad_lite.sp_tad.config import Backbone, SpTadConfig, schedule
 from stad_lite.sp_tad.criterion import clip_targets
 from stad_lite.systems.truth import segment_truth
 from stad_lite.training import checkpoint
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 PYRAMIDS: dict[str, dict[str, Any]] = {
@@ -290,8 +289,7 @@ def trained_backbone(profile: str, seed: int = 0, device: str = "cpu") -> Mappin
         classifier = ClipClassifier(config, classes)
         system = pipeline.build(config, classes)
         data = pipeline.training_set(system, source, seed)
-        with tempfile.TemporaryDirectory() as folder:
-            fit(classifier, data, planned, folder, device=device, collate=pipeline.collate, say=_nothing)
+        fit_unkept(classifier, data, planned, device, pipeline.collate)
         transfer(classifier, system)
         return system.network.backbone.state_dict()
 
@@ -312,9 +310,4 @@ def _build(config: SpTadConfig, classes: Sequence[str], seed: int) -> pipeline.S
 
 def _train(system: pipeline.SpTadSystem, source: Source, planned: TrainConfig, device: str = "cpu") -> None:
     data = pipeline.training_set(system, source, planned.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(system, data, planned, folder, device=device, collate=pipeline.collate, say=_nothing)
-
-
-def _nothing(line: str) -> None:
-    """Say nothing."""
+    fit_unkept(system, data, planned, device, pipeline.collate)

@@ -12,7 +12,6 @@ truth's best proposal is extended by. ``detect_ms``: CPU milliseconds a frame in
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -36,7 +35,7 @@ from stad_lite.step.tubes import on_frames
 from stad_lite.systems.items import Items
 from stad_lite.systems.maps import FrameMaps, frame_maps, kept_maps
 from stad_lite.training import checkpoint
-from stad_lite.training.loop import fit
+from stad_lite.training.loop import fit_unkept
 from stad_lite.training.profile import clock
 
 EXTENDED = {"clips": (1, 3, 5)}
@@ -225,8 +224,7 @@ def fit_steps(
     began = clock(device)
     for step in steps:
         system.network.train_only(step)
-        with tempfile.TemporaryDirectory() as folder:
-            fit(system, data, plan, folder, collate=pipeline.collate, device=device, say=lambda text: None)
+        fit_unkept(system, data, plan, device, pipeline.collate)
     system.network.train_only(None)
     return clock(device) - began
 

@@ -18,7 +18,7 @@ by ``PCSCConfig.trim``. ``cpu_seconds`` is all but the kept maps.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -128,14 +128,20 @@ Found = dict[str, tuple[Sequence[Tube], Evidence]]
 
 
 def evidence(
-    system: pipeline.PCSCSystem, source: VideoSource, maps: FrameMaps, general: ActionnessDetectors
+    system: pipeline.PCSCSystem,
+    source: VideoSource,
+    maps: FrameMaps,
+    general: ActionnessDetectors,
+    known: Mapping[str, stages.Seen] | None = None,
 ) -> Found:
     """Return every video's tubes as they are linked, and what each rule reads along them.
 
     general: one classifier of all classes
+    known: what ``stages.look`` found in each video after the last stage, where that is known
     """
     found: Found = {}
-    for video, seen in stages.look(system, source, maps, last=True):
+    looked = known.items() if known else stages.look(system, source, maps, last=True)
+    for video, seen in looked:
         linked: Linked = stages.tubes_of(seen.stages[-1], system.config, system.classes)
         scores = [np.asarray(tube.box_scores) for tube in linked.tubes]
         own, shared_by_all = (stages.along(system, seen, linked, one) for one in (None, general))
@@ -158,11 +164,12 @@ def video_map(source: VideoSource, tubes: dict[str, Sequence[Tube]], levels: Seq
     return [float(found.iou[level]) for level in levels]
 
 
-def along_grid(tubes: Found, source: VideoSource) -> dict[str, float]:
-    """Return video-mAP@.5 of the tubes as they are (``whole``) and at every point of the grid."""
+def along_grid(tubes: Found, source: VideoSource, rules: Sequence[str] = RULES) -> dict[str, float]:
+    """Return video-mAP@.5 of the tubes as they are (``whole``) and at every point of some rules' grid."""
     figures = {"whole": video_map(source, {video: some for video, (some, _) in tubes.items()}, (0.5,))[0]}
     for name, point in grid().items():
-        figures[name] = video_map(source, _trimmed(tubes, *point), (0.5,))[0]
+        if point[0] in rules:
+            figures[name] = video_map(source, _trimmed(tubes, *point), (0.5,))[0]
     return figures
 
 
