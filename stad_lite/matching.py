@@ -31,6 +31,14 @@ class Matching(NamedTuple):
     proposal: Tensor
     truth: Tensor
 
+    def pairs(self, item: int) -> Tensor:
+        """Return the pairs of one item: (pairs, 2) proposal and truth.
+
+        >>> Matching(*torch.tensor([[0, 1, 1], [5, 2, 7], [0, 1, 0]])).pairs(1).tolist()
+        [[2, 1], [7, 0]]
+        """
+        return torch.stack([self.proposal, self.truth], 1)[self.item == item]
+
 
 class Labels(NamedTuple):
     """What becomes of each proposal of one item.

@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--truth", metavar="T", help="write the input's annotations too, for evaluate")
     parser.add_argument("--render", metavar="OUT", help="write the video with its boxes (.mp4)")
+    parser.add_argument("--min-score", type=float, default=0.0, metavar="S", help="draw no weaker boxes")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="without it the GPU where there is one")
 
 
@@ -60,12 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
         source = distributed.first_alone(lambda: data.open(spec.model.size))
         if not source.videos:
             problem = f"{arguments.input} with these settings holds no video"
-            raise FormatError(
-                problem, remedy="ask for one or more: --set data.clips=1, or leave data.limit out"
-            )
+            raise FormatError(problem, remedy="ask for one or more, or leave data.limit out")
         if arguments.render and len(source.videos) != 1:
             problem = f"{arguments.input} holds {len(source.videos)} videos and one can be rendered"
-            raise FormatError(problem, remedy="name one file, or --set data.limit=1 (data.clips=1)")
+            least = "data.clips=1" if data.known == "synthetic" else "data.limit=1"
+            raise FormatError(problem, remedy=f"name one file, or --set {least}")
         found = runs.predict(system, spec.entry, source)
         if distributed.rank() == 0:
             _write_all(arguments, found, source)
@@ -125,10 +125,11 @@ def _render(
             f"{error.name} is not installed", remedy="pip install 'stad_lite[video]'"
         ) from None
     (name,) = source.videos
+    out, least = arguments.render, arguments.min_score
     if Path(arguments.input).is_file():
-        return render_video(arguments.input, published, arguments.render, video_id=name)
+        return render_video(arguments.input, published, out, video_id=name, least=least)
     with tempfile.TemporaryDirectory() as folder:
-        frames = source.frames(name, range(source.num_frames(name)))
+        frames = source.drawn(name, range(source.num_frames(name)))
         times = source.annotations.videos[name].times
-        plain = video.write(Path(folder) / "video.mp4", frames, source.fps(name), times=times)
-        return render_video(plain, found, arguments.render, video_id=name)
+        plain = video.write(Path(folder) / "video.mp4", frames.pixels, source.fps(name), times=times)
+        return render_video(plain, found, out, video_id=name, least=least, size=frames.size)

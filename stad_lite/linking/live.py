@@ -85,9 +85,10 @@ class LivePaths:
         new = (state["born"] == frame - 1) & self.rule.new_last
         order = np.lexsort((np.where(new, 0.0, -rank), np.where(ended, 2, new)), axis=1)
         order = order[:, : int((~ended).sum(axis=1).max(initial=0))]
-        line = np.arange(len(order))[:, None]
-        self._state = {name: array[line, order] for name, array in state.items()}
-        self._state["id"][ended[line, order]] = -1
+        state["id"][ended] = -1
+        if order.shape[1] < new.shape[1] or (order != np.arange(new.shape[1])).any():
+            line = np.arange(len(order))[:, None]
+            self._state = {name: array[line, order] for name, array in state.items()}
 
     def _fits(self, frame: int, offered: Candidates) -> np.ndarray:
         """(classes, paths, candidates): may the path take the candidate?"""
@@ -127,9 +128,11 @@ class LivePaths:
 
     def _found(self, frame: int, line: np.ndarray, boxes: np.ndarray, score: np.ndarray) -> None:
         """Start paths: one for each of the given boxes, in their order."""
+        if not len(line):
+            return
         new = np.bincount(line, minlength=len(self._state["id"]))
         place = np.arange(len(line)) - (np.cumsum(new) - new)[line] + self._state["id"].shape[1]
-        more = int(new.max(initial=0))
+        more = int(new.max())
         for name, array in self._state.items():
             empty = np.full((len(array), more, *array.shape[2:]), -np.inf if name == "best" else 0)
             self._state[name] = np.concatenate([array, empty.astype(array.dtype)], axis=1)

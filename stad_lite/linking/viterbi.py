@@ -169,9 +169,9 @@ class _Path:
 def _lattice(found: list[tuple[int, Candidates]], empty: str) -> _Lattice:
     frames = np.array([frame for frame, _ in found])
     most = max(offered.row.shape[1] for _, offered in found)
-    row = np.stack(
-        [np.pad(o.row, ((0, 0), (0, most - o.row.shape[1])), constant_values=-1) for _, o in found]
-    )
+    row = np.full((len(found), len(found[0][1].row), most), -1)
+    for column, (_, offered) in enumerate(found):
+        row[column, :, : offered.row.shape[1]] = offered.row
     has = np.any(row >= 0, axis=2)
     if empty == "bridge":
         order = np.argsort(~has, axis=0, kind="stable")

@@ -9,6 +9,6 @@ Importing this package loads neither torch nor pyplot.
 
 from stad_lite.plots import flow, style, tubes
 from stad_lite.plots.frames import show
-from stad_lite.plots.lines import curves, interval
+from stad_lite.plots.lines import bars, curves, interval
 
-__all__ = ["curves", "flow", "interval", "show", "style", "tubes"]
+__all__ = ["bars", "curves", "flow", "interval", "show", "style", "tubes"]

@@ -58,7 +58,7 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
     depth: names of at most so many parts; modules that are never called are left out
     raises: FormatError where the run calls nothing of the network
     """
-    named = {name: part for name, part in network.named_modules() if name and name.count(".") < depth}
+    named = {name: part for name, part in network.named_modules() if name and _depth(network, name) <= depth}
     seen = {name: entry for name, entry in _watched(named, run).items() if entry.calls}
     if not seen:
         raise FormatError("the run calls no part of the network", remedy="call it, or what uses it, in run")
@@ -76,6 +76,15 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
         )
         for name in ordered
     ]
+
+
+def _depth(network: nn.Module, name: str) -> int:
+    """How deep a module is; lists inside of parts, which are never called themselves, do not count."""
+    from torch import nn
+
+    parts = name.split(".")
+    inside = (".".join(parts[:end]) for end in range(2, len(parts)))
+    return len(parts) - sum(isinstance(network.get_submodule(one), nn.ModuleList) for one in inside)
 
 
 def _watched(named: dict[str, nn.Module], run: Callable[[], Any]) -> dict[str, _Seen]:

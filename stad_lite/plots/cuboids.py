@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
 from stad_lite.plots.frames import Frames, as_drawn, as_one, show
 
 if TYPE_CHECKING:
@@ -110,7 +112,24 @@ def refinement(
             ax.set(xticks=[], yticks=[], xlim=(-1, wide + 1), ylim=(height + 1, -1))
             ax.spines[:].set_visible(False)
         line[0].set_ylabel(names[row] if row < len(names) else f"step {row + 1}")
+    describe(figure, _closing_in(boxes, truth, marked, names))
     return figure
+
+
+def _closing_in(
+    steps: Sequence[np.ndarray], truth: np.ndarray, marked: Sequence[int], names: Sequence[str]
+) -> str:
+    """What rows of refinement show, and how well each meets the truth."""
+    (count, frames), rows = steps[0].shape[:2], ", ".join(names) or f"{len(steps)} steps"
+    told = f"{frames} frames of a clip in rows ({rows}): {count} proposals, {len(truth)} true tubes in black"
+    if not (len(marked) and len(truth)):
+        return f"{told}."
+    held = []
+    for boxes in steps:
+        overlaps = box_ops.iou(boxes[list(marked)][:, None], truth[None])  # NaN where a truth has no box
+        means = np.nansum(overlaps, -1) / np.maximum(1, np.isfinite(overlaps).sum(-1))
+        held.append(f"{means.max(1).mean():.2f}")
+    return f"{told}, {len(marked)} in colour; these overlap the truth by {', '.join(held)}."
 
 
 def _proposals(ax: Axes, proposals: np.ndarray, truth: np.ndarray, marked: Sequence[int]) -> None:
@@ -121,6 +140,36 @@ def _proposals(ax: Axes, proposals: np.ndarray, truth: np.ndarray, marked: Seque
         ax.add_patch(_outline(box, TRUTH, linewidth=1.8))
     for place, number in enumerate(chosen):
         ax.add_patch(_outline(proposals[number], style.colour(place), linewidth=1.6))
+
+
+def scored(
+    frame: Frames,
+    panels: Mapping[str, np.ndarray],
+    scores: np.ndarray,
+    truth: np.ndarray = (),  # type: ignore[assignment]
+    least: float = 0.0,
+    width: float = 0.8 * style.WIDTH,
+) -> Figure:
+    """Return one frame in panels, over it boxes as wide as they are sure, and the truth in black.
+
+    frame: (h, w, 3) uint8
+    panels: title -> (m, 4) xyxy pixels, the same m proposals in each
+    scores: (m,) from 0 to 1; those below ``least`` are left out
+    truth: (g, 4) xyxy pixels
+    """
+    figure, axes = style.figure(len(panels), width=width, height=width / len(panels), squeeze=False)
+    height, wide = as_one(frame).size
+    sure = np.flatnonzero(scores >= least)
+    for ax, (title, boxes) in zip(axes[0], panels.items(), strict=True):
+        show(ax, frame)
+        for box in truth:
+            ax.add_patch(_outline(box, TRUTH, linewidth=2.2))
+        for number in sure:
+            ax.add_patch(_outline(boxes[number], "#FFFFFF", linewidth=0.6 + 3 * scores[number]))
+        ax.set(title=title, xlim=(0, wide), ylim=(height, 0))
+    what = f"{len(sure)} of {len(scores)} proposals have a score from {least:g} on"
+    describe(figure, f"A frame, {' and '.join(panels)}: {what}; {len(truth)} true boxes in black.")
+    return figure
 
 
 def overlap_histograms(

@@ -5,6 +5,7 @@ Pixel i of a frame covers [i, i + 1), as boxes count it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,4 +57,23 @@ def show(ax: Axes, frame: Frames, faint: bool = False) -> Axes:
         pixels = np.round(24 * (1 - (1 - pixels / 255) * 0.6)) / 24
     ax.imshow(pixels, extent=(0, width, height, 0))
     ax.set(xticks=[], yticks=[], label="a frame of a clip")
+    return ax
+
+
+def boxed(
+    ax: Axes, frame: Frames, boxes: Iterable[tuple[np.ndarray, str]], title: str = "", faint: bool = False
+) -> Axes:
+    """Show one frame with boxes on it.
+
+    frame, faint: as in ``show``
+    boxes: pairs of a box (4,) xyxy pixels and its colour; what leaves the frame is not shown
+    """
+    from matplotlib.patches import Rectangle
+
+    height, width = as_one(frame).size
+    show(ax, frame, faint)
+    for box, colour in boxes:
+        sides = (box[2] - box[0], box[3] - box[1])
+        ax.add_patch(Rectangle((box[0], box[1]), *sides, fill=False, edgecolor=colour, linewidth=1.8))
+    ax.set(title=title, xlim=(0, width), ylim=(height, 0))
     return ax

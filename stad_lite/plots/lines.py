@@ -1,4 +1,4 @@
-"""Lines with the interval of their mean."""
+"""Lines with the interval of their mean, and bars in groups."""
 
 from __future__ import annotations
 
@@ -38,6 +38,19 @@ def interval(runs: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndar
     return mean, mean - half, mean + half
 
 
+def told(runs: np.ndarray, digits: int = 1, sign: str = "") -> list[str]:
+    """Return each column's mean over runs and half of its interval as text.
+
+    runs: (runs, n)
+    sign: ``+`` writes it before every mean
+
+    >>> told(np.array([[1., 5.], [3., 5.]]), sign="+")
+    ['+2.0 ± 12.7', '+5.0 ± 0.0']
+    """
+    columns = zip(*interval(runs), strict=True)
+    return [f"{mean:{sign}.{digits}f} ± {high - mean:.{digits}f}" for mean, _, high in columns]
+
+
 def curves(
     x: np.ndarray,
     series: Mapping[str, np.ndarray],
@@ -73,6 +86,38 @@ def curves(
         ax.plot(x, mean, **{"color": tone, "label": name, "marker": "o", **options})
         if np.any(high > low):
             ax.fill_between(x, low, high, color=tone, alpha=0.18, linewidth=0)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend()
+    return ax
+
+
+def bars(
+    places: Sequence[str] | np.ndarray,
+    series: Mapping[str, Sequence[float] | np.ndarray],
+    ax: Axes | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+) -> Axes:
+    """Draw one group of bars a place, in it one bar a series.
+
+    places: n names; or (n,) numbers, evenly spaced, where the groups stand
+    series: name -> n values
+    returns: the axes; each series has its name in the legend
+    raises: FormatError where a series does not have n values
+    """
+    if ax is None:
+        ax = style.figure(width=style.WIDTH * 0.7, height=2.5)[1]
+    named = isinstance(places[0], str)
+    middle = np.arange(len(places)) if named else np.asarray(places, dtype=np.float64)
+    width = 0.8 / len(series) * (middle[1] - middle[0] if len(middle) > 1 else 1)
+    for index, (name, values) in enumerate(series.items()):
+        if len(values) != len(places):
+            raise FormatError(f"series {name!r} has {len(values)} values for {len(places)} places")
+        shift = width * (index - (len(series) - 1) / 2)
+        ax.bar(middle + shift, values, 0.92 * width, color=style.colour(index), label=name)
+    if named:
+        ax.set_xticks(middle, list(map(str, places)))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
         ax.legend()

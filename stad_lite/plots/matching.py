@@ -13,9 +13,11 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
+from stad_lite.plots.describe import describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Pairs = Sequence[tuple[int, int]] | np.ndarray
 """Pairs of proposal and truth; an (pairs, 2) array or a sequence."""
@@ -105,13 +107,60 @@ def lanes(
         tone = colours[n] if colours else tones[own[n]] if n in own else style.GREY
         ax.barh(n + 1, end - start, left=start, height=0.55, color=tone)
         if notes:
-            ax.text(end, n + 1, f" {notes[n]}", va="center", fontsize=7, color=style.INK)
+            ax.text(end, n + 1, f" {notes[n]}", va="center", fontsize=7, color=style.INK, bbox=_UNDER)
     for n, g in chosen:
         ends = [truths[g].mean(), proposals[n].mean()]
         ax.plot(ends, [0.35, n + 0.72], color=tones[g], linewidth=1.0)
     ax.set_yticks(range(len(proposals) + 1), ["truth", *(f"p{n + 1}" for n in range(len(proposals)))])
     ax.set(ylim=(len(proposals) + 0.6, -0.6), xlabel=xlabel)
+    tied = f", {len(own)} of them tied to a truth," if chosen else ""
+    ax.set_label(f"{len(truths)} truths and below {len(proposals)} proposals{tied} as bars on an axis")
     return ax
+
+
+_UNDER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "boxstyle": "square,pad=0"}
+"""Behind a note, so that no line runs through it."""
+
+
+def specialists(
+    places: np.ndarray,
+    lengths: np.ndarray,
+    sure: np.ndarray,
+    begun: np.ndarray,
+    chosen: Sequence[int],
+    columns: int = 3,
+    height: float = 4.0,
+) -> Figure:
+    """Return a panel a chosen proposal: its sure answers in colour, all others grey, a cross where it begins.
+
+    places, lengths: (windows, n) middle and length of each proposal's answer, in seconds
+    sure: (windows, n) truth values
+    begun: (n, 2) middle and length before it has seen anything
+    chosen: numbers of proposals
+    raises: FormatError where no proposal is chosen
+    """
+    if not len(chosen):
+        raise FormatError("no proposal is chosen", remedy="give at least one")
+    rows = -(-len(chosen) // columns)
+    shared = {"sharex": True, "sharey": True, "squeeze": False}
+    figure, axes = style.figure(columns, rows, style.WIDTH, height, **shared)
+    for place, (ax, one) in enumerate(zip(axes.flat, chosen, strict=False)):
+        mine = sure[:, one]
+        ax.plot(places[sure], lengths[sure], ".", color="0.8")
+        ax.plot(places[mine, one], lengths[mine, one], ".", color=style.colour(place))
+        ax.plot(*begun[one], "kx")
+        ax.set_title(f"proposal {one + 1}")
+    for ax in axes[-1]:
+        ax.set_xlabel("middle of the answer (s)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("its length (s)")
+    means = []
+    for one in chosen:
+        place, length = (values[sure[:, one], one].mean() for values in (places, lengths))
+        means.append(f"{one + 1} at {place:.0f} s, {length:.0f} s long")
+    told = "Length against middle of all sure answers, grey; in colour, a panel each, those of proposal"
+    describe(figure, f"{told} {'; '.join(means)} on average.")
+    return figure
 
 
 def holders(

@@ -84,7 +84,7 @@ def boxes_at(
     least: float = 0.0,
     truth: list[Shown] | None = None,
 ) -> list[Shown]:
-    """Return the boxes of a video on one frame, from its tubes and its single frames.
+    """Return the boxes of a video on one frame, from its tubes, and from its single frames what no tube has.
 
     classes: the record's, in order
     only: class names that are wanted, None for all
@@ -98,10 +98,12 @@ def boxes_at(
             score = tube.score if tube.box_scores is None else float(tube.box_scores[place])
             found.append(Shown(tube.label, tube.boxes[place], score))
     if video.frames is not None:
-        names = list(classes)
+        names, linked = list(classes), list(found)
         for row in np.flatnonzero(video.frames.frame == frame):
             score = None if video.frames.score is None else float(video.frames.score[row])
-            found.append(Shown(names[int(video.frames.label[row])], video.frames.box[row], score))
+            box, label = video.frames.box[row], names[int(video.frames.label[row])]
+            if not any(label == one.label and np.allclose(box, one.box, atol=0.01) for one in linked):
+                found.append(Shown(label, box, score))
     found = [
         one
         for one in found

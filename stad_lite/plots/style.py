@@ -63,20 +63,13 @@ SETTINGS: dict[str, Any] = {
 def use() -> None:
     """Set the house style for all figures made after this call.
 
-    In a notebook it also asks the inline backend for pictures of exactly the figure's size, without
-    the version of matplotlib in them, so that executing twice gives the same bytes, and gives each
-    figure its alternative text.
+    In a notebook it also gives each figure its alternative text.
     """
     import matplotlib
     from cycler import cycler
 
     settings: Any = {**SETTINGS, "axes.prop_cycle": cycler(color=list(PALETTE))}
     matplotlib.rcParams.update(settings)
-    if "matplotlib_inline" in sys.modules:
-        from matplotlib_inline.config import InlineBackend
-
-        backend: Any = InlineBackend.instance()
-        backend.print_figure_kwargs = {"bbox_inches": None, "metadata": {"Software": None}}
     if "IPython" in sys.modules:
         _tell_pictures()
 

@@ -14,6 +14,7 @@ from stad_lite.errors import FormatError
 from stad_lite.plots import style
 from stad_lite.plots.describe import describe
 from stad_lite.plots.frames import Frames, as_drawn
+from stad_lite.records import VideoAnnotation
 from stad_lite.tubes import Tube
 
 if TYPE_CHECKING:
@@ -105,6 +106,27 @@ def strip(
     return figure
 
 
+def on_grey(video: VideoAnnotation, columns: int = 6, width: float = style.WIDTH) -> Figure:
+    """Return a line of a video's frames in grey with its boxes and the way of their centres: no footage.
+
+    video: with the numbers of its frames, their width and their height
+    raises: FormatError
+    """
+    if not (video.num_frames and video.width and video.height):
+        raise FormatError("the video's frames have no size", remedy="give num_frames, width and height")
+    shape = (video.num_frames, video.height, video.width, 3)
+    tubes = video.tubes or ()
+    figure = strip(np.broadcast_to(_GREY, shape), tubes, columns, rows=1, width=width)
+    for place in range(min(columns, video.num_frames)):
+        left = place * (video.width + 0.03 * max(video.width, video.height))
+        for tube, colour in zip(tubes, tube_colours(tubes, None), strict=True):
+            x, y = (tube.boxes[:, :2] + tube.boxes[:, 2:]).T / 2
+            figure.axes[0].plot(left + x, y, color=colour, linewidth=0.8)
+    describe(figure, describe(figure).replace("Frames", "Grey in place of the frames", 1))
+    return figure
+
+
+_GREY = np.array(205, dtype=np.uint8)
 _TAG = {"facecolor": style.INK, "alpha": 0.6, "linewidth": 0, "boxstyle": "square,pad=0.15"}
 
 
@@ -166,7 +188,7 @@ def traces(
         if name == "y" and not ax.yaxis_inverted():
             ax.invert_yaxis()
     if fits or len(keys):
-        panels[0].legend()
+        panels[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return panels
 
 

@@ -71,6 +71,18 @@ class Kept:
         absent = [variant for variant, row in found.items() if not any(row.values())]
         return Means(tuple(figures.values()), kept, digits, self._below([*rows], absent))
 
+    def readings(self, variant: str, settings: Mapping[str, str], figures: Mapping[str, str]) -> Means:
+        """Return figures of one variant by settings of inference, as means in a table.
+
+        settings: title of a column -> what stands before its figures' names
+        figures: figure -> name of its row
+        """
+        rows = {
+            (name, None): tuple(self.values(variant, before + figure) for before in settings.values())
+            for figure, name in figures.items()
+        }
+        return Means(tuple(settings), {row: found for row, found in rows.items() if any(found)})
+
     def judge(self, *claims: tuple[Any, ...]) -> Verdicts:
         """Judge orderings over seeds, and add the verdicts to the chapter's results.
 
@@ -157,6 +169,21 @@ class Means:
             yticks=range(len(rows)), yticklabels=[name for name, _, _ in rows], xlabel=self.columns[column]
         )
         ax.invert_yaxis()
+        return ax
+
+    def bars(self, ax: Axes | None = None) -> Axes:
+        """Draw a group of bars for each column, a bar for each row, with its interval."""
+        ax = style.figure(width=6.6, height=2.2)[1] if ax is None else ax
+        width = 0.8 / len(self.rows)
+        for number, ((name, _), row) in enumerate(self.rows.items()):
+            found = [interval(values.values()) if values else (math.nan,) * 3 for values in row]
+            places = [place + width * (number - (len(self.rows) - 1) / 2) for place in range(len(row))]
+            reach = [high - mean if math.isfinite(high) else 0.0 for mean, _, high in found]
+            ax.bar(
+                places, [mean for mean, *_ in found], 0.9 * width, yerr=reach, ecolor=style.GREY, label=name
+            )
+        ax.set_xticks(range(len(self.columns)), self.columns)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return ax
 
 

@@ -155,6 +155,15 @@ def video_runs(source: VideoSource, video: str, config: Input, stride: int) -> l
     ]
 
 
+def clips_with_truth(source: VideoSource, config: StepConfig, stride: int = 0) -> tuple[FrameRun, ...]:
+    """Return the clips of all videos that hold a truth that counts.
+
+    stride: the configuration's unless told
+    """
+    runs = clip_runs(source, config, stride or config.stride)
+    return tuple(run for run in runs if has_truth(source, run, config))
+
+
 def has_truth(source: VideoSource, run: FrameRun, config: StepConfig) -> bool:
     """Tell whether a clip holds a truth that counts."""
     video = source.annotations.videos[run.video]

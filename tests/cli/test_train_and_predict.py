@@ -191,8 +191,14 @@ def test_one_video_drawn(trained, own, tmp_path, capsys):
     told = refusal(capsys, *line[:2], str(own), *line[3:], "--render", str(drawn))
     assert "holds 2 videos and one can be rendered" in told
     clip = [*line[:2], "synthetic", *line[3:], "--set", "data.clips=1"]
-    assert main([*clip, "--render", str(tmp_path / "clip.mp4")]) == 0
-    assert video.probe(tmp_path / "clip.mp4").num_frames == 16
+    for name, more in (("boxes", []), ("none", ["--min-score", "2"])):
+        assert main([*clip, "--render", str(tmp_path / f"{name}.mp4"), *more]) == 0
+    boxes, none = (video.read(tmp_path / f"{name}.mp4").astype(int) for name in ("boxes", "none"))
+    height, width = runs.read_spec(trained).model.size
+    assert boxes.shape == (16, 4 * height, 4 * width, 3), "scenes are drawn for people"
+    assert np.abs(boxes - none).max() > 60, "no box is as sure as 2"
+    told = refusal(capsys, *line[:2], "synthetic", *line[3:], "--render", str(drawn))
+    assert "--set data.clips=1" in told
 
 
 def test_a_damaged_checkpoint(own, tmp_path, capsys):

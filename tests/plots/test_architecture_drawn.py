@@ -61,3 +61,21 @@ def test_the_meta_device_will_do_and_an_idle_run_will_not():
         assert layers(toy, lambda: toy(torch.empty(5, 3)))[-1].shape == (5, 2)
     with pytest.raises(FormatError, match="calls no part"):
         architecture(toy, lambda: None)
+
+
+def test_lists_inside_a_part_are_on_the_level_of_its_layers():
+    class Part(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(3, 4)
+            self.over_time = nn.ModuleList([nn.Sequential(nn.Linear(4, 4)) for _ in range(2)])
+
+        def forward(self, x):
+            x = self.first(x)
+            for layer in self.over_time:
+                x = layer(x)
+            return x
+
+    net = nn.ModuleDict({"part": Part()})
+    names = [one.name for one in layers(net, lambda: net["part"](torch.zeros(5, 3)))]
+    assert names == ["part", "part.first", "part.over_time.0", "part.over_time.1"]

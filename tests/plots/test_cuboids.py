@@ -85,3 +85,29 @@ def test_a_step_without_proposals_is_drawn_empty() -> None:
 def test_what_does_not_fit_is_refused(call) -> None:
     with pytest.raises(FormatError):
         call()
+
+
+def test_rows_of_steps_are_told_with_how_well_they_meet_the_truth() -> None:
+    steps = [np.tile(np.array(box, float), (2, 1))[None] for box in ([0, 0, 4, 4], [0, 0, 4, 8])]
+    truth = steps[1].copy()
+    truth[0, 1] = np.nan
+    figure = cuboids.refinement(np.zeros((2, 9, 9, 3), np.uint8), steps, truth, [0], ["in", "out"])
+    assert figure.get_label() == (
+        "2 frames of a clip in rows (in, out): 1 proposals, 1 true tubes in black, 1 in colour; "
+        "these overlap the truth by 0.50, 1.00."
+    )
+    unmarked = cuboids.refinement(np.zeros((2, 9, 9, 3), np.uint8), steps, truth)
+    assert unmarked.get_label().endswith("1 true tubes in black.")
+
+
+def test_sure_boxes_are_wide_and_unsure_ones_left_out() -> None:
+    boxes = np.arange(12.0).reshape(3, 4)
+    figure = cuboids.scored(
+        np.zeros((9, 9, 3), np.uint8), {"in": boxes, "out": boxes + 1},
+        np.array([0.9, 0.1, 0.5]), boxes[:1], least=0.3,
+    )  # fmt: skip
+    for ax, place in zip(figure.axes, (0, 1), strict=True):
+        assert tones(ax)[0] == cuboids.TRUTH and len(ax.patches) == 3
+        assert [patch.get_xy() for patch in ax.patches[1:]] == [(place, place + 1), (place + 8, place + 9)]
+        assert ax.patches[1].get_linewidth() > ax.patches[2].get_linewidth()
+    assert "2 of 3 proposals have a score from 0.3 on; 1 true boxes" in figure.get_label()

@@ -8,6 +8,7 @@ import pytest
 
 from stad_lite.data.drawn import Drawn
 from stad_lite.plots import cuboids, live, proposals, refinement, show, streams, tubes
+from stad_lite.plots.frames import boxed
 from stad_lite.tubes import Tube
 
 SMALL = np.arange(4 * 6 * 8 * 3, dtype=np.uint8).reshape(4, 6, 8, 3)
@@ -52,3 +53,12 @@ def test_a_strip_and_rows_have_the_same_places():
 def test_faint_frames_keep_their_size():
     ax = show(plt.subplots()[1], LARGE[0], faint=True)
     assert ax.images[0].get_array().min() >= 0.39 and ax.get_xlim() == (0, 8)
+
+
+@pytest.mark.parametrize("frames", [SMALL, LARGE], ids=["small", "large"])
+def test_boxes_on_a_frame_have_their_colours_and_leave_its_limits(frames):
+    ax = boxed(plt.subplots()[1], frames[0], [(BOX, "red"), (BOX + 20, "blue")], "two")
+    first, second = ax.patches
+    assert first.get_bbox().extents.tolist() == BOX.tolist() and first.get_edgecolor() == (1, 0, 0, 1)
+    assert second.get_edgecolor() == (0, 0, 1, 1) and not first.get_fill()
+    assert (ax.get_xlim(), ax.get_ylim(), ax.get_title(loc="left")) == ((0, 8), (6, 0), "two")

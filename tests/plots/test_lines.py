@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from stad_lite.errors import FormatError
-from stad_lite.plots import curves, interval, lines, style
+from stad_lite.plots import bars, curves, interval, lines, style
 
 
 def test_interval_is_students() -> None:
@@ -45,6 +45,19 @@ def test_curves_take_a_given_band_and_colour() -> None:
 def test_curves_refuse_the_wrong_length() -> None:
     with pytest.raises(FormatError, match="'ours' has 3 values for 2 places"):
         curves([0, 1], {"ours": np.zeros(3)})
+
+
+def test_bars_stand_in_groups_at_their_places() -> None:
+    ax = bars(np.array([2.5, 7.5]), {"a": [1, 2], "b": [3, 4]}, ylabel="%")
+    places = [patch.get_x() + patch.get_width() / 2 for patch in ax.patches]
+    np.testing.assert_allclose(places, [1.5, 6.5, 3.5, 8.5])
+    assert [patch.get_height() for patch in ax.patches] == [1, 2, 3, 4]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+    named = bars(["x", "y", "z"], {"a": [1, 2, 3]})
+    assert [label.get_text() for label in named.get_xticklabels()] == ["x", "y", "z"]
+    assert named.get_legend() is None
+    with pytest.raises(FormatError, match="2 values for 3 places"):
+        bars(["x", "y", "z"], {"a": [1, 2]})
 
 
 def test_scatter_stands_at_the_means_with_the_interval_of_the_second() -> None:

@@ -6,6 +6,7 @@ from matplotlib.colors import to_hex
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import matching, style
+from stad_lite.plots.describe import describe
 
 COST = np.array([[1.0, 2.0, 6.0], [2.0, 5.0, 9.0]])
 TRUTHS = np.array([[1.0, 3.0], [5.0, 9.0]])
@@ -43,6 +44,8 @@ def test_lanes_draw_segments_and_ties() -> None:
     assert tones == [style.colour(1), style.colour(0), style.GREY]
     np.testing.assert_allclose([line.get_xdata() for line in ax.lines], [[7, 6.5], [2, 1.75]])
     assert texts(ax) == ["t1", "t2", " 0.9", " 0.8", " 0.1"]
+    told = "2 truths and below 3 proposals, 2 of them tied to a truth, as bars on an axis of time (s)"
+    assert describe(ax.figure).startswith(told)
 
 
 def test_lanes_take_given_colours_and_no_truth() -> None:
@@ -53,6 +56,19 @@ def test_lanes_take_given_colours_and_no_truth() -> None:
     bars = [p for p in both.patches if round(p.get_height(), 3) in (0.55, 0.7)]
     tones = [to_hex(p.get_facecolor()).upper() for p in bars]
     assert tones == ["#AAAAAA", "#BBBBBB", "#BBBBBB", style.GREY, style.GREY]
+
+
+def test_specialists_are_told_from_all_by_colour() -> None:
+    places, lengths = np.array([[1.0, 8.0], [3.0, 6.0]]), np.array([[2.0, 4.0], [2.0, 8.0]])
+    sure = np.array([[True, True], [True, False]])
+    figure = matching.specialists(places, lengths, sure, np.array([[5.0, 1.0], [6.0, 2.0]]), [1, 0])
+    first, second = figure.axes[:2]
+    assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("proposal 2", "proposal 1")
+    dots = [[line.get_xdata().tolist() for line in ax.lines] for ax in (first, second)]
+    assert dots == [[[1, 8, 3], [8], [6]], [[1, 8, 3], [1, 3], [5]]]
+    assert "2 at 8 s, 4 s long; 1 at 2 s, 2 s long on average" in figure.get_label()
+    with pytest.raises(FormatError, match="no proposal"):
+        matching.specialists(places, lengths, sure, np.zeros((2, 2)), [])
 
 
 def test_holders_follow_the_matched_proposal() -> None:

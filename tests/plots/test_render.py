@@ -7,8 +7,8 @@ from stad_lite import records
 from stad_lite.data import video
 from stad_lite.errors import MissingFileError, UnknownVideoError
 from stad_lite.plots import render, style
-from stad_lite.plots.shown import Shown
-from stad_lite.records import Annotations, Predictions, VideoAnnotation, VideoPredictions
+from stad_lite.plots.shown import Shown, boxes_at
+from stad_lite.records import Annotations, FrameBoxes, Predictions, VideoAnnotation, VideoPredictions
 from stad_lite.tubes import Tube
 
 pytest.importorskip("av")
@@ -73,6 +73,14 @@ def test_labels_fit_into_the_image() -> None:
     assert (render.text_mask("IoU", 12) == render.text_mask("IoU", 12)).all()
     assert render.text_mask("IoU", 12).shape[0] == 12
     assert render.text_mask("much longer", 12).shape[1] > render.text_mask("IoU", 12).shape[1]
+
+
+def test_what_was_linked_is_shown_once() -> None:
+    """A single frame's box that a tube of its class has, too, is that box; one of another class is not."""
+    tube = Tube(2, BOXES, "jump", 0.9)
+    frames = FrameBoxes([3, 3, 3], [1, 0, 1], np.array([BOXES[1], BOXES[1], BOXES[1] + 9]), [0.8, 0.7, 0.6])
+    shown = boxes_at(VideoPredictions(tubes=(tube,), frames=frames), CLASSES, 3)
+    assert [(one.label, one.score) for one in shown] == [("jump", 0.9), ("run", 0.7), ("jump", 0.6)]
 
 
 def test_rendered_video_has_its_boxes_where_they_are(source: Path, tmp_path: Path) -> None:

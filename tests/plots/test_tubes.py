@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex, to_rgb
 from stad_lite.errors import FormatError
 from stad_lite.plots import style, tubes
 from stad_lite.plots.frames import as_drawn
+from stad_lite.records import VideoAnnotation
 from stad_lite.tubes import Tube
 
 CLASSES = ("run", "jump", "wave")
@@ -114,7 +115,7 @@ def test_traces_follow_the_edges() -> None:
             np.testing.assert_array_equal(line.get_xdata(), source.frames)
             np.testing.assert_array_equal(line.get_ydata(), source.boxes[:, column])
     assert y.yaxis_inverted() and not x.yaxis_inverted()
-    assert [text.get_text() for text in x.get_legend().get_texts()] == ["truth", "fit"]
+    assert [text.get_text() for text in y.get_legend().get_texts()] == ["truth", "fit"]
 
 
 def test_traces_mark_key_timestamps_on_the_edges() -> None:
@@ -155,3 +156,16 @@ def test_prism_draws_a_tube_of_one_frame() -> None:
 def test_spread_keeps_the_ends() -> None:
     assert tubes.spread(5, None).tolist() == tubes.spread(5, 9).tolist() == [0, 1, 2, 3, 4]
     assert tubes.spread(100, 3).tolist() == [0, 50, 99]
+
+
+def test_without_footage_boxes_and_the_way_of_their_centres_lie_on_grey() -> None:
+    video = VideoAnnotation(num_frames=6, width=40, height=32, tubes=(moving(),))
+    figure = tubes.on_grey(video, columns=3)
+    image, ax = pixels(figure), figure.axes[0]
+    assert [im.get_array().shape for im in ax.images] == [(32, 40, 3)] * 3
+    assert {int(value) for im in ax.images for value in np.unique(im.get_array())} == {205}
+    (first, second, _) = ax.lines
+    assert first.get_xydata()[0].tolist() == [9, 20] and second.get_xydata()[0, 0] == 9 + 40 * 1.03
+    assert extent(image, style.colour(0)) is not None and "Grey" in figure.get_label()
+    with pytest.raises(FormatError, match="no size"):
+        tubes.on_grey(VideoAnnotation(num_frames=6, tubes=()))

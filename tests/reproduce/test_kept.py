@@ -114,3 +114,29 @@ def test_pictures_show_each_row_once(runs):
     with pytest.raises(StadError, match="no ordering"):
         runs.judge().plot()
     plt.close("all")
+
+
+def test_bars_stand_side_by_side_a_group_a_column(runs):
+    rows = {"base": "all", "no_context": "without"}
+    ax = runs.table(rows, {"frame_map": "mAP", "late": "late"}).bars()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["mAP", "late"]
+    first, second = ([bar.get_height() for bar in group] for group in ax.containers[1::2])
+    assert first == pytest.approx([62.0, 64.0]) and second == pytest.approx(
+        [np.mean(OTHER), np.mean(OTHER) + 2]
+    )
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all", "without"]
+    left, right = (group[0] for group in ax.containers[1::2])
+    assert left.get_x() + left.get_width() < right.get_x() and left.get_x() < 0 < right.get_x()
+    plt.close("all")
+
+
+def test_readings_of_one_network_are_columns(runs):
+    table = runs.readings(
+        "base", {"plain": "", "none": "no_"}, {"frame_map": "mAP", "late": "late", "x": "X"}
+    )
+    assert table.columns == ("plain", "none")
+    found = {name: row for (name, _), row in table.rows.items()}
+    assert found == {
+        "mAP": (dict(enumerate(BASE)), {}),
+        "late": ({seed: value + seed for seed, value in enumerate(BASE)}, {}),
+    }

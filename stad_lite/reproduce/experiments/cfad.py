@@ -86,6 +86,22 @@ DIALS: dict[str, dict[str, Any]] = {
 }
 """Settings of inference beside the profile's own, by the name that stands before their figures."""
 
+FIGURES = {
+    "map_20": "video-mAP@.2",
+    "map_30": "video-mAP@.3",
+    "map_50": "video-mAP@.5",
+    "map_all": "video-mAP@.5:.95",
+    "mabo": "v-MABO",
+}
+"""What tubes are judged by, in words."""
+KINDS = {
+    "true_positive": "true positive",
+    "wrong_class": "wrong class",
+    "bad_localization": "bad localisation",
+    "duplicate": "duplicate",
+    "background": "background",
+}
+"""Kinds of error at .5, in words (CFAD Sec. 4.2)."""
 FEW = ("", "coarse_")
 """What the variants beside ``base`` are judged by."""
 TRIM = MedianFilter(width=9, threshold=0.1, rescore=False)

@@ -38,20 +38,41 @@ def measure(results: Results) -> list[str]:
     several = [tubes for tubes in videos if len(tubes) > 1]
     results.add("real: videos with several tubes", len(several), data="ucf101-24")
     results.add("real: tubes in them", sum(map(len, several)), data="ucf101-24")
-    apart = [taken_apart(tubes) for tubes in several]
+    boxes = taken_apart(several)
     for name, linker in LINKERS.items():
-        linked = [linker(boxes).tubes for boxes in apart]
+        linked: list[list[Tube]] = [[] for _ in several]
+        for tube in linker(boxes).tubes:
+            linked[int(tube.label)].append(tube)
         back = sum(map(whole, several, linked))
         results.add(f"real: whole tubes, {name}", back, "tubes", "ucf101-24")
     return []
 
 
-def taken_apart(tubes: Sequence[Tube]) -> Detections:
-    """Return the boxes of tubes as detections of one class."""
+def one_video(name: str) -> dict[str, Sequence[Tube]]:
+    """Return the tubes of one video, "annotated" and linked again by each linker without NMS.
+
+    returns: {} where the file is not
+    """
+    path = second_annotation.find()
+    if path is None:
+        return {}
+    tubes = second_annotation.read(path).videos[name].tubes or ()
+    made = {how: link(taken_apart([tubes])).tubes for how, link in LINKERS.items() if how.endswith("no NMS")}
+    return {
+        how: sorted(some, key=lambda tube: (tube.start, tube.boxes[0, 0]))
+        for how, some in {"annotated": tubes, **made}.items()
+    }
+
+
+def taken_apart(videos: Sequence[Sequence[Tube]]) -> Detections:
+    """Return the boxes of the videos' tubes as detections, a class a video: linkers keep classes apart."""
+    tubes = [tube for video in videos for tube in video]
+    lengths = [len(tube) for tube in tubes]
     frames = np.concatenate([tube.frames for tube in tubes])
-    scores = np.repeat([tube.score for tube in tubes], [len(tube) for tube in tubes])
+    numbers = np.repeat([number for number, video in enumerate(videos) for _ in video], lengths)
+    scores = np.repeat([tube.score for tube in tubes], lengths)
     boxes = np.concatenate([tube.boxes for tube in tubes])
-    return from_rows(frames, np.zeros(len(frames), int), boxes, scores, 1)
+    return from_rows(frames, numbers, boxes, scores, len(videos))
 
 
 def whole(tubes: Sequence[Tube], linked: Sequence[Tube]) -> int:
