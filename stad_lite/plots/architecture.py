@@ -84,7 +84,7 @@ def _depth(network: nn.Module, name: str) -> int:
 
     parts = name.split(".")
     inside = (".".join(parts[:end]) for end in range(2, len(parts)))
-    return len(parts) - sum(isinstance(network.get_submodule(one), nn.ModuleList) for one in inside)
+    return len(parts) - sum(type(network.get_submodule(one)) is nn.ModuleList for one in inside)
 
 
 def _watched(named: dict[str, nn.Module], run: Callable[[], Any]) -> dict[str, _Seen]:

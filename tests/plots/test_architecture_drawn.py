@@ -79,3 +79,30 @@ def test_lists_inside_a_part_are_on_the_level_of_its_layers():
     net = nn.ModuleDict({"part": Part()})
     names = [one.name for one in layers(net, lambda: net["part"](torch.zeros(5, 3)))]
     assert names == ["part", "part.first", "part.over_time.0", "part.over_time.1"]
+
+
+def test_a_list_that_is_called_is_one_layer() -> None:
+    import torch
+    from torch import nn
+
+    class Called(nn.ModuleList):
+        def forward(self, x):
+            for layer in self:
+                x = layer(x)
+            return x
+
+    class Part(nn.Module):
+        def __init__(self, base):
+            super().__init__()
+            self.base = base
+
+        def forward(self, x):
+            for layer in [self.base] if isinstance(self.base, Called) else self.base:
+                x = layer(x)
+            return x
+
+    for kind, inside in ((Called, ["part.base"]), (nn.ModuleList, ["part.base.0", "part.base.1"])):
+        network = nn.Sequential()
+        network.add_module("part", Part(kind([nn.Linear(2, 2), nn.Linear(2, 2)])))
+        found = layers(network, lambda network=network: network(torch.zeros(1, 2)))
+        assert [layer.name for layer in found] == ["part", *inside]
