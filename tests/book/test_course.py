@@ -60,7 +60,7 @@ def run(notebook: NotebookNode, chapter: Chapter, capsys: pytest.CaptureFixture[
     said = []
     with chdir(chapter.path.parent), torch.random.fork_rng(devices=[]), torch.set_grad_enabled(True):
         for source in needed(notebook):
-            exec(source, space)
+            exec(compile(source, "<cell>", "exec", dont_inherit=True), space)
             told = capsys.readouterr().out
             said += told.splitlines() if "exercises.check_" in source else []
     return said
