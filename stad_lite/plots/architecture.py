@@ -69,7 +69,7 @@ def layers(network: nn.Module, run: Callable[[], Any], depth: int = 2) -> list[L
     return [
         Layer(
             name,
-            type(named[name]).__name__,
+            type(named[name]).__name__.lstrip("_"),
             seen[name].shape,
             sum(p.numel() for p in named[name].parameters()),
             seen[name].calls,
