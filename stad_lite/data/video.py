@@ -213,7 +213,8 @@ def write(
                     stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                     stream.height, stream.width = image.shape[:2]
                     stream.pix_fmt = "yuv420p"
-                    stream.options = {"crf": str(crf), "threads": "1"}
+                    # x264's macroblock tree differs from run to run on small frames
+                    stream.options = {"crf": str(crf), "threads": "1", "x264-params": "mbtree=0"}
                     if stream.height * stream.width > LARGE:
                         stream.options |= {"preset": "ultrafast"}
                     if times is not None:

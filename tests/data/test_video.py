@@ -63,6 +63,18 @@ def test_written_video_comes_back(mp4: Path) -> None:
     assert info.codec == "h264" and av.__version__ in info.decoder
 
 
+def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
+    """Whatever lies in memory; a training on written clips can be repeated."""
+    random, files = np.random.default_rng(0), set()
+    coarse = random.integers(0, 255, (24, 12, 16, 3), dtype=np.uint8)
+    frames = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    for count in range(12):
+        rubbish = [random.random(size) for size in random.integers(1, 20_000, 300)]
+        del rubbish
+        files.add(video.write(tmp_path / f"{count}.mp4", frames, 10.0).read_bytes())
+    assert len(files) == 1
+
+
 def test_odd_sides_grow_by_a_pixel(tmp_path: Path) -> None:
     frames = clip(3, 33, 45)
     back = video.read(video.write(tmp_path / "odd.mp4", frames))
