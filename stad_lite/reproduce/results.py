@@ -18,6 +18,7 @@ import json
 import math
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
@@ -162,6 +163,14 @@ class Results:
         remedy = f"if they are right, run: {commit_command(self.chapter, self.profile)}"
         assert not wrong, "; ".join([*wrong, remedy])
         return [figure.name for figure in measured]
+
+    def told(self, missing: Iterable[str] = (), tolerance: float = 1e-3) -> str:
+        """Return what there is to say once published files were measured; raises as ``agree``.
+
+        missing: lines that say what is not there (what ``published_files``' ``measure`` returns)
+        """
+        equal = len(self.agree(tolerance))
+        return "\n".join([*missing, f"{equal} figures equal the committed ones"])
 
     def prepared_for_commit(self) -> Results:
         """Return the real-data figures rounded to 6 digits, each with the command that makes it."""

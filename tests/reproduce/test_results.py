@@ -91,6 +91,17 @@ def test_committed_figures_and_agreement(results, tmp_path, monkeypatch):
         results.agree(tolerance=0.01, folder=tmp_path)
 
 
+def test_what_is_missing_is_told_before_how_many_figures_agree(monkeypatch):
+    monkeypatch.delenv(RECORDING, raising=False)
+    nowhere = Results("part/chapter", "smoke")
+    nowhere.add("drawn", 1.0)
+    told = nowhere.told(["ava is not here", "thumos14 is not here"])
+    assert told == "ava is not here\nthumos14 is not here\n0 figures equal the committed ones"
+    nowhere.add("on real", 1.0, data="ava")
+    with pytest.raises(AssertionError, match="'on real' is not committed"):
+        nowhere.told()
+
+
 def test_agreement_is_not_asked_while_recording_or_at_another_profile(results, tmp_path, monkeypatch):
     results.prepared_for_commit().write(tmp_path / "part/chapter.json")
     results.add("on real", 0.1, data="ucf101-24")
