@@ -17,7 +17,7 @@ from stad_lite.reproduce.parameters import checked
 BOOK = Path(__file__).resolve().parents[1]
 
 REAL_FIGURE = "real-figure"
-"""Tag of cells that draw real annotations and no footage; what they show is committed."""
+"""Tag of cells that draw or count real annotations and no footage; what they show is committed."""
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
