@@ -6,8 +6,8 @@ Two runs on one machine give the same bytes; on another machine, numbers within 
 states stay as they are committed. A chapter that fails is named with its cell and stays
 as it was. With --check nothing is written and the exit code is 1 where something would change.
 
-Cells tagged real-figure draw or count real annotations, no footage: what they show is taken with --data, which
-executes with the real data of $STAD_DATA and changes nothing else, and stays in every other run.
+Cells tagged real-figure draw or count real annotations, no footage: what they show is taken with --data,
+which executes with the real data of $STAD_DATA and changes nothing else, and stays in every other run.
 """
 
 from __future__ import annotations
