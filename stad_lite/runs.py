@@ -120,6 +120,8 @@ def with_texts(spec: Spec, texts: dict[str, str]) -> Spec:
             known = ", ".join(f"{name}.KEY" for name in parts)
             raise FormatError(f"there is no setting {key}", remedy=f"settings are {known}")
         parts[part][rest] = text
+    if "limit" in parts["data"] and spec.data.known == "synthetic" and "name" not in parts["data"]:
+        raise FormatError("synthetic has no files that data.limit counts", remedy="set data.clips")
     settings = {name: changed(getattr(spec, name), given, name) for name, given in parts.items()}
     return replace(spec, **settings)
 

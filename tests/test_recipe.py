@@ -32,7 +32,7 @@ EDITS = {
         "  - caption: Reproductions\n",
         "  - caption: Toy\n    chapters:\n      - file: toy/first\n  - caption: Reproductions\n",
     ),
-    "README.md": ("| [Reproductions: STEP]", f"{ROW}\n| [Reproductions: STEP]"),
+    "README.md": ("| [STEP: its tables", f"{ROW}\n| [STEP: its tables"),
 }
 """File -> what is replaced in it, and by what."""
 LISTED = [

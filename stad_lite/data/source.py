@@ -242,10 +242,6 @@ class DataConfig:
         check(self)
         if not self.name:
             raise FormatError("name is ''", remedy=f"give a folder, a video file or one of {', '.join(SETS)}")
-        if self.limit and self.known == "synthetic":
-            raise FormatError(
-                f"limit is {self.limit}, and synthetic has no files", remedy="set clips instead"
-            )
 
     def open(self, size: Size | None, cache_dir: str | PathLike[str] | None = None) -> VideoSource:
         """Return the source. raises: StadError and its kinds (``open_source``)"""

@@ -20,7 +20,7 @@ from stad_lite.reproduce.experiments import experiment_names, variants_of
 from stad_lite.reproduce.jobs import Job
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-READ = re.compile(r"""(?:read_sweep|Kept)\(\s*["'](\w+)["']""")
+READ = re.compile(r"""(?:read_sweep|Kept|from_sweep)\(\s*["'](\w+)["']""")
 
 Pairs = list[tuple[str, str]]
 """Experiments with a variant each."""

@@ -199,6 +199,8 @@ def test_one_video_drawn(trained, own, tmp_path, capsys):
     assert np.abs(boxes - none).max() > 60, "no box is as sure as 2"
     told = refusal(capsys, *line[:2], "synthetic", *line[3:], "--render", str(drawn))
     assert "--set data.clips=1" in told
+    told = refusal(capsys, *line[:2], "synthetic", *line[3:], "--set", "data.limit=1")
+    assert "synthetic has no files that data.limit counts; set data.clips" in told
 
 
 def test_a_damaged_checkpoint(own, tmp_path, capsys):

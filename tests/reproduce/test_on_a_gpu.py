@@ -73,7 +73,8 @@ def test_the_code_of_every_cell(source, monkeypatch, tmp_path, capsys):
     seen: list[str] = []
 
     def small(name: str, data: str = "synthetic", **how: Any) -> None:
-        texts = {**how.pop("settings", {}), **SMALL, "data.limit": "2"}
+        texts = {**how.pop("settings", {}), **SMALL}
+        texts |= {} if data == "synthetic" else {"data.limit": "2"}
         seen.append(name)
         train_and_show(name, data, **how, profile="smoke", device="cpu", out=tmp_path, settings=texts)
 
