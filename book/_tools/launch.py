@@ -20,8 +20,8 @@ from notebooks import Chapter, ToolError
 from stad_lite.records.exchange.text import write_text as write_whole
 
 BINDER, COLAB = "https://mybinder.org", "https://colab.research.google.com"
-FOLDER = "colab"
-"""Where the copies for Colab are, in the site."""
+FOLDER, PAGES = "colab", "gh-pages"
+"""Where the copies for Colab are in the site, and the branch that the site is published as."""
 INSTALL = """\
 # on Colab: fetch the book and install its library
 !git clone -q --depth 1 --branch {branch} {repository} stad_lite
@@ -70,7 +70,6 @@ def write_for_colab(chapters: list[Chapter], site: Path, repository: str, branch
 
 def setup(app: Any) -> dict[str, bool]:
     """Point Colab's buttons at the copies, after the theme has made its buttons."""
-    app.add_config_value("site_branch", "gh-pages", "html", str)
     app.connect("html-page-context", _point, priority=900)
     return {"parallel_read_safe": True}
 
@@ -80,4 +79,4 @@ def _point(app: Any, page: str, template: str, context: dict[str, Any], tree: An
         for button in group.get("buttons", []):
             if button.get("text") == "Colab":
                 start = button["url"].partition("/blob/")[0]
-                button["url"] = f"{start}/blob/{app.config.site_branch}/{FOLDER}/{page}.ipynb"
+                button["url"] = f"{start}/blob/{PAGES}/{FOLDER}/{page}.ipynb"

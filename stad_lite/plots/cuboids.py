@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from stad_lite import boxes as box_ops
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
 from stad_lite.plots.describe import describe
-from stad_lite.plots.frames import Frames, as_drawn, as_one, show
+from stad_lite.plots.frames import Frames, as_drawn, as_one, outline, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,14 +68,7 @@ def _shapes(ax: Axes, boxes: np.ndarray) -> None:
         inset = step * (1 + number % 3)
         tone = style.colour(kinds.index(tuple(side)))
         shrunk = box + np.array([inset, inset, -inset, -inset])
-        ax.add_patch(_outline(shrunk, tone, linewidth=1.1, alpha=0.85))
-
-
-def _outline(box: np.ndarray, colour: str, **options: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    options = {"edgecolor": colour, "facecolor": "none", "joinstyle": "miter", **options}
-    return Rectangle((box[0], box[1]), box[2] - box[0], box[3] - box[1], **options)
+        ax.add_patch(outline(shrunk, tone, linewidth=1.1, alpha=0.85))
 
 
 def refinement(
@@ -135,11 +128,11 @@ def _closing_in(
 def _proposals(ax: Axes, proposals: np.ndarray, truth: np.ndarray, marked: Sequence[int]) -> None:
     chosen = list(marked)
     for box in np.delete(proposals, chosen, axis=0):
-        ax.add_patch(_outline(box, style.GREY, linewidth=0.7, alpha=0.9))
+        ax.add_patch(outline(box, style.GREY, linewidth=0.7, alpha=0.9))
     for box in truth[np.isfinite(truth).all(-1)]:
-        ax.add_patch(_outline(box, TRUTH, linewidth=1.8))
+        ax.add_patch(outline(box, TRUTH, linewidth=1.8))
     for place, number in enumerate(chosen):
-        ax.add_patch(_outline(proposals[number], style.colour(place), linewidth=1.6))
+        ax.add_patch(outline(proposals[number], style.colour(place), linewidth=1.6))
 
 
 def scored(
@@ -163,9 +156,9 @@ def scored(
     for ax, (title, boxes) in zip(axes[0], panels.items(), strict=True):
         show(ax, frame)
         for box in truth:
-            ax.add_patch(_outline(box, TRUTH, linewidth=2.2))
+            ax.add_patch(outline(box, TRUTH, linewidth=2.2))
         for number in sure:
-            ax.add_patch(_outline(boxes[number], "#FFFFFF", linewidth=0.6 + 3 * scores[number]))
+            ax.add_patch(outline(boxes[number], "#FFFFFF", linewidth=0.6 + 3 * scores[number]))
         ax.set(title=title, xlim=(0, wide), ylim=(height, 0))
     what = f"{len(sure)} of {len(scores)} proposals have a score from {least:g} on"
     describe(figure, f"A frame, {' and '.join(panels)}: {what}; {len(truth)} true boxes in black.")

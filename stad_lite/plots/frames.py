@@ -6,7 +6,7 @@ Pixel i of a frame covers [i, i + 1), as boxes count it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from stad_lite.errors import FormatError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 Frames = np.ndarray | Drawn
 """(t, h, w, 3) or (t, h, w) uint8 or floats in [0, 1], or the same frames drawn larger."""
@@ -60,6 +61,14 @@ def show(ax: Axes, frame: Frames, faint: bool = False) -> Axes:
     return ax
 
 
+def outline(box: np.ndarray, colour: str, **options: Any) -> Rectangle:
+    """Return the outline of a box (4,) xyxy pixels, to be added to axes; ``options`` are those of a patch."""
+    from matplotlib.patches import Rectangle
+
+    left, top, right, bottom = map(float, box)
+    return Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, **options)
+
+
 def boxed(
     ax: Axes, frame: Frames, boxes: Iterable[tuple[np.ndarray, str]], title: str = "", faint: bool = False
 ) -> Axes:
@@ -68,12 +77,9 @@ def boxed(
     frame, faint: as in ``show``
     boxes: pairs of a box (4,) xyxy pixels and its colour; what leaves the frame is not shown
     """
-    from matplotlib.patches import Rectangle
-
     height, width = as_one(frame).size
     show(ax, frame, faint)
     for box, colour in boxes:
-        sides = (box[2] - box[0], box[3] - box[1])
-        ax.add_patch(Rectangle((box[0], box[1]), *sides, fill=False, edgecolor=colour, linewidth=1.8))
+        ax.add_patch(outline(box, colour, linewidth=1.8))
     ax.set(title=title, xlim=(0, width), ylim=(height, 0))
     return ax

@@ -10,7 +10,7 @@ import numpy as np
 from stad_lite.data.drawn import Drawn
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.frames import show
+from stad_lite.plots.frames import outline, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,12 +52,9 @@ def boxes(ax: Axes, boxes: np.ndarray, labels: Sequence[int], classes: Sequence[
     boxes: (n, 4) xyxy pixels
     labels: (n,) places in ``classes``
     """
-    from matplotlib.patches import Rectangle
-
     tones = style.class_colours(classes)
-    for (x1, y1, x2, y2), label in zip(np.asarray(boxes).tolist(), labels, strict=True):
-        tone = tones[classes[label]]
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tone, linewidth=2))
+    for box, label in zip(np.asarray(boxes), labels, strict=True):
+        ax.add_patch(outline(box, tones[classes[label]], linewidth=2))
     return ax
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.frames import Frames, show
+from stad_lite.plots.frames import Frames, outline, show
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,21 +41,14 @@ def on_frame(
     show(ax, image)
     tones = [colour] * len(boxes) if isinstance(colour, str) else colour
     for box, tone in zip(boxes, tones, strict=True):
-        _outline(ax, box, edgecolor=tone, linewidth=1.4, alpha=0.9)
+        ax.add_patch(outline(box, tone, linewidth=1.4, alpha=0.9))
     for box, hit in zip(truth, found, strict=True):
         line = "-" if hit else (0, (3, 2))
-        _outline(ax, box, edgecolor=style.PALETTE[6], linewidth=2.2, linestyle=line)
+        ax.add_patch(outline(box, style.PALETTE[6], linewidth=2.2, linestyle=line))
     ax.set_axis_off()
     ax.set_title(title)
     ax.set_label(f"a frame, {int(np.sum(found))} of {len(truth)} true boxes found,")
     return ax
-
-
-def _outline(ax: Axes, box: np.ndarray, **options: Any) -> None:
-    from matplotlib.patches import Rectangle
-
-    left, top, right, bottom = map(float, box)
-    ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, **options))
 
 
 def cut_curve(

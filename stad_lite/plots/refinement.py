@@ -9,7 +9,7 @@ import numpy as np
 
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
-from stad_lite.plots.frames import Frames, as_drawn, show
+from stad_lite.plots.frames import Frames, as_drawn, outline, show
 from stad_lite.plots.tubes import Tubes, as_tubes
 from stad_lite.tubes import Tube
 
@@ -113,11 +113,8 @@ def _check(kinds: Mapping[str, Any], frames: int | None = None) -> None:
 
 
 def _outline(ax: Axes, box: np.ndarray, color: str, **options: Any) -> None:
-    from matplotlib.patches import Rectangle
-
     if np.isfinite(box).all():
-        sides = (box[2] - box[0], box[3] - box[1])
-        ax.add_patch(Rectangle(tuple(box[:2]), *sides, fill=False, edgecolor=color, **options))
+        ax.add_patch(outline(box, color, **options))
 
 
 def _legend(figure: Figure, names: Sequence[str]) -> None:

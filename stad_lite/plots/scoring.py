@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stad_lite.plots import style
+from stad_lite.plots.frames import outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +36,9 @@ def ranked_boxes(
         grey: Any = {"facecolor": style.GREY, "edgecolor": style.INK, "alpha": 0.35}
         axes[frame].add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **grey))
     drawn = [0] * frames
-    for rank, (_, frame, (x1, y1, x2, y2)) in enumerate(found, 1):
-        tone, ax = style.colour(drawn[frame]), axes[frame]
-        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=tone, linewidth=1.4))
+    for rank, (_, frame, box) in enumerate(found, 1):
+        tone, ax, (_, y1, x2, y2) = style.colour(drawn[frame]), axes[frame], box
+        ax.add_patch(outline(np.asarray(box), tone, linewidth=1.4))
         behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
         place = x2, y2 - 3 - 8 * drawn[frame] % (y2 - y1)
         ax.text(*place, str(rank), color=tone, fontsize=8, ha="center", va="center", bbox=behind)

@@ -13,7 +13,7 @@ import numpy as np
 from stad_lite.errors import FormatError
 from stad_lite.plots import style
 from stad_lite.plots.describe import describe
-from stad_lite.plots.frames import Frames, as_drawn
+from stad_lite.plots.frames import Frames, as_drawn, outline
 from stad_lite.records import VideoAnnotation
 from stad_lite.tubes import Tube
 
@@ -40,13 +40,6 @@ def tube_colours(tubes: Sequence[Tube], classes: Sequence[str] | None) -> list[s
         return [style.colour(index) for index in range(len(tubes))]
     table = style.class_colours(classes)
     return [table.get(tube.label, style.GREY) for tube in tubes]
-
-
-def _outline(box: np.ndarray, colour: str, **options: Any) -> Any:
-    from matplotlib.patches import Rectangle
-
-    options = {"edgecolor": colour, "facecolor": "none", "linewidth": 1.4, "joinstyle": "miter", **options}
-    return Rectangle((box[0], box[1]), box[2] - box[0], box[3] - box[1], **options)
 
 
 def spread(count: int, wanted: int | None) -> np.ndarray:
@@ -95,7 +88,7 @@ def strip(
         ax.text(x + 0.03 * w, y + 0.03 * h, str(number), va="top", fontsize=6.5, color="white", bbox=_TAG)
         for tube, colour in zip(tubes, colours, strict=True):
             if tube.start <= number < tube.end:
-                ax.add_patch(_outline(tube.boxes[number - tube.start] + [x, y, x, y], colour))
+                ax.add_patch(outline(tube.boxes[number - tube.start] + [x, y, x, y], colour, linewidth=1.4))
     ax.set(xlim=(0, sheet[0]), ylim=(sheet[1], 0))
     if present:
         style.class_legend(figure, classes or (), present)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from types import SimpleNamespace
 
 import pytest
 
@@ -41,8 +40,7 @@ def test_colabs_button_leads_to_the_copy_that_installs():
     button = {"text": "Colab", "url": f"{start}/main/book/step/extrapolation.ipynb"}
     other = {"text": "Binder", "url": f"{launch.BINDER}/v2/gh/OWNER/NAME/main"}
     context = {"header_buttons": [{"text": "full screen"}, {"buttons": [button, other]}]}
-    app = SimpleNamespace(config=SimpleNamespace(site_branch="gh-pages"))
-    launch._point(app, "step/extrapolation", "page.html", context, None)
+    launch._point(None, "step/extrapolation", "page.html", context, None)
     assert button["url"] == f"{start}/gh-pages/colab/step/extrapolation.ipynb"
     assert other["url"].endswith("/main")
 

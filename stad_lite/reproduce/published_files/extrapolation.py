@@ -13,8 +13,9 @@ import numpy as np
 
 from stad_lite import boxes as box_ops
 from stad_lite.data import ucf101_24
-from stad_lite.data.location import find_data, missing_message
+from stad_lite.data.location import missing_message
 from stad_lite.reproduce.drift import CLIP, Forecast, copy_last, fastest, fit_regressor
+from stad_lite.reproduce.published_files import ucf_tubes
 from stad_lite.reproduce.results import Results
 from stad_lite.step.extension import ahead, windows
 
@@ -35,18 +36,15 @@ def measure(results: Results, seed: int = 0) -> list[str]:
 
     seed: of the network that learns
     """
-    pickled, listed = find_data("ucf101_24", "pyannot.pkl"), find_data("ucf101_24", "testlist01.txt")
-    if not (pickled and listed):
+    found, tested = ucf_tubes.held_out()
+    if not found:
         return [missing_message("ucf101-24")]
-    record = ucf101_24.read_pickle(pickled)
-    test = set(ucf101_24.split1(record, listed)[1])
-    named = [(name, tube) for name, video in record.videos.items() for tube in video.tubes or ()]
-    tubes = [tube.boxes for _, tube in named]
+    tubes = [tube.boxes for tube in found]
     cut = [windows([boxes], 3 * CLIP, CLIP) for boxes in tubes]
     real, of_tube = np.concatenate(cut), np.repeat(np.arange(len(cut)), [len(some) for some in cut])
     _rules(results, real)
-    _line_against_copy(results, real, of_tube, np.array([tube.label for _, tube in named])[of_tube])
-    held_out = np.array([name in test for name, _ in named])[of_tube]
+    _line_against_copy(results, real, of_tube, np.array([tube.label for tube in found])[of_tube])
+    held_out = tested[of_tube]
     _learnt(results, real[~held_out], real[held_out], seed)
     _best_fits(results, tubes)
     _motion(results, real)

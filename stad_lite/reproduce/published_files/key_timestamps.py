@@ -8,8 +8,8 @@ import numpy as np
 
 from stad_lite.cfad import keyframes
 from stad_lite.cfad.labeller import KeyLabels, label_tubes
-from stad_lite.data import ucf101_24
-from stad_lite.data.location import find_data, missing_message
+from stad_lite.data.location import missing_message
+from stad_lite.reproduce.published_files import ucf_tubes
 from stad_lite.reproduce.results import Results
 
 STAMPS, EPSILON = 16, 0.8
@@ -44,9 +44,7 @@ def measure(results: Results) -> list[str]:
 
 def real_tubes() -> list[np.ndarray]:
     """Return the boxes of all tubes, [] where they are not here."""
-    file = find_data("ucf101_24", "pyannot.pkl")
-    videos = ucf101_24.read_pickle(file).videos.values() if file else ()
-    return [tube.boxes for video in videos for tube in video.tubes or ()]
+    return [tube.boxes for tube in ucf_tubes.every()]
 
 
 def sparseness(labels: KeyLabels, epsilon: float) -> dict[str, float]:
@@ -70,9 +68,8 @@ def by_scheme(
     returns: greedy, uniform, random -> mean overlap for each budget
     """
     generator = np.random.default_rng(seed)
-    order = label_tubes(
-        tubes, count, 2.0, kind
-    ).keys  # an overlap of 2 is never reached: all stamps, in order
+    never = 2.0  # an overlap that is not reached: all stamps are taken, in order
+    order = label_tubes(tubes, count, never, kind).keys
     rows: dict[str, list[float]] = {"greedy": [], "uniform": [], "random": []}
     for budget in budgets:
         picks = {

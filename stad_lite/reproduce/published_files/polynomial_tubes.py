@@ -13,8 +13,9 @@ import numpy as np
 from stad_lite import boxes as box_ops
 from stad_lite.cfad import trajectory
 from stad_lite.data import ucf101_24
-from stad_lite.data.location import find_data, missing_message
+from stad_lite.data.location import missing_message
 from stad_lite.reproduce.oracles import ORDERS
+from stad_lite.reproduce.published_files import ucf_tubes
 from stad_lite.reproduce.results import Results
 
 LENGTHS = ((1, 50), (50, 100), (100, 200), (200, 1000))
@@ -26,15 +27,11 @@ Tubes = Sequence[np.ndarray]
 
 def measure(results: Results) -> list[str]:
     """Add what polynomials of order 0 to 8 reach on all tubes; return a sentence where they are not here."""
-    pickled, listed = find_data("ucf101_24", "pyannot.pkl"), find_data("ucf101_24", "testlist01.txt")
-    if not (pickled and listed):
+    found, held_out = ucf_tubes.held_out()
+    if not found:
         return [missing_message("ucf101-24")]
-    record = ucf101_24.read_pickle(pickled)
-    test = set(ucf101_24.split1(record, listed)[1])
-    named = [(name, tube) for name, video in record.videos.items() for tube in video.tubes or ()]
-    tubes = [tube.boxes for _, tube in named]
-    labels = np.array([tube.label for _, tube in named])
-    held_out = np.array([name in test for name, _ in named])
+    tubes = [tube.boxes for tube in found]
+    labels = np.array([tube.label for tube in found])
     overlap = np.stack([trajectory.fit_overlap(tubes, order) for order in ORDERS])
     _orders(results, overlap)
     _lengths(results, overlap, np.array([len(tube) for tube in tubes]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stad_lite.data import ucf101_24
-from stad_lite.data.location import find_data, missing_message
+from stad_lite.data.location import missing_message
+from stad_lite.reproduce.published_files import ucf_tubes
 from stad_lite.reproduce.results import Results
 from stad_lite.step.cuboids import compare
 
@@ -17,11 +17,10 @@ SIZE = (320, 240)
 
 def measure(results: Results) -> list[str]:
     """Add how many boxes each set meets; return a sentence where the annotations are not here."""
-    pickled = find_data("ucf101_24", "pyannot.pkl")
-    if not pickled:
+    tubes = ucf_tubes.every()
+    if not tubes:
         return [missing_message("ucf101-24")]
-    videos = ucf101_24.read_pickle(pickled).videos.values()
-    boxes = np.concatenate([tube.boxes for video in videos for tube in video.tubes or ()])[::EVERY]
+    boxes = np.concatenate([tube.boxes for tube in tubes])[::EVERY]
     for name, row in compare(boxes / [*SIZE, *SIZE], threshold=0.2).items():
         for what, value, unit in (
             ("recall at .2", 100 * row["recall"], "%"),
