@@ -98,11 +98,13 @@ def bars(
     ax: Axes | None = None,
     xlabel: str = "",
     ylabel: str = "",
+    reach: Mapping[str, Sequence[float]] | None = None,
 ) -> Axes:
     """Draw one group of bars a place, in it one bar a series.
 
     places: n names; or (n,) numbers, evenly spaced, where the groups stand
     series: name -> n values
+    reach: name -> how far each value is sure, drawn as a line up and down
     returns: the axes; each series has its name in the legend
     raises: FormatError where a series does not have n values
     """
@@ -115,7 +117,8 @@ def bars(
         if len(values) != len(places):
             raise FormatError(f"series {name!r} has {len(values)} values for {len(places)} places")
         shift = width * (index - (len(series) - 1) / 2)
-        ax.bar(middle + shift, values, 0.92 * width, color=style.colour(index), label=name)
+        look: dict[str, Any] = {"color": style.colour(index), "ecolor": style.GREY, "label": name}
+        ax.bar(middle + shift, values, 0.92 * width, yerr=reach[name] if reach else None, **look)
     if named:
         ax.set_xticks(middle, list(map(str, places)))
     ax.set(xlabel=xlabel, ylabel=ylabel)

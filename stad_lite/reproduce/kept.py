@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from stad_lite.errors import StadError
 from stad_lite.plots import style
+from stad_lite.plots.lines import bars
 from stad_lite.plots.streams import differences
 from stad_lite.reproduce.grid import Grid, cell, grid, page
 from stad_lite.reproduce.results import Results
@@ -174,15 +175,12 @@ class Means:
     def bars(self, ax: Axes | None = None) -> Axes:
         """Draw a group of bars for each column, a bar for each row, with its interval."""
         ax = style.figure(width=6.6, height=2.2)[1] if ax is None else ax
-        width = 0.8 / len(self.rows)
-        for number, ((name, _), row) in enumerate(self.rows.items()):
+        means, reach = {}, {}
+        for (name, _), row in self.rows.items():
             found = [interval(values.values()) if values else (math.nan,) * 3 for values in row]
-            places = [place + width * (number - (len(self.rows) - 1) / 2) for place in range(len(row))]
-            reach = [high - mean if math.isfinite(high) else 0.0 for mean, _, high in found]
-            ax.bar(
-                places, [mean for mean, *_ in found], 0.9 * width, yerr=reach, ecolor=style.GREY, label=name
-            )
-        ax.set_xticks(range(len(self.columns)), self.columns)
+            means[name] = [mean for mean, *_ in found]
+            reach[name] = [high - mean if math.isfinite(high) else 0.0 for mean, _, high in found]
+        bars(self.columns, means, ax, reach=reach)
         ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
         return ax
 
